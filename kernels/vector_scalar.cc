@@ -1,0 +1,131 @@
+// What a transformer does besides matrix products: the specification that every level is tested against.
+// Sums run from index 0 upwards in one chain; attention is described above attend().
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "kernels/kernels.h"
+
+namespace vade::kernels {
+namespace {
+
+void RmsNorm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  float squares = 0;
+  for (size_t i = 0; i < n; ++i) squares += x[i] * x[i];
+  const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(n) + eps);
+  for (size_t i = 0; i < n; ++i) y[i] = x[i] * inverse * weight[i];
+}
+
+void LayerNorm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+               float* y) {
+  float sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += x[i];
+  const float mean = sum / static_cast<float>(n);
+  float squares = 0;
+  for (size_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const float inverse = 1.0f / std::sqrt(squares / static_cast<float>(n) + eps);
+  for (size_t i = 0; i < n; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+}
+
+void Add(const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+void SiluMultiply(const float* gate, const float* up, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+}
+
+void Gelu(const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + std::erf(x[i] * 0.70710678f));
+}
+
+void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x) {
+  const size_t half = dims / 2;
+  for (size_t i = 0; i < half; ++i) {
+    const size_t a = style == RopeStyle::kInterleaved ? 2 * i : i;
+    const size_t b = style == RopeStyle::kInterleaved ? 2 * i + 1 : i + half;
+    const float first = x[a], second = x[b];
+    x[a] = first * cos[i] - second * sin[i];
+    x[b] = first * sin[i] + second * cos[i];
+  }
+}
+
+void ToKv(KvType type, const float* x, size_t n, void* out) {
+  if (type == KvType::kF32) {
+    std::memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  uint8_t* bytes = static_cast<uint8_t*>(out);
+  for (size_t i = 0; i < n; ++i) {
+    const uint16_t half = FloatToHalf(x[i]);
+    std::memcpy(bytes + 2 * i, &half, sizeof(half));
+  }
+}
+
+void FromKv(KvType type, const void* x, size_t n, float* out) {
+  if (type == KvType::kF32) {
+    std::memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  const uint8_t* bytes = static_cast<const uint8_t*>(x);
+  for (size_t i = 0; i < n; ++i) {
+    uint16_t half;
+    std::memcpy(&half, bytes + 2 * i, sizeof(half));
+    out[i] = HalfToFloat(half);
+  }
+}
+
+float Score(const float* query, const float* key, const AttentionArgs& args) {
+  float dot = 0;
+  for (size_t i = 0; i < args.head_dim; ++i) dot += query[i] * key[i];
+  return dot * args.scale;
+}
+
+// One query row: softmax in one pass over tiles of keys. Whenever a tile raises the maximum, what was
+// summed before is scaled down. A key beyond the row's last one has no part in any sum.
+void AttendRow(const AttentionArgs& args, const float* query, size_t visible, float* out) {
+  float maximum = -INFINITY, total = 0;
+  std::fill_n(out, args.head_dim, 0.0f);
+  for (size_t begin = 0; begin < visible; begin += kAttentionTile) {
+    const size_t count = std::min(kAttentionTile, visible - begin);
+    float scores[kAttentionTile];
+    float raised = maximum;
+    for (size_t j = 0; j < count; ++j) {
+      scores[j] = Score(query, args.keys + (begin + j) * args.head_dim, args);
+      raised = std::max(raised, scores[j]);
+    }
+    if (raised > maximum) {
+      const float factor = std::exp(maximum - raised);
+      for (size_t i = 0; i < args.head_dim; ++i) out[i] *= factor;
+      total *= factor;
+      maximum = raised;
+    }
+    for (size_t j = 0; j < count; ++j) {
+      const float weight = std::exp(scores[j] - maximum);
+      const float* value = args.values + (begin + j) * args.head_dim;
+      for (size_t i = 0; i < args.head_dim; ++i) out[i] += weight * value[i];
+      total += weight;
+    }
+  }
+  const float inverse = 1.0f / total;
+  for (size_t i = 0; i < args.head_dim; ++i) out[i] *= inverse;
+}
+
+void Attend(const AttentionArgs& args) {
+  for (size_t q = 0; q < args.query_count; ++q) {
+    AttendRow(args, args.queries + q * args.query_stride, args.visible[q],
+              args.out + q * args.out_stride);
+  }
+}
+
+}  // namespace
+
+const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+                                     Rotate,  ToKv,      FromKv, Attend};
+
+}  // namespace vade::kernels
