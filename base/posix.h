@@ -1,0 +1,41 @@
+// Helpers of base's own .cc files around the system's calls: descriptors that close themselves, EINTR, errno.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+
+namespace vade {
+
+// Owns a file descriptor.
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd() { Close(); }
+
+  bool valid() const { return fd_ >= 0; }
+  int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+  int Close();  // as close(2); 0 when already closed
+
+ private:
+  int fd_;
+};
+
+Fd OpenFile(const std::string& path, int flags, mode_t mode = 0);  // invalid on failure, with errno
+int SyncFd(int fd);                                                // fsync(2), repeated on EINTR
+
+// "cannot open notes.txt: No such file or directory; check the path", with the code that fits `error`.
+Status ErrnoStatus(int error, std::string_view what, const std::string& path);
+
+std::string ParentFolder(const std::string& path);  // "." for a bare name
+
+}  // namespace vade

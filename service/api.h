@@ -1,0 +1,48 @@
+// What the command line can do, whether the store is in this process or behind a service.
+//
+// Two implementations: LocalApi (service/local_api.h) opens a data directory and models; RemoteApi
+// (service/remote_api.h) speaks gRPC. The gRPC server is a thin layer over a LocalApi. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/context.h"
+#include "base/status.h"
+#include "index/index.h"
+#include "ingest/ingest.h"
+#include "service/answer.h"
+
+namespace vade {
+
+class Api {
+ public:
+  virtual ~Api() = default;
+
+  virtual Result<PutResult> PutDocument(const std::string& collection, const PutRequest& request,
+                                        const Context& ctx) = 0;
+  virtual Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
+                                       const Context& ctx) = 0;
+  virtual Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
+                                             int limit, const Context& ctx) = 0;
+  virtual Result<uint64_t> DeleteDocuments(const std::string& collection,
+                                           const std::vector<std::string>& ids, const Context& ctx) = 0;
+
+  virtual Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) = 0;
+  virtual Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) = 0;
+  virtual Status DeleteCollection(const std::string& name, const Context& ctx) = 0;
+
+  // The trace of `ctx` receives the stages of the side that did the work.
+  virtual Result<Retrieved> Search(const Query& query, const Context& ctx) = 0;
+  virtual Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+                               const Context& ctx) = 0;
+
+  // Files under `paths` of this machine, whichever side stores them.
+  virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
+                                      const ProgressFunction& progress, const Context& ctx) = 0;
+};
+
+}  // namespace vade

@@ -1,0 +1,45 @@
+// The Api in this process: one data directory, an embedder and a decoder.
+//
+// The store is opened at once; the embedder and the decoder are loaded at first use, since `vade docs list`
+// needs neither and `vade search` no decoder. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "generator/generator.h"
+#include "index/index.h"
+#include "service/api.h"
+
+namespace vade {
+
+struct LocalOptions {
+  std::string data_dir;                 // required
+  std::string decoder_model;            // catalog name or path; "": the first of the catalog that is there
+  std::string embedder_model;           // catalog name or path; "": multilingual-e5-small
+  std::string models_dir;               // "": $VADE_MODELS, else the cache directory + "/models"
+  std::string packed_dir;               // repacked weights; "": the cache directory + "/packed"
+  int threads = 0;                      // 0: all that this process may use
+  int context_tokens = 8192;
+  uint64_t kv_budget_bytes = 512ull << 20;
+  bool create_if_missing = true;        // false: NOT_FOUND when there is no store in data_dir
+  StoreOptions store;
+  GeneratorOptions generator;
+};
+
+class LocalApi : public Api {
+ public:
+  static Result<std::unique_ptr<LocalApi>> Open(const LocalOptions& options);
+
+  // Loads what is not loaded yet, so that the first request does not wait for it.
+  virtual Status LoadEmbedderNow() = 0;
+  virtual Status LoadDecoderNow() = 0;
+
+  virtual Store& store() = 0;
+  // Errors of a missing model: NOT_FOUND with the command that fetches it.
+  virtual Result<Embedder*> embedder() = 0;
+  virtual Result<Decoder*> decoder() = 0;
+};
+
+}  // namespace vade
