@@ -24,15 +24,18 @@ enum class Format : uint8_t {
   kF32 = 0,
   kF16 = 1,
   kBf16 = 2,
-  kQ4Block32 = 3,    // Q4_0, Q4_1: 4-bit codes, float16 scale and minimum for each 32
-  kQ5Block32 = 4,    // Q5_0, Q5_1
+  kQ4Block32 = 3,    // Q4_1: 4-bit codes, float16 scale and minimum for each 32
+  kQ5Block32 = 4,    // Q5_1
   kQ8Block32 = 5,    // Q8_0
   kQ4Super = 6,      // Q4_K: 4-bit codes, 6-bit scales and minima for each 32 in blocks of 256
   kQ5Super = 7,      // Q5_K
-  kQ6Super = 8,      // Q6_K: 6-bit codes, int8 scales for each 16 in blocks of 256
+  kQ6Super = 8,      // Q6_K, Q3_K: 6-bit codes, int8 scales for each 16 in blocks of 256
+  kQ4Centred = 9,    // Q4_0: as kQ4Block32, but codes stand for -8..7 and there is no minimum
+  kQ5Centred = 10,   // Q5_0: as kQ5Block32, but codes stand for -16..15 and there is no minimum
 };
 
-// Which format a tensor type is packed to. Q2_K and Q3_K are stored as kQ8Block32 (rounded) or wider.
+// Which format a tensor type is packed to. Q2_K is stored as kQ8Block32, rounded to 1/254 of the largest
+// value of each 32 (plus float16 rounding of the scale); every other type keeps its very values.
 Format PackedFormat(TensorType type);
 
 // A packed matrix that somebody else owns.
@@ -58,5 +61,8 @@ void UnpackRow(const PackedMatrix& w, size_t row, float* out);
 
 // Bytes of one prepared row of activations; a multiple of 64.
 size_t PreparedBytes(Format format, size_t cols);
+
+// Whether one prepared row serves matrices of both formats (float, blocks of 32, or blocks of 256 alike).
+bool SamePreparedForm(Format a, Format b);
 
 }  // namespace vade::kernels
