@@ -123,7 +123,7 @@ std::string Fingerprint(std::span<const uint8_t> bytes, size_t data_begin) {
   } else {
     const size_t last = data.size() - kSampleBytes;
     for (size_t i = 0; i < kSampledBlocks; ++i) {
-      append(data.subspan(last / (kSampledBlocks - 1) * i, kSampleBytes));
+      append(data.subspan(last * i / (kSampledBlocks - 1), kSampleBytes));
     }
   }
   std::string digest;
