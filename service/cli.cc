@@ -1,0 +1,88 @@
+#include "service/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "kernels/kernels.h"
+#include "service/cli_session.h"
+
+namespace vade {
+namespace {
+
+void AddCommonOptions(CLI::App& app, CommonOptions& options) {
+  app.add_option("--data", options.data_dir, "Data directory (default $VADE_DATA, else ~/.local/share/vade)");
+  app.add_option("--server", options.server, "HOST:PORT of a running service; without it, in this process");
+  app.add_option("--collection", options.collection, "Collection")->capture_default_str();
+  app.add_option("--model", options.model, "Decoder: catalog name (vade models list) or GGUF file");
+  app.add_option("--embedder", options.embedder, "Embedder: catalog name or GGUF file");
+  app.add_option("--threads", options.threads, "Threads (default: all cores that this process may use)")
+      ->check(CLI::Range(0, 1024));
+  app.add_flag("--json", options.json, "Print one JSON object");
+}
+
+// Forces a kernel level for the whole run.
+Status ForceLevel(const std::string& name, std::optional<kernels::ScopedLevel>& forced) {
+  if (name.empty()) return OkStatus();
+  const auto level = kernels::ParseLevel(name);
+  if (!level) return InvalidArgument("--level " + name + " is unknown; use scalar, avx2 or avx512");
+  if (!kernels::LevelSupported(*level)) {
+    return FailedPrecondition("this processor does not have --level " + name);
+  }
+  forced.emplace(*level);
+  return OkStatus();
+}
+
+int Report(const Status& status) {
+  if (status.ok()) return 0;
+  std::fflush(stdout);
+  std::fprintf(stderr, "vade: %s\n", status.message().c_str());
+  return 1;
+}
+
+}  // namespace
+
+int RunCli(int argc, char** argv) {
+  CLI::App app("Vademecum: ask your documents; a local model answers and says where from.", "vade");
+  app.require_subcommand(1);
+  app.fallthrough();
+  CliSession session;
+  session.options.data_dir = DefaultDataDir();
+  AddCommonOptions(app, session.options);
+  bool verbose = false;
+  app.add_flag("-v,--verbose", verbose, "Log what happens to standard error");
+  std::string level;
+  app.add_option("--level", level, "Force a kernel level: scalar, avx2, avx512");
+  std::optional<kernels::ScopedLevel> forced;
+  app.parse_complete_callback([&] {
+    if (verbose) SetLogLevel(LogLevel::kInfo);
+    session.Run([&] { return ForceLevel(level, forced); });
+  });
+
+  AddServeCommand(app, session);
+  AddCorpusCommands(app, session);
+  AddAskCommands(app, session);
+  AddModelCommands(app, session);
+  AddEvalCommands(app, session);
+  AddBenchCommands(app, session);
+  AddDoctorCommand(app, session);
+  app.add_subcommand("version", "Print the version")->callback([&] {
+    if (session.options.json) {
+      std::printf("{\"version\":\"%s\"}\n", VADE_VERSION);
+    } else {
+      std::printf("vade %s\n", VADE_VERSION);
+    }
+  });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  return Report(session.status());
+}
+
+}  // namespace vade

@@ -1,0 +1,291 @@
+// ingest, docs, collections, verify.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/strings.h"
+#include "base/trace.h"
+#include "service/cli_session.h"
+#include "service/json_output.h"
+
+namespace vade {
+namespace {
+
+// --- ingest ---------------------------------------------------------------------------------------------
+
+struct IngestFlags {
+  std::vector<std::string> paths;
+  bool watch = false;
+  bool prune = false;
+  std::string source_root;
+  std::string groups;
+};
+
+// A line that is redrawn in place on a terminal and not shown elsewhere.
+void PrintProgress(const IngestProgress& p) {
+  const double percent = p.bytes_total ? 100.0 * p.bytes_done / p.bytes_total : 100.0;
+  const std::string left = p.seconds_left < 0 ? "?" : HumanTime(p.seconds_left * 1000);
+  std::fprintf(stderr, "\r\033[K%3.0f%%  %llu of %llu files, %llu passages, %.1f KB/s, %s left  %.40s", percent,
+               static_cast<unsigned long long>(p.files_done), static_cast<unsigned long long>(p.files_total),
+               static_cast<unsigned long long>(p.passages), p.bytes_per_second / 1000, left.c_str(),
+               p.current.c_str());
+}
+
+void PrintReport(const IngestReport& report, double milliseconds) {
+  for (const IngestError& error : report.errors) {
+    std::fprintf(stderr, "failed: %s: %s\n", error.source.c_str(), error.reason.c_str());
+  }
+  std::printf("%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in %s\n",
+              static_cast<unsigned long long>(report.created),
+              static_cast<unsigned long long>(report.updated),
+              static_cast<unsigned long long>(report.unchanged),
+              static_cast<unsigned long long>(report.duplicate),
+              static_cast<unsigned long long>(report.failed),
+              static_cast<unsigned long long>(report.passages), HumanTime(milliseconds).c_str());
+}
+
+Status RunIngest(CliSession& session, const IngestFlags& flags) {
+  if (flags.watch) return Unimplemented("--watch is not available in this version; run ingest again instead");
+  if (flags.prune) return Unimplemented("--prune is not available in this version; use vade docs delete");
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  IngestOptions options;
+  options.collection = session.options.collection;
+  options.source_root = flags.source_root;
+  options.groups = SplitList(flags.groups);
+  Trace trace(NewRequestId());
+  const bool progress = StderrIsTerminal() && !session.options.json;
+  auto report = api->Ingest(flags.paths, options, progress ? PrintProgress : ProgressFunction(),
+                            session.ctx().WithTrace(&trace));
+  if (progress) std::fprintf(stderr, "\r\033[K");
+  if (!report.ok()) return report.status();
+  trace.SetTime("total", trace.ElapsedMs());
+  if (session.options.json) {
+    std::printf("%s\n", IngestJson(*report, trace).c_str());
+  } else {
+    PrintReport(*report, trace.ElapsedMs());
+  }
+  if (report->failed > 0 && report->created + report->updated + report->unchanged + report->duplicate == 0) {
+    return InvalidArgument("no file could be ingested; the reasons stand above");
+  }
+  return OkStatus();
+}
+
+// --- docs -----------------------------------------------------------------------------------------------
+
+struct DocsFlags {
+  std::string id;
+  std::vector<std::string> ids;
+  std::string file;
+  std::string title, groups, supersedes, valid_from, filter, after;
+  std::vector<std::string> meta;
+  bool erase = false;
+  int limit = 100;
+};
+
+Status RunList(CliSession& session, const DocsFlags& flags) {
+  if (!flags.filter.empty()) return Unimplemented("--filter is not available in this version");
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(DocumentPage page, api->ListDocuments(session.options.collection, flags.after, flags.limit,
+                                                         session.ctx()));
+  if (session.options.json) {
+    std::printf("%s\n", DocumentListJson(page).c_str());
+    return OkStatus();
+  }
+  for (const DocumentInfo& info : page.documents) {
+    std::printf("%s\t%s\trevision %llu\t%llu passages\n", info.id.c_str(), info.title.c_str(),
+                static_cast<unsigned long long>(info.revision),
+                static_cast<unsigned long long>(info.passage_count));
+  }
+  if (!page.next.empty()) {
+    std::fprintf(stderr, "more follows: vade docs list --after '%s'\n", page.next.c_str());
+  }
+  return OkStatus();
+}
+
+Status RunShow(CliSession& session, const DocsFlags& flags) {
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(Document document, api->GetDocument(session.options.collection, flags.id, session.ctx()));
+  if (session.options.json) {
+    std::printf("%s\n", DocumentJson(document).c_str());
+  } else {
+    std::fwrite(document.text.data(), 1, document.text.size(), stdout);
+    if (!document.text.empty() && document.text.back() != '\n') std::printf("\n");
+  }
+  return OkStatus();
+}
+
+// "key=value": true and false are bools, numbers numbers, "a|b" a list, all else a string.
+Status ParseMeta(const std::string& text, Metadata* metadata) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    return InvalidArgument("--meta " + text + " is not of the form KEY=VALUE");
+  }
+  const std::string value = text.substr(equals + 1);
+  MetadataValue& slot = (*metadata)[text.substr(0, equals)];
+  if (value == "true" || value == "false") {
+    slot = value == "true";
+  } else if (const auto number = ParseDouble(value)) {
+    slot = *number;
+  } else if (value.find('|') != std::string::npos) {
+    slot = Split(value, '|');
+  } else {
+    slot = value;
+  }
+  return OkStatus();
+}
+
+Status RunPut(CliSession& session, const DocsFlags& flags) {
+  PutRequest request;
+  request.info.id = flags.id;
+  request.info.title = flags.title;
+  request.info.source = flags.file == "-" ? flags.id : flags.file;
+  request.info.groups = SplitList(flags.groups);
+  request.info.supersedes = flags.supersedes;
+  request.info.valid_from = flags.valid_from;
+  for (const std::string& meta : flags.meta) RETURN_IF_ERROR(ParseMeta(meta, &request.info.metadata));
+  ASSIGN_OR_RETURN(request.bytes, ReadInput(flags.file));
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(PutResult result, api->PutDocument(session.options.collection, request, session.ctx()));
+  if (session.options.json) {
+    std::printf("%s\n", PutJson(result).c_str());
+  } else {
+    std::printf("%s %s, revision %llu, %llu passages\n", std::string(OutcomeName(result.outcome)).c_str(),
+                result.document_id.c_str(), static_cast<unsigned long long>(result.revision),
+                static_cast<unsigned long long>(result.passages));
+  }
+  return OkStatus();
+}
+
+Status RunDelete(CliSession& session, const DocsFlags& flags) {
+  if (flags.erase) {
+    return Unimplemented("--erase is not available in this version; delete without it hides the text at once");
+  }
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(uint64_t deleted,
+                   api->DeleteDocuments(session.options.collection, flags.ids, session.ctx()));
+  if (session.options.json) {
+    std::printf("%s\n", DeletedJson(deleted).c_str());
+  } else {
+    std::printf("%llu deleted\n", static_cast<unsigned long long>(deleted));
+  }
+  if (deleted == 0) return NotFound("no document of that id; vade docs list shows the ids");
+  return OkStatus();
+}
+
+void AddDocs(CLI::App& app, CliSession& session) {
+  auto flags = std::make_shared<DocsFlags>();
+  CLI::App* docs = app.add_subcommand("docs", "List, show, put and delete documents");
+  docs->require_subcommand(1);
+
+  CLI::App* list = docs->add_subcommand("list", "Documents by id");
+  list->add_option("--filter", flags->filter, "Only documents whose metadata satisfy this expression");
+  list->add_option("--after", flags->after, "Begin behind this id");
+  list->add_option("--limit", flags->limit, "Documents at most")->check(CLI::Range(1, 1000))->capture_default_str();
+  list->callback([&session, flags] { session.Run([&] { return RunList(session, *flags); }); });
+
+  CLI::App* show = docs->add_subcommand("show", "A document's text");
+  show->add_option("id", flags->id, "Document id")->required();
+  show->callback([&session, flags] { session.Run([&] { return RunShow(session, *flags); }); });
+
+  CLI::App* put = docs->add_subcommand("put", "Store a document under an id");
+  put->add_option("id", flags->id, "Document id")->required();
+  put->add_option("file", flags->file, "File, or - for standard input")->required();
+  put->add_option("--title", flags->title, "Title (default: from the text)");
+  put->add_option("--meta", flags->meta, "KEY=VALUE, may be repeated");
+  put->add_option("--groups", flags->groups, "Who may find it, comma-separated (default: everyone)");
+  put->add_option("--supersedes", flags->supersedes, "Id of the document that this one replaces");
+  put->add_option("--valid-from", flags->valid_from, "From when it holds (RFC 3339 or a date)");
+  put->callback([&session, flags] { session.Run([&] { return RunPut(session, *flags); }); });
+
+  CLI::App* remove = docs->add_subcommand("delete", "Delete documents");
+  remove->add_option("id", flags->ids, "Document ids")->required();
+  remove->add_flag("--erase", flags->erase, "Take the bytes out of the files at once");
+  remove->callback([&session, flags] { session.Run([&] { return RunDelete(session, *flags); }); });
+}
+
+// --- collections ------------------------------------------------------------------------------------------
+
+Status PrintCollections(CliSession& session, const std::vector<CollectionInfo>& collections) {
+  if (session.options.json) {
+    std::printf("%s\n", CollectionsJson(collections).c_str());
+    return OkStatus();
+  }
+  for (const CollectionInfo& c : collections) {
+    std::printf("%s\t%llu documents\t%llu passages\t%s\n", c.name.c_str(),
+                static_cast<unsigned long long>(c.document_count),
+                static_cast<unsigned long long>(c.passage_count), c.embedder_id.c_str());
+  }
+  return OkStatus();
+}
+
+Status RunCollectionsList(CliSession& session) {
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(auto collections, api->ListCollections(session.ctx()));
+  return PrintCollections(session, collections);
+}
+
+Status RunCollectionsCreate(CliSession& session, const std::string& name) {
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  ASSIGN_OR_RETURN(CollectionInfo info, api->CreateCollection(name, session.ctx()));
+  return PrintCollections(session, {info});
+}
+
+Status RunCollectionsDelete(CliSession& session, const std::string& name) {
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  return api->DeleteCollection(name, session.ctx());
+}
+
+void AddCollections(CLI::App& app, CliSession& session) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* collections = app.add_subcommand("collections", "List, create and delete collections");
+  collections->require_subcommand(1);
+  collections->add_subcommand("list", "All collections")->callback([&session] {
+    session.Run([&] { return RunCollectionsList(session); });
+  });
+  CLI::App* create = collections->add_subcommand("create", "A new, empty collection");
+  create->add_option("name", *name, "Name")->required();
+  create->callback([&session, name] { session.Run([&] { return RunCollectionsCreate(session, *name); }); });
+  CLI::App* remove = collections->add_subcommand("delete", "Delete a collection with all its documents");
+  remove->add_option("name", *name, "Name")->required();
+  remove->callback([&session, name] { session.Run([&] { return RunCollectionsDelete(session, *name); }); });
+}
+
+Status RunVerify(CliSession& session) {
+  ASSIGN_OR_RETURN(LocalApi * local, session.local());
+  ASSIGN_OR_RETURN(VerifyReport report, local->store().Verify(session.ctx()));
+  if (session.options.json) {
+    std::printf("%s\n", VerifyJson(report).c_str());
+  } else {
+    for (const std::string& problem : report.problems) std::printf("problem: %s\n", problem.c_str());
+    std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
+                static_cast<unsigned long long>(report.documents),
+                static_cast<unsigned long long>(report.passages),
+                static_cast<unsigned long long>(report.vectors), report.problems.size());
+  }
+  if (!report.problems.empty()) return DataLoss("the store does not agree with itself; the problems stand above");
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddCorpusCommands(CLI::App& app, CliSession& session) {
+  auto flags = std::make_shared<IngestFlags>();
+  CLI::App* ingest = app.add_subcommand("ingest", "Take files and folders into the collection");
+  ingest->add_option("path", flags->paths, "Files and folders")->required();
+  ingest->add_flag("--watch", flags->watch, "Go on following the folders");
+  ingest->add_flag("--prune", flags->prune, "Delete documents whose file has vanished");
+  ingest->add_option("--source-root", flags->source_root, "Document ids are paths relative to this folder");
+  ingest->add_option("--groups", flags->groups, "Who may find the documents, comma-separated");
+  ingest->callback([&session, flags] { session.Run([&] { return RunIngest(session, *flags); }); });
+
+  AddDocs(app, session);
+  AddCollections(app, session);
+  app.add_subcommand("verify", "Check that text, vectors and derived files agree")->callback([&session] {
+    session.Run([&] { return RunVerify(session); });
+  });
+}
+
+}  // namespace vade

@@ -1,0 +1,193 @@
+#include "service/json_output.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+
+namespace vade {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Stored text is valid UTF-8; should a byte be damaged, it is replaced rather than an exception thrown.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+double Rounded(double value, double unit) { return std::round(value / unit) * unit; }
+
+Json TimesJson(const Trace& trace) {
+  Json times = Json::object();
+  for (const auto& [stage, ms] : trace.times_ms()) times[stage] = Rounded(ms, 0.001);
+  return times;
+}
+
+// The stages that measurements read are always there, 0 when they did not take place.
+Json TimesJson(const Trace& trace, std::initializer_list<const char*> always) {
+  Json times = Json::object();
+  for (const char* stage : always) times[stage] = 0.0;
+  times.update(TimesJson(trace));
+  return times;
+}
+
+Json HitJson(const Hit& hit) {
+  Json json = {{"passage_id", std::to_string(hit.passage.id)},
+               {"document_id", hit.passage.document_id},
+               {"title", hit.title},
+               {"source", hit.source},
+               {"score", hit.score},
+               {"dense_score", hit.dense_score},
+               {"term_score", hit.term_score},
+               {"begin", hit.passage.begin},
+               {"end", hit.passage.end},
+               {"page", hit.passage.page},
+               {"heading_path", hit.passage.heading_path},
+               {"text", hit.passage.text}};
+  if (!hit.valid_from.empty()) json["valid_from"] = hit.valid_from;
+  return json;
+}
+
+Json HitsJson(const std::vector<Hit>& hits) {
+  Json list = Json::array();
+  for (const Hit& hit : hits) list.push_back(HitJson(hit));
+  return list;
+}
+
+Json CitationJson(const Citation& c) {
+  return {{"answer_begin", c.answer_begin}, {"answer_end", c.answer_end},
+          {"passage_id", std::to_string(c.passage_id)}, {"document_id", c.document_id},
+          {"source_begin", c.source_begin}, {"source_end", c.source_end},
+          {"page", c.page}, {"quote", c.quote}, {"label", c.label}};
+}
+
+Json MetadataJson(const Metadata& metadata) {
+  Json json = Json::object();
+  for (const auto& [key, value] : metadata) {
+    std::visit([&, &name = key](const auto& v) { json[name] = v; }, value);
+  }
+  return json;
+}
+
+Json InfoJson(const DocumentInfo& info) {
+  return {{"document_id", info.id},
+          {"title", info.title},
+          {"source", info.source},
+          {"revision", info.revision},
+          {"passages", info.passage_count},
+          {"mime_type", info.mime_type},
+          {"content_hash", info.content_hash},
+          {"metadata", MetadataJson(info.metadata)},
+          {"groups", info.groups},
+          {"supersedes", info.supersedes},
+          {"valid_from", info.valid_from},
+          {"commit", info.commit},
+          {"text_bytes", info.text_bytes},
+          {"created", FormatRfc3339(info.created_unix_micros)},
+          {"updated", FormatRfc3339(info.updated_unix_micros)}};
+}
+
+}  // namespace
+
+std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
+  return Dump({{"hits", HitsJson(retrieved.hits)},
+               {"commit", std::to_string(retrieved.commit)},
+               {"timings_ms", TimesJson(trace, {"embed", "search"})}});
+}
+
+std::string AskJson(const AskReply& reply, const Trace& trace) {
+  const Answer& answer = reply.answer;
+  Json citations = Json::array();
+  for (const Citation& citation : answer.citations) citations.push_back(CitationJson(citation));
+  Json omitted = Json::array();
+  for (const Omission& omission : answer.omitted) {
+    omitted.push_back({{"passage_id", std::to_string(omission.passage_id)},
+                       {"document_id", omission.document_id},
+                       {"reason", omission.reason}});
+  }
+  const Usage& usage = answer.usage;
+  return Dump({{"answer", answer.text},
+               {"abstained", answer.abstained},
+               {"reason", answer.reason},
+               {"confidence", answer.confidence},
+               {"citations", citations},
+               {"passages", HitsJson(reply.retrieved.hits)},
+               {"omitted", omitted},
+               {"usage",
+                {{"prompt_tokens", usage.prompt_tokens},
+                 {"cached_tokens", usage.cached_tokens},
+                 {"completion_tokens", usage.completion_tokens},
+                 {"draft_accepted", usage.draft_accepted}}},
+               {"timings_ms",
+                TimesJson(trace, {"embed", "search", "rerank", "prefill", "first_token", "total"})}});
+}
+
+std::string IngestJson(const IngestReport& report, const Trace& trace) {
+  Json errors = Json::array();
+  for (const IngestError& error : report.errors) {
+    errors.push_back({{"source", error.source}, {"reason", error.reason}});
+  }
+  return Dump({{"created", report.created},
+               {"updated", report.updated},
+               {"unchanged", report.unchanged},
+               {"duplicate", report.duplicate},
+               {"failed", report.failed},
+               {"passages", report.passages},
+               {"errors", errors},
+               {"timings_ms", TimesJson(trace)}});
+}
+
+std::string PutJson(const PutResult& result) {
+  return Dump({{"outcome", OutcomeName(result.outcome)},
+               {"document_id", result.document_id},
+               {"duplicate_of", result.duplicate_of},
+               {"revision", result.revision},
+               {"passages", result.passages},
+               {"commit", std::to_string(result.commit)}});
+}
+
+std::string DocumentListJson(const DocumentPage& page) {
+  Json documents = Json::array();
+  for (const DocumentInfo& info : page.documents) documents.push_back(InfoJson(info));
+  return Dump({{"documents", documents}, {"next", page.next}});
+}
+
+std::string DocumentJson(const Document& document) {
+  Json json = InfoJson(document.info);
+  json["text"] = document.text;
+  return Dump(json);
+}
+
+std::string DeletedJson(uint64_t deleted) { return Dump({{"deleted", deleted}}); }
+
+std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
+  Json list = Json::array();
+  for (const CollectionInfo& c : collections) {
+    list.push_back({{"name", c.name},
+                    {"embedder", c.embedder_id},
+                    {"dimension", c.dimension},
+                    {"documents", c.document_count},
+                    {"passages", c.passage_count}});
+  }
+  return Dump({{"collections", list}});
+}
+
+std::string VerifyJson(const VerifyReport& report) {
+  return Dump({{"documents", report.documents},
+               {"passages", report.passages},
+               {"vectors", report.vectors},
+               {"problems", report.problems}});
+}
+
+std::string_view OutcomeName(IngestOutcome outcome) {
+  switch (outcome) {
+    case IngestOutcome::kCreated: return "created";
+    case IngestOutcome::kUpdated: return "updated";
+    case IngestOutcome::kUnchanged: return "unchanged";
+    case IngestOutcome::kDuplicate: return "duplicate";
+    case IngestOutcome::kFailed: return "failed";
+  }
+  return "failed";
+}
+
+}  // namespace vade

@@ -1,0 +1,29 @@
+// The JSON objects that commands print (docs/cli.md). Each function returns one line without a line end.
+// Ids are strings; byte offsets are half-open UTF-8; times are milliseconds.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/trace.h"
+#include "index/index.h"
+#include "ingest/ingest.h"
+#include "service/answer.h"
+
+namespace vade {
+
+std::string SearchJson(const Retrieved& retrieved, const Trace& trace);
+std::string AskJson(const AskReply& reply, const Trace& trace);
+std::string IngestJson(const IngestReport& report, const Trace& trace);
+std::string PutJson(const PutResult& result);
+std::string DocumentListJson(const DocumentPage& page);
+std::string DocumentJson(const Document& document);
+std::string DeletedJson(uint64_t deleted);
+std::string CollectionsJson(const std::vector<CollectionInfo>& collections);
+std::string VerifyJson(const VerifyReport& report);
+
+// "created", "updated", "unchanged", "duplicate", "failed".
+std::string_view OutcomeName(IngestOutcome outcome);
+
+}  // namespace vade
