@@ -123,9 +123,5 @@ void Attend(const AttentionArgs& args) {
 
 const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
                                      Rotate,  ToKv,      FromKv, Attend};
-const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
-const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
 
 }  // namespace vade::kernels

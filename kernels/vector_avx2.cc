@@ -1,0 +1,401 @@
+// The vector operations with AVX2, FMA and F16C. Sums run in four (norms) or one (dot products) chains of
+// eight lanes and end in one fixed tree, so their order depends on the length alone. Ends that do not fill
+// a vector are masked loads: lanes beyond the end count as zero.
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+#define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
+
+namespace vade::kernels {
+namespace {
+
+constexpr size_t kLanes = 8;
+
+// The first n lanes, n in [0, 8].
+VADE_AVX2 inline __m256i FirstLanes(size_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
+}
+
+VADE_AVX2 inline float Sum(__m256 v) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  s = _mm_add_ss(s, _mm_shuffle_ps(s, s, 1));
+  return _mm_cvtss_f32(s);
+}
+
+VADE_AVX2 inline float Max(__m256 v) {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  s = _mm_max_ss(s, _mm_shuffle_ps(s, s, 1));
+  return _mm_cvtss_f32(s);
+}
+
+// e^x for x clamped to [-87.3, 88]: x = n ln 2 + r, e^r by its Taylor polynomial of degree 7 on
+// |r| <= 0.35 (error below 1e-7), 2^n through the exponent bits. ln 2 is split so that n * high is exact.
+VADE_AVX2 inline __m256 Exp(__m256 x) {
+  x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3f)), _mm256_set1_ps(88.0f));
+  const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
+                                   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+  r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+  __m256 p = _mm256_set1_ps(1.0f / 5040);
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 720));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 120));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 24));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 6));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+}
+
+// Sum of (x - mean)^2 with mean = 0 for the plain sum of squares.
+VADE_AVX2 float SumSquares(const float* x, float mean, size_t n) {
+  const __m256 m = _mm256_set1_ps(mean);
+  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  size_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    for (size_t k = 0; k < 4; ++k) {
+      const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i + k * kLanes), m);
+      sums[k] = _mm256_fmadd_ps(d, d, sums[k]);
+    }
+  }
+  for (; i < n; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    __m256 d = _mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), m);
+    d = _mm256_and_ps(d, _mm256_castsi256_ps(lanes));
+    sums[0] = _mm256_fmadd_ps(d, d, sums[0]);
+  }
+  return Sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
+}
+
+VADE_AVX2 void RmsNorm(const float* x, const float* weight, float eps, size_t n, float* y) {
+  const float mean = SumSquares(x, 0, n) / static_cast<float>(n);
+  const __m256 inverse = _mm256_set1_ps(1.0f / std::sqrt(mean + eps));
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(x + i), inverse);
+    _mm256_storeu_ps(y + i, _mm256_mul_ps(scaled, _mm256_loadu_ps(weight + i)));
+  }
+  for (; i < n; ++i) y[i] = x[i] * _mm256_cvtss_f32(inverse) * weight[i];
+}
+
+VADE_AVX2 void LayerNorm(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                         float* y) {
+  __m256 sum = _mm256_setzero_ps();
+  for (size_t i = 0; i < n; i += kLanes) {
+    sum = _mm256_add_ps(sum, _mm256_maskload_ps(x + i, FirstLanes(std::min(kLanes, n - i))));
+  }
+  const float mean = Sum(sum) / static_cast<float>(n);
+  const float inverse = 1.0f / std::sqrt(SumSquares(x, mean, n) / static_cast<float>(n) + eps);
+  const __m256 m = _mm256_set1_ps(mean), s = _mm256_set1_ps(inverse);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), m), s);
+    _mm256_storeu_ps(y + i, _mm256_fmadd_ps(d, _mm256_loadu_ps(weight + i), _mm256_loadu_ps(bias + i)));
+  }
+  for (; i < n; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+}
+
+VADE_AVX2 void Add(const float* x, size_t n, float* y) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), _mm256_loadu_ps(x + i)));
+  }
+  for (; i < n; ++i) y[i] += x[i];
+}
+
+VADE_AVX2 inline __m256 Silu(__m256 gate, __m256 up) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  const __m256 e = Exp(_mm256_sub_ps(_mm256_setzero_ps(), gate));
+  return _mm256_mul_ps(_mm256_div_ps(gate, _mm256_add_ps(one, e)), up);
+}
+
+VADE_AVX2 void SiluMultiply(const float* gate, const float* up, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    const __m256 v = Silu(_mm256_maskload_ps(gate + i, lanes), _mm256_maskload_ps(up + i, lanes));
+    _mm256_maskstore_ps(y + i, lanes, v);
+  }
+}
+
+// x/2 (1 + erf(x / sqrt 2)); erf by formula 7.1.26 of Abramowitz and Stegun (absolute error below 2e-7).
+VADE_AVX2 inline __m256 GeluOf(__m256 x) {
+  const __m256 sign_bit = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
+  const __m256 z = _mm256_mul_ps(_mm256_andnot_ps(sign_bit, x), _mm256_set1_ps(0.70710678f));
+  const __m256 t = _mm256_div_ps(one, _mm256_fmadd_ps(z, _mm256_set1_ps(0.3275911f), one));
+  __m256 p = _mm256_set1_ps(1.061405429f);
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(-1.453152027f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(1.421413741f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(-0.284496736f));
+  p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.254829592f));
+  const __m256 e = Exp(_mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(z, z)));
+  const __m256 erf = _mm256_fnmadd_ps(_mm256_mul_ps(p, t), e, one);
+  const __m256 signed_erf = _mm256_or_ps(erf, _mm256_and_ps(sign_bit, x));
+  return _mm256_mul_ps(_mm256_mul_ps(_mm256_set1_ps(0.5f), x), _mm256_add_ps(one, signed_erf));
+}
+
+VADE_AVX2 void Gelu(const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    _mm256_maskstore_ps(y + i, lanes, GeluOf(_mm256_maskload_ps(x + i, lanes)));
+  }
+}
+
+// Pairs (2i, 2i+1), four at a time: even lanes get x cos - y sin, odd lanes y cos + x sin.
+VADE_AVX2 size_t RotateInterleaved(const float* cos, const float* sin, size_t half, float* x) {
+  const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+  size_t i = 0;
+  for (; i + 4 <= half; i += 4) {
+    const __m256 c = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(cos + i)), twice);
+    const __m256 s = _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(sin + i)), twice);
+    const __m256 v = _mm256_loadu_ps(x + 2 * i);
+    const __m256 swapped = _mm256_permute_ps(v, 0xb1);
+    _mm256_storeu_ps(x + 2 * i, _mm256_fmaddsub_ps(v, c, _mm256_mul_ps(swapped, s)));
+  }
+  return i;
+}
+
+VADE_AVX2 size_t RotateHalves(const float* cos, const float* sin, size_t half, float* x) {
+  size_t i = 0;
+  for (; i + kLanes <= half; i += kLanes) {
+    const __m256 c = _mm256_loadu_ps(cos + i), s = _mm256_loadu_ps(sin + i);
+    const __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + half + i);
+    _mm256_storeu_ps(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+    _mm256_storeu_ps(x + half + i, _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
+  }
+  return i;
+}
+
+VADE_AVX2 void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x) {
+  const size_t half = dims / 2;
+  const bool interleaved = style == RopeStyle::kInterleaved;
+  size_t i = interleaved ? RotateInterleaved(cos, sin, half, x) : RotateHalves(cos, sin, half, x);
+  for (; i < half; ++i) {
+    const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : i + half;
+    const float first = x[a], second = x[b];
+    x[a] = first * cos[i] - second * sin[i];
+    x[b] = first * sin[i] + second * cos[i];
+  }
+}
+
+VADE_AVX2 void ToKv(KvType type, const float* x, size_t n, void* out) {
+  if (type == KvType::kF32) {
+    std::memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  char* bytes = static_cast<char*>(out);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + 2 * i), half);
+  }
+  if (i == n) return;
+  const __m256 rest = _mm256_maskload_ps(x + i, FirstLanes(n - i));
+  const __m128i half = _mm256_cvtps_ph(rest, _MM_FROUND_TO_NEAREST_INT);
+  std::memcpy(bytes + 2 * i, &half, 2 * (n - i));
+}
+
+VADE_AVX2 void FromKv(KvType type, const void* x, size_t n, float* out) {
+  if (type == KvType::kF32) {
+    std::memcpy(out, x, n * sizeof(float));
+    return;
+  }
+  const char* bytes = static_cast<const char*>(x);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 2 * i));
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(half));
+  }
+  if (i == n) return;
+  __m128i half = _mm_setzero_si128();
+  std::memcpy(&half, bytes + 2 * i, 2 * (n - i));
+  _mm256_maskstore_ps(out + i, FirstLanes(n - i), _mm256_cvtph_ps(half));
+}
+
+// --- attention: softmax in one pass over tiles of keys ----------------------------------------------------
+
+// Queries that go over the keys together; their running sums stay in the first-level cache.
+constexpr size_t kQueryBlock = 16;
+
+struct Running {
+  float maximum = -INFINITY;
+  float total = 0;
+};
+
+// The sums of four accumulators. The tree is the same for every accumulator, so that a key's score does
+// not depend on its place among the four.
+VADE_AVX2 inline __m128 SumFour(__m256 a, __m256 b, __m256 c, __m256 d) {
+  const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+  return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
+}
+
+// Scores of kQueries queries with the `keys` (1 to 4) rows at `key`: scores[q][0..4).
+template <int kQueries>
+VADE_AVX2 inline void ScoreFour(const float* const* query, const float* key, size_t keys, size_t dim,
+                                float (*scores)[kAttentionTile], size_t at) {
+  const float* rows[4];
+  for (size_t k = 0; k < 4; ++k) rows[k] = key + std::min(k, keys - 1) * dim;
+  __m256 sums[kQueries][4];
+  for (int q = 0; q < kQueries; ++q) {
+    for (int k = 0; k < 4; ++k) sums[q][k] = _mm256_setzero_ps();
+  }
+  size_t i = 0;
+  for (; i + kLanes <= dim; i += kLanes) {
+    __m256 x[kQueries];
+    for (int q = 0; q < kQueries; ++q) x[q] = _mm256_loadu_ps(query[q] + i);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const __m256 w = _mm256_loadu_ps(rows[k] + i);
+      for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm256_fmadd_ps(x[q], w, sums[q][k]);
+    }
+  }
+  if (i < dim) {
+    const __m256i lanes = FirstLanes(dim - i);
+    for (int k = 0; k < 4; ++k) {
+      const __m256 w = _mm256_maskload_ps(rows[k] + i, lanes);
+      for (int q = 0; q < kQueries; ++q) {
+        sums[q][k] = _mm256_fmadd_ps(_mm256_maskload_ps(query[q] + i, lanes), w, sums[q][k]);
+      }
+    }
+  }
+  for (int q = 0; q < kQueries; ++q) {
+    _mm_storeu_ps(scores[q] + at, SumFour(sums[q][0], sums[q][1], sums[q][2], sums[q][3]));
+  }
+}
+
+// Scores -> weights e^(score - maximum), zero beyond `count`; brings what was summed so far to the new
+// maximum.
+VADE_AVX2 void Weigh(float* scores, size_t count, float scale, size_t dim, Running* running, float* out) {
+  __m256 s[4], lanes[4];
+  __m256 highest = _mm256_set1_ps(-INFINITY);
+  for (size_t k = 0; k < 4; ++k) {
+    const size_t begin = k * kLanes;
+    lanes[k] = _mm256_castsi256_ps(FirstLanes(count > begin ? std::min(kLanes, count - begin) : 0));
+    s[k] = _mm256_mul_ps(_mm256_loadu_ps(scores + begin), _mm256_set1_ps(scale));
+    s[k] = _mm256_blendv_ps(_mm256_set1_ps(-INFINITY), s[k], lanes[k]);
+    highest = _mm256_max_ps(highest, s[k]);
+  }
+  const float raised = std::max(running->maximum, Max(highest));
+  if (raised > running->maximum) {
+    const __m256 factor = Exp(_mm256_set1_ps(running->maximum - raised));
+    size_t i = 0;
+    for (; i + kLanes <= dim; i += kLanes) {
+      _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(out + i), factor));
+    }
+    for (; i < dim; ++i) out[i] *= _mm256_cvtss_f32(factor);
+    running->total *= _mm256_cvtss_f32(factor);
+    running->maximum = raised;
+  }
+  for (size_t k = 0; k < 4; ++k) {
+    s[k] = _mm256_and_ps(Exp(_mm256_sub_ps(s[k], _mm256_set1_ps(raised))), lanes[k]);
+    _mm256_storeu_ps(scores + k * kLanes, s[k]);
+  }
+  running->total += Sum(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
+}
+
+// out[q] += sum of weights[q][j] * values[j] for j in [begin, end), in order of j.
+template <int kQueries>
+VADE_AVX2 inline void Mix(const float (*weights)[kAttentionTile], const float* values, size_t begin,
+                          size_t end, size_t dim, float* const* out) {
+  size_t i = 0;
+  for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
+    __m256 sums[kQueries][4];
+    for (int q = 0; q < kQueries; ++q) {
+      for (int k = 0; k < 4; ++k) sums[q][k] = _mm256_loadu_ps(out[q] + i + k * kLanes);
+    }
+    for (size_t j = begin; j < end; ++j) {
+      const float* value = values + j * dim + i;
+      __m256 w[kQueries];
+      for (int q = 0; q < kQueries; ++q) w[q] = _mm256_broadcast_ss(weights[q] + j);
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        const __m256 v = _mm256_loadu_ps(value + k * kLanes);
+        for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm256_fmadd_ps(w[q], v, sums[q][k]);
+      }
+    }
+    for (int q = 0; q < kQueries; ++q) {
+      for (int k = 0; k < 4; ++k) _mm256_storeu_ps(out[q] + i + k * kLanes, sums[q][k]);
+    }
+  }
+  for (; i < dim; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, dim - i));
+    for (int q = 0; q < kQueries; ++q) {
+      __m256 sum = _mm256_maskload_ps(out[q] + i, lanes);
+      for (size_t j = begin; j < end; ++j) {
+        const __m256 v = _mm256_maskload_ps(values + j * dim + i, lanes);
+        sum = _mm256_fmadd_ps(_mm256_broadcast_ss(weights[q] + j), v, sum);
+      }
+      _mm256_maskstore_ps(out[q] + i, lanes, sum);
+    }
+  }
+}
+
+// kQueries queries over one tile. Each adds only the keys that it sees: the longer one goes on alone.
+template <int kQueries>
+VADE_AVX2 void AttendTile(const AttentionArgs& args, size_t query, size_t tile, Running* running) {
+  const float* queries[kQueries];
+  float* out[kQueries];
+  size_t counts[kQueries];
+  size_t most = 0, least = kAttentionTile;
+  for (int q = 0; q < kQueries; ++q) {
+    queries[q] = args.queries + (query + q) * args.query_stride;
+    out[q] = args.out + (query + q) * args.out_stride;
+    const size_t visible = args.visible[query + q];
+    counts[q] = visible > tile ? std::min(kAttentionTile, visible - tile) : 0;
+    most = std::max(most, counts[q]);
+    least = std::min(least, counts[q]);
+  }
+  float weights[kQueries][kAttentionTile] = {};
+  for (size_t j = 0; j < most; j += 4) {
+    ScoreFour<kQueries>(queries, args.keys + (tile + j) * args.head_dim, std::min<size_t>(4, most - j),
+                        args.head_dim, weights, j);
+  }
+  for (int q = 0; q < kQueries; ++q) {
+    if (counts[q] > 0) Weigh(weights[q], counts[q], args.scale, args.head_dim, running + q, out[q]);
+  }
+  const float* values = args.values + tile * args.head_dim;
+  Mix<kQueries>(weights, values, 0, least, args.head_dim, out);
+  for (int q = 0; q < kQueries; ++q) {
+    if (counts[q] > least) Mix<1>(weights + q, values, least, counts[q], args.head_dim, out + q);
+  }
+}
+
+VADE_AVX2 void AttendBlock(const AttentionArgs& args, size_t begin, size_t end) {
+  Running running[kQueryBlock];
+  uint32_t key_count = 0;
+  for (size_t q = begin; q < end; ++q) {
+    std::fill_n(args.out + q * args.out_stride, args.head_dim, 0.0f);
+    key_count = std::max(key_count, args.visible[q]);
+  }
+  for (size_t tile = 0; tile < key_count; tile += kAttentionTile) {
+    size_t q = begin;
+    for (; q + 2 <= end; q += 2) AttendTile<2>(args, q, tile, running + (q - begin));
+    if (q < end) AttendTile<1>(args, q, tile, running + (q - begin));
+  }
+  for (size_t q = begin; q < end; ++q) {
+    const float inverse = 1.0f / running[q - begin].total;
+    float* out = args.out + q * args.out_stride;
+    for (size_t i = 0; i < args.head_dim; ++i) out[i] *= inverse;
+  }
+}
+
+void Attend(const AttentionArgs& args) {
+  for (size_t q = 0; q < args.query_count; q += kQueryBlock) {
+    AttendBlock(args, q, std::min(args.query_count, q + kQueryBlock));
+  }
+}
+
+}  // namespace
+
+const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+                                   Rotate,  ToKv,      FromKv, Attend};
+
+}  // namespace vade::kernels

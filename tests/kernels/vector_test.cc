@@ -1,0 +1,248 @@
+// Every level against plain loops in double precision, over lengths with and without tails, at odd
+// addresses; and the promises about order: a row's result does not depend on what is computed beside it.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "base/bytes.h"
+#include "kernels/kernels.h"
+
+namespace vade::kernels {
+namespace {
+
+const size_t kLengths[] = {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 100, 127, 128, 576, 1000};
+
+std::vector<float> Random(size_t n, uint32_t seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> v(n);
+  for (float& x : v) x = normal(random);
+  return v;
+}
+
+class VectorLevel : public testing::TestWithParam<Level> {
+ protected:
+  void SetUp() override {
+    if (!LevelSupported(GetParam())) GTEST_SKIP() << "this processor has no " << LevelName(GetParam());
+  }
+  const VectorKernels& kernels() const { return TableOf(GetParam()).vector; }
+
+  // Runs f on input shifted by one float, so that no vector is aligned, and checks that nothing beyond the
+  // n results is written.
+  template <typename F>
+  std::vector<float> Run(const std::vector<float>& x, F f) {
+    std::vector<float> in(x.size() + 1), out(x.size() + 2, -12345.0f);
+    std::copy(x.begin(), x.end(), in.begin() + 1);
+    f(in.data() + 1, out.data() + 1);
+    EXPECT_EQ(out.front(), -12345.0f);
+    EXPECT_EQ(out.back(), -12345.0f);
+    return {out.begin() + 1, out.end() - 1};
+  }
+};
+
+TEST_P(VectorLevel, RmsNormIsTheFormula) {
+  for (size_t n : kLengths) {
+    const auto x = Random(n, 1, 3), w = Random(n, 2);
+    const auto y = Run(x, [&](const float* in, float* out) {
+      kernels().rms_norm(in, w.data(), 1e-5f, n, out);
+    });
+    double squares = 0;
+    for (float v : x) squares += static_cast<double>(v) * v;
+    const double inverse = 1 / std::sqrt(squares / n + 1e-5);
+    for (size_t i = 0; i < n; ++i) ASSERT_NEAR(y[i], x[i] * inverse * w[i], 2e-5) << n << " " << i;
+  }
+}
+
+TEST_P(VectorLevel, LayerNormIsTheFormula) {
+  for (size_t n : kLengths) {
+    const auto x = Random(n, 3, 3), w = Random(n, 4), b = Random(n, 5);
+    const auto y = Run(x, [&](const float* in, float* out) {
+      kernels().layer_norm(in, w.data(), b.data(), 1e-3f, n, out);
+    });
+    double sum = 0, squares = 0;
+    for (float v : x) sum += v;
+    const double mean = sum / n;
+    for (float v : x) squares += (v - mean) * (v - mean);
+    const double inverse = 1 / std::sqrt(squares / n + 1e-3);
+    for (size_t i = 0; i < n; ++i) {
+      ASSERT_NEAR(y[i], (x[i] - mean) * inverse * w[i] + b[i], 3e-5) << n << " " << i;
+    }
+  }
+}
+
+TEST_P(VectorLevel, AddAddsToWhatIsThere) {
+  for (size_t n : kLengths) {
+    const auto x = Random(n, 6), y0 = Random(n, 7);
+    const auto y = Run(x, [&](const float* in, float* out) {
+      std::copy(y0.begin(), y0.end(), out);
+      kernels().add(in, n, out);
+    });
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i], y0[i] + x[i]);
+  }
+}
+
+TEST_P(VectorLevel, SiluMultiplyHoldsFromTheDeepNegativeToTheLarge) {
+  for (size_t n : kLengths) {
+    auto gate = Random(n, 8, 10);
+    gate[0] = -200;
+    if (n > 1) gate[1] = 200;
+    const auto up = Random(n, 9);
+    const auto y = Run(gate, [&](const float* in, float* out) {
+      kernels().silu_multiply(in, up.data(), n, out);
+    });
+    for (size_t i = 0; i < n; ++i) {
+      const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * up[i];
+      ASSERT_NEAR(y[i], expected, 1e-6 + 1e-6 * std::abs(expected)) << n << " " << i;
+    }
+  }
+}
+
+TEST_P(VectorLevel, GeluIsTheErrorFunctionForm) {
+  for (size_t n : kLengths) {
+    const auto x = Random(n, 10, 3);
+    const auto y = Run(x, [&](const float* in, float* out) { kernels().gelu(in, n, out); });
+    for (size_t i = 0; i < n; ++i) {
+      const double expected = 0.5 * x[i] * (1 + std::erf(x[i] / std::sqrt(2.0)));
+      ASSERT_NEAR(y[i], expected, 2e-6) << n << " at x = " << x[i];
+    }
+  }
+}
+
+TEST_P(VectorLevel, RotateTurnsEachPairByItsAngle) {
+  for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
+    for (size_t dims : {2, 4, 6, 14, 16, 30, 32, 34, 64, 80, 128}) {
+      const size_t half = dims / 2;
+      const auto x = Random(dims, 11), angles = Random(half, 12, 2);
+      std::vector<float> c(half), s(half);
+      for (size_t i = 0; i < half; ++i) c[i] = std::cos(angles[i]), s[i] = std::sin(angles[i]);
+      const auto y = Run(x, [&](const float* in, float* out) {
+        std::copy(in, in + dims, out);
+        kernels().rotate(style, c.data(), s.data(), dims, out);
+      });
+      for (size_t i = 0; i < half; ++i) {
+        const bool interleaved = style == RopeStyle::kInterleaved;
+        const size_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : half + i;
+        ASSERT_NEAR(y[a], x[a] * c[i] - x[b] * s[i], 1e-6) << dims << " " << i;
+        ASSERT_NEAR(y[b], x[a] * s[i] + x[b] * c[i], 1e-6) << dims << " " << i;
+      }
+    }
+  }
+}
+
+TEST_P(VectorLevel, HalvesAreRoundedToNearestEvenAndComeBack) {
+  for (size_t n : kLengths) {
+    auto x = Random(n, 13, 50);
+    x[0] = 1e6f;  // beyond the largest half
+    if (n > 1) x[1] = 1e-6f;  // below the smallest normal one
+    std::vector<uint16_t> halves(n + 1, 0xabcd);
+    kernels().to_kv(KvType::kF16, x.data(), n, halves.data());
+    EXPECT_EQ(halves[n], 0xabcd);
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(halves[i], FloatToHalf(x[i])) << x[i];
+    std::vector<float> back(n + 1, 7);
+    kernels().from_kv(KvType::kF16, halves.data(), n, back.data());
+    EXPECT_EQ(back[n], 7);
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(back[i], HalfToFloat(halves[i]));
+  }
+}
+
+TEST_P(VectorLevel, Float32PagesKeepEveryBit) {
+  const auto x = Random(33, 14);
+  std::vector<float> page(33), back(33);
+  kernels().to_kv(KvType::kF32, x.data(), x.size(), page.data());
+  kernels().from_kv(KvType::kF32, page.data(), x.size(), back.data());
+  EXPECT_EQ(back, x);
+}
+
+// --- attention ----------------------------------------------------------------------------------------
+
+struct AttentionCase {
+  size_t queries, keys, dim;
+  std::vector<float> q, k, v;
+  std::vector<uint32_t> visible;
+
+  AttentionCase(size_t query_count, size_t key_count, size_t head_dim, float scale)
+      : queries(query_count), keys(key_count), dim(head_dim),
+        q(Random(query_count * head_dim, 21, scale)), k(Random(key_count * head_dim, 22)),
+        v(Random(key_count * head_dim, 23)), visible(query_count) {
+    std::mt19937 random(24);
+    for (auto& n : visible) n = 1 + random() % key_count;
+    visible.back() = static_cast<uint32_t>(key_count);
+  }
+
+  AttentionArgs Args(size_t first, size_t count, float* out) const {
+    return {.queries = q.data() + first * dim, .query_count = count, .query_stride = dim,
+            .keys = k.data(), .values = v.data(), .visible = visible.data() + first, .head_dim = dim,
+            .scale = 0.3f, .out = out, .out_stride = dim};
+  }
+
+  std::vector<double> Exact(size_t row) const {
+    std::vector<double> scores(visible[row]), out(dim);
+    double highest = -1e300, total = 0;
+    for (size_t j = 0; j < scores.size(); ++j) {
+      for (size_t i = 0; i < dim; ++i) scores[j] += static_cast<double>(q[row * dim + i]) * k[j * dim + i];
+      scores[j] *= 0.3f;
+      highest = std::max(highest, scores[j]);
+    }
+    for (size_t j = 0; j < scores.size(); ++j) {
+      const double w = std::exp(scores[j] - highest);
+      for (size_t i = 0; i < dim; ++i) out[i] += w * v[j * dim + i];
+      total += w;
+    }
+    for (double& x : out) x /= total;
+    return out;
+  }
+};
+
+TEST_P(VectorLevel, AttendIsTheSoftmaxOfVisibleKeys) {
+  for (size_t dim : {8, 16, 20, 32, 64, 80, 96, 100, 128, 256}) {
+    for (size_t keys : {1, 3, 31, 32, 33, 70, 200}) {
+      for (float scale : {0.1f, 5.0f}) {
+        const AttentionCase c(5, keys, dim, scale);
+        std::vector<float> out(c.queries * dim, -1);
+        kernels().attend(c.Args(0, c.queries, out.data()));
+        for (size_t row = 0; row < c.queries; ++row) {
+          const auto exact = c.Exact(row);
+          for (size_t i = 0; i < dim; ++i) {
+            ASSERT_NEAR(out[row * dim + i], exact[i], 5e-5) << dim << " " << keys << " row " << row;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(VectorLevel, AttendingARowAloneGivesTheBitsOfTheBatch) {
+  for (size_t dim : {16, 20, 64, 128}) {
+    const AttentionCase c(37, 150, dim, 2);
+    std::vector<float> batch(c.queries * dim), alone(dim);
+    kernels().attend(c.Args(0, c.queries, batch.data()));
+    for (size_t row = 0; row < c.queries; ++row) {
+      kernels().attend(c.Args(row, 1, alone.data()));
+      ASSERT_EQ(std::memcmp(alone.data(), batch.data() + row * dim, dim * sizeof(float)), 0)
+          << "row " << row << " of head size " << dim;
+    }
+  }
+}
+
+TEST_P(VectorLevel, AttendNeverReadsBeyondTheKeysThatAreVisible) {
+  AttentionCase c(3, 40, 64, 1);
+  c.visible = {5, 5, 33};
+  std::vector<float> before(3 * 64), after(3 * 64);
+  kernels().attend(c.Args(0, 3, before.data()));
+  for (size_t i = 33 * 64; i < c.k.size(); ++i) c.k[i] = c.v[i] = NAN;
+  kernels().attend(c.Args(0, 3, after.data()));
+  EXPECT_EQ(before, after);
+  for (size_t i = 5 * 64; i < 33 * 64; ++i) c.k[i] = c.v[i] = INFINITY;
+  kernels().attend(c.Args(0, 3, after.data()));
+  EXPECT_TRUE(std::equal(before.begin(), before.begin() + 2 * 64, after.begin()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, VectorLevel,
+                         testing::Values(Level::kScalar, Level::kAvx2, Level::kAvx512),
+                         [](const auto& level) { return std::string(LevelName(level.param)); });
+
+}  // namespace
+}  // namespace vade::kernels
