@@ -1,0 +1,232 @@
+// AVX2 + FMA + F16C: preparing activations, float formats, and the loops around quantised blocks.
+// Sums in the order that matmul_scalar.cc specifies, so the bits are the same.
+
+#include "kernels/matmul_avx2.h"
+
+#include <algorithm>
+
+#include "kernels/kernels.h"
+
+namespace vade::kernels {
+namespace {
+
+// --- activations ------------------------------------------------------------------------------------------
+
+// The bits of the largest |x| of 32 values (eight lanes of candidates). As integers, they are ordered like
+// the floats, with infinities and NaNs above.
+VADE_AVX2_INLINE __m256i MaxBits(const float* x, __m256i largest) {
+  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+  VADE_UNROLL for (int i = 0; i < 4; ++i) {
+    const __m256i bits = _mm256_castps_si256(_mm256_loadu_ps(x + 8 * i));
+    largest = _mm256_max_epi32(largest, _mm256_and_si256(bits, magnitude));
+  }
+  return largest;
+}
+
+VADE_AVX2_INLINE int32_t MaxLane(__m256i v) {
+  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+  return _mm_cvtsi128_si32(m);
+}
+
+// Activation scale and its reciprocal; {0, 0} and {NaN, 0} blocks have codes 0.
+struct Scale {
+  float scale;
+  float inverse;
+};
+
+VADE_AVX2_INLINE Scale ScaleOf(int32_t max_bits) {
+  constexpr int32_t kInfinity = 0x7f800000;
+  float largest;
+  std::memcpy(&largest, &max_bits, sizeof(largest));
+  if (max_bits >= kInfinity) return {__builtin_nanf(""), 0};
+  if (largest < kSmallestMaximum) return {0, 0};
+  return {largest / 127.0f, 127.0f / largest};
+}
+
+// 32 codes; returns their sums over each 16 in the two halves of an int32 vector of 4 partial sums.
+VADE_AVX2_INLINE __m256i WriteCodes(const float* x, float inverse, uint8_t* out) {
+  __m256i codes = _mm256_setzero_si256();
+  if (inverse != 0) {  // else x may hold what does not convert
+    const __m256 factor = _mm256_set1_ps(inverse);
+    __m256i words[4];
+    VADE_UNROLL for (int i = 0; i < 4; ++i) {
+      words[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), factor));
+    }
+    codes = _mm256_packs_epi16(_mm256_packs_epi32(words[0], words[1]),
+                               _mm256_packs_epi32(words[2], words[3]));
+    codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  }
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), codes);
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+VADE_AVX2_INLINE int32_t SumLanes(__m128i v) {
+  v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
+  v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1));
+  return _mm_cvtsi128_si32(v);
+}
+
+VADE_AVX2 void Prepare32(const float* x, size_t cols, uint8_t* out) {
+  uint8_t* records = out + cols;
+  for (size_t k = 0; k < cols; k += 32, records += sizeof(Prepared32)) {
+    const Scale scale = ScaleOf(MaxLane(MaxBits(x + k, _mm256_setzero_si256())));
+    const __m256i sums = WriteCodes(x + k, scale.inverse, out + k);
+    const int32_t sum =
+        SumLanes(_mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1)));
+    const Prepared32 record = {scale.scale, scale.scale * static_cast<float>(sum), sum};
+    std::memcpy(records, &record, sizeof(record));
+  }
+}
+
+VADE_AVX2 void Prepare256(const float* x, size_t cols, uint8_t* out) {
+  uint8_t* records = out + cols;
+  for (size_t k = 0; k < cols; k += 256, records += sizeof(Prepared256)) {
+    __m256i largest = _mm256_setzero_si256();
+    for (size_t i = 0; i < 256; i += 32) largest = MaxBits(x + k + i, largest);
+    const Scale scale = ScaleOf(MaxLane(largest));
+    Prepared256 record = {scale.scale, {}, {}};
+    for (size_t i = 0; i < 8; ++i) {
+      const __m256i sums = WriteCodes(x + k + 32 * i, scale.inverse, out + k + 32 * i);
+      const int32_t first = SumLanes(_mm256_castsi256_si128(sums));
+      const int32_t second = SumLanes(_mm256_extracti128_si256(sums, 1));
+      record.sums16[2 * i] = static_cast<int16_t>(first);
+      record.sums16[2 * i + 1] = static_cast<int16_t>(second);
+      record.sums32[i] = static_cast<int16_t>(first + second);
+    }
+    std::memcpy(records, &record, sizeof(record));
+  }
+}
+
+void Prepare(Format format, const float* x, size_t cols, uint8_t* out) {
+  const size_t size = PreparedBytes(format, cols);
+  if (size >= 64) std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
+  if (IsFloat(format)) {
+    std::memcpy(out, x, cols * sizeof(float));
+  } else if (IsSuper(format)) {
+    Prepare256(x, cols, out);
+  } else {
+    Prepare32(x, cols, out);
+  }
+}
+
+// --- float formats ----------------------------------------------------------------------------------------
+
+template <Format F>
+VADE_AVX2_INLINE __m256 LoadWeights(const uint8_t* p) {
+  if constexpr (F == Format::kF32) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+  } else if constexpr (F == Format::kF16) {
+    return LoadHalves(p);
+  } else {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+}
+
+// A block of a float format is a column.
+template <Format F, int T>
+VADE_AVX2 void AddColumns(const BlockRun& run, const TokenRows& x, float* sums) {
+  __m256 totals[T][2];
+  LoadSums<T>(sums, totals);
+  const uint8_t* column = run.packed;
+  const uint8_t* values = x.first + sizeof(float) * run.first_block;
+  for (size_t i = 0; i < run.blocks; ++i, column += BlockBytes(F), values += sizeof(float)) {
+    const __m256 w0 = LoadWeights<F>(column);
+    const __m256 w1 = LoadWeights<F>(column + BlockBytes(F) / 2);
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const __m256 value = BroadcastFloat(values + static_cast<size_t>(t) * x.stride);
+      totals[t][0] = _mm256_fmadd_ps(w0, value, totals[t][0]);
+      totals[t][1] = _mm256_fmadd_ps(w1, value, totals[t][1]);
+    }
+  }
+  StoreSums<T>(totals, sums);
+}
+
+template <Format F>
+void AddFloatRun(const BlockRun& run, const TokenRows& x, int tokens, float* sums) {
+  switch (tokens) {
+    case 1: return AddColumns<F, 1>(run, x, sums);
+    case 2: return AddColumns<F, 2>(run, x, sums);
+    case 3: return AddColumns<F, 3>(run, x, sums);
+    default: return AddColumns<F, 4>(run, x, sums);
+  }
+}
+
+RunFunctions FloatRuns(Format format) {
+  switch (format) {
+    case Format::kF32: return {AddFloatRun<Format::kF32>, AddFloatRun<Format::kF32>, nullptr};
+    case Format::kF16: return {AddFloatRun<Format::kF16>, AddFloatRun<Format::kF16>, nullptr};
+    default: return {AddFloatRun<Format::kBf16>, AddFloatRun<Format::kBf16>, nullptr};
+  }
+}
+
+// --- loops ------------------------------------------------------------------------------------------------
+
+// Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles pass.
+constexpr size_t kActivationBytes = 256 * 1024;
+constexpr size_t kMaxTokensAtOnce = 64;
+// Columns whose codes are unpacked together, so that they stay in the L1 cache while the tokens pass.
+constexpr size_t kRunCols = 512;
+
+size_t TokensAtOnce(size_t row_bytes) {
+  const size_t fit = kActivationBytes / std::max<size_t>(row_bytes, 1) / kAvx2Tokens * kAvx2Tokens;
+  return std::clamp<size_t>(fit, 4 * kAvx2Tokens, kMaxTokensAtOnce);
+}
+
+// The whole of one tile by `tokens` rows; sums[token][row] start at 0.
+void MultiplyTile(const PackedMatrix& w, const RunFunctions& functions, const uint8_t* tile,
+                  const TokenRows& x, size_t tokens, float* sums) {
+  alignas(64) uint8_t codes[kRunCols / 32 * kUnpackedGroupBytes];
+  alignas(64) uint8_t six_bits[kRunCols];  // 256 values for 256 columns
+  const size_t block_cols = BlockCols(w.format);
+  const size_t all_blocks = w.cols / block_cols;
+  const bool unpack = functions.unpack && tokens > kAvx2Tokens;
+  const size_t run_blocks = unpack ? kRunCols / block_cols : all_blocks;
+  for (size_t block = 0; block < all_blocks; block += run_blocks) {
+    BlockRun run = {tile + block * BlockBytes(w.format), nullptr, nullptr, block,
+                    std::min(run_blocks, all_blocks - block), w.cols};
+    if (unpack) {
+      functions.unpack(run, codes, six_bits);
+      run.codes = codes;
+      run.six_bits = six_bits;
+    }
+    const AddRunFunction add = unpack ? functions.add_unpacked : functions.add_packed;
+    for (size_t token = 0; token < tokens; token += kAvx2Tokens) {
+      add(run, {x.first + token * x.stride, x.stride},
+          static_cast<int>(std::min<size_t>(kAvx2Tokens, tokens - token)), sums + token * kTileRows);
+    }
+  }
+}
+
+void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const uint8_t* x,
+              size_t tokens, float* y, size_t y_stride) {
+  const RunFunctions functions = IsFloat(w.format)   ? FloatRuns(w.format)
+                                 : IsSuper(w.format) ? SuperRunsAvx2(w.format)
+                                                     : Block32RunsAvx2(w.format);
+  const size_t row_bytes = PreparedBytes(w.format, w.cols);
+  const size_t tile_bytes = w.TileBytes();
+  const size_t at_once = TokensAtOnce(row_bytes);
+  for (size_t token = 0; token < tokens; token += at_once) {
+    const size_t count = std::min(at_once, tokens - token);
+    for (size_t tile = tile_begin; tile < tile_end; ++tile) {
+      alignas(64) float sums[kMaxTokensAtOnce * kTileRows];
+      std::memset(sums, 0, count * kTileRows * sizeof(float));
+      MultiplyTile(w, functions, w.data + tile * tile_bytes, {x + token * row_bytes, row_bytes}, count,
+                   sums);
+      const size_t first_row = tile * kTileRows;
+      const size_t rows = std::min(kTileRows, w.rows - first_row);
+      for (size_t t = 0; t < count; ++t) {
+        std::memcpy(y + (token + t) * y_stride + first_row, sums + t * kTileRows, rows * sizeof(float));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const MatmulKernels kMatmulAvx2 = {Prepare, Multiply};
+
+}  // namespace vade::kernels
