@@ -21,15 +21,14 @@ VADE_AVX2_INLINE void AddByteGroup(const uint8_t* group, const TokenRows& x, __m
         const __m256i row = Broadcast32(x.first + static_cast<size_t>(t) * x.stride + 4 * step);
         const __m256i high = _mm256_maddubs_epi16(high_codes, row);
         const __m256i products = _mm256_maddubs_epi16(low_codes, row);
-        upper[t] = step == 0 ? high : _mm256_add_epi16(upper[t], high);
-        lower[t] = step == 0 ? products : _mm256_add_epi16(lower[t], products);
+        upper[t] = step == 0 ? high : AddWords(upper[t], high);
+        lower[t] = step == 0 ? products : AddWords(lower[t], products);
       }
     }
     VADE_UNROLL for (int t = 0; t < T; ++t) {
       const __m256i wide = _mm256_madd_epi16(upper[t], _mm256_set1_epi16(16));
-      sums[t][half] = _mm256_add_epi32(sums[t][half], wide);
-      sums[t][half] = _mm256_add_epi32(sums[t][half],
-                                       _mm256_madd_epi16(lower[t], _mm256_set1_epi16(1)));
+      sums[t][half] = AddInts(sums[t][half], wide);
+      sums[t][half] = AddInts(sums[t][half], _mm256_madd_epi16(lower[t], _mm256_set1_epi16(1)));
     }
   }
 }

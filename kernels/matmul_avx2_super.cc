@@ -52,8 +52,8 @@ VADE_AVX2_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums,
     VADE_UNROLL for (int t = 0; t < T; ++t) {
       const __m256i both =
           Broadcast32(code_sums.first + static_cast<size_t>(t) * code_sums.stride + 4 * pair);
-      sums[t][0] = _mm256_add_epi32(sums[t][0], _mm256_madd_epi16(s0, both));
-      sums[t][1] = _mm256_add_epi32(sums[t][1], _mm256_madd_epi16(s1, both));
+      sums[t][0] = AddInts(sums[t][0], _mm256_madd_epi16(s0, both));
+      sums[t][1] = AddInts(sums[t][1], _mm256_madd_epi16(s1, both));
     }
   }
 }
