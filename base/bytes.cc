@@ -96,7 +96,7 @@ uint16_t FloatToHalf(float value) {
     return static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x03ff));
   }
   if (magnitude >= 0x477ff000) return sign | 0x7c00;  // 65520 and above round to infinity
-  if (magnitude < 0x38800000) {  // below 2^-14: a subnormal half, or zero
+  if (magnitude < 0x38800000) {                       // below 2^-14: a subnormal half, or zero
     // Adding 0.5 puts the unit of the last place at 2^-24, so the addition itself rounds to even.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000));

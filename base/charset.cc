@@ -1,9 +1,9 @@
 // DecodeText of unicode.h: which charset do these bytes have?
 //
-// In this order: a byte-order mark; well-formed UTF-8; ISO-2022 (escapes in 7 bits); UTF-32 and UTF-16 without a
-// mark, which alone explain many NULs and control characters; mostly well-formed UTF-8; legacy charsets.
-// For the last, ICU's detector proposes and base/charset_score.h disposes: the detector is unsure of short texts
-// and knows no DOS or Thai code pages.
+// In this order: a byte-order mark; ISO-2022 (escapes in 7 bits); well-formed UTF-8; UTF-32 and
+// UTF-16 without a mark, which alone explain many NULs and control characters; mostly well-formed
+// UTF-8; legacy charsets. For the last, ICU's detector proposes and base/charset_score.h disposes:
+// the detector is unsure of short texts and knows no DOS or Thai code pages.
 #include <unicode/ucnv.h>
 #include <unicode/ucsdet.h>
 
@@ -127,14 +127,13 @@ bool LooksBinary(const ByteCounts& counts, size_t size) {
 std::string_view Sample(std::string_view bytes) {
   const auto first = std::find_if(bytes.begin(), bytes.end(),
                                   [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
-  size_t begin = static_cast<size_t>(first - bytes.begin());
-  if (begin == bytes.size() || begin < kSampleBytes / 2) begin = 0;
-  // A line's start is a character's start in every charset of the list.
-  if (begin > 0) begin = bytes.rfind('\n', begin) == std::string_view::npos ? begin : bytes.rfind('\n', begin);
-  return bytes.substr(begin, kSampleBytes);
+  const auto at = static_cast<size_t>(first - bytes.begin());
+  if (at == bytes.size() || at < kSampleBytes / 2) return bytes.substr(0, kSampleBytes);
+  // All before `at` is ASCII, so any point there begins a character.
+  return bytes.substr(at - kSampleBytes / 8, kSampleBytes);
 }
 
-// --- Unicode's own forms -----------------------------------------------------------------------------------
+// --- Unicode's own forms
 
 std::u32string Units16(std::string_view bytes, bool big) {
   std::u32string units;
@@ -158,7 +157,10 @@ DecodedText FromUtf16(std::string_view bytes, bool big) {
 // Some writers put the mark of one byte order before a body of the other.
 DecodedText FromMarkedUtf16(std::string_view body, bool big) {
   constexpr double kClearly = 0.5;
-  return FromUtf16(body, Score16(body, !big) > Score16(body, big) + kClearly ? !big : big);
+  constexpr size_t kEnoughBytes = 64;  // a few characters prove nothing against a mark
+  const bool mark_is_wrong =
+      body.size() >= kEnoughBytes && Score16(body, !big) > Score16(body, big) + kClearly;
+  return FromUtf16(body, mark_is_wrong ? !big : big);
 }
 
 std::optional<DecodedText> ByMark(std::string_view bytes) {
@@ -225,14 +227,15 @@ bool IsMostlyUtf8(std::string_view bytes) {
   return good > 0 && good >= 4 * bad;
 }
 
-// --- Legacy charsets ---------------------------------------------------------------------------------------
+// --- Legacy charsets
 
 struct Candidate {
   std::string charset;
   double confidence = 0;  // the detector's, 0..1
 };
 
-// What the detector calls a charset -> the superset that files so labelled really use; "" to leave out.
+// What the detector calls a charset -> the superset that files so labelled really use; "" to leave
+// out.
 std::string UsualName(std::string_view name) {
   if (name.starts_with("UTF-") || name.starts_with("IBM")) return "";  // settled before; EBCDIC
   if (name == "ISO-8859-1") return "windows-1252";
@@ -245,7 +248,7 @@ std::vector<Candidate> Detect(std::string_view sample) {
   std::vector<Candidate> found;
   UErrorCode error = U_ZERO_ERROR;
   std::unique_ptr<UCharsetDetector, decltype(&ucsdet_close)> detector(ucsdet_open(&error),
-                                                                     &ucsdet_close);
+                                                                      &ucsdet_close);
   ucsdet_setText(detector.get(), sample.data(), static_cast<int32_t>(sample.size()), &error);
   int32_t count = 0;
   const UCharsetMatch** matches = ucsdet_detectAll(detector.get(), &count, &error);

@@ -52,7 +52,8 @@ double ScoreLetter(char32_t c, char32_t previous) {
     const bool latin_in_chinese = (script == USCRIPT_HAN || script == USCRIPT_HANGUL) &&
                                   before == USCRIPT_LATIN && previous < 0x80;
     if (script != before && !latin_in_chinese) score -= 1.5;
-    if (u_isupper(static_cast<UChar32>(c)) && u_islower(static_cast<UChar32>(previous))) score -= 1.5;
+    if (u_isupper(static_cast<UChar32>(c)) && u_islower(static_cast<UChar32>(previous)))
+      score -= 1.5;
     // "Ïðèâåò": a Latin script marks a letter here and there, not one after the other.
     if (script == USCRIPT_LATIN && previous >= 0x80) score -= 1.5;
   }
@@ -63,13 +64,19 @@ double ScoreLetter(char32_t c, char32_t previous) {
 double ScoreCharacter(char32_t c, char32_t previous) {
   const bool after_letter = previous != 0 && IsLetter(previous);
   switch (KindOf(c)) {
-    case Kind::kAscii: return 0;
-    case Kind::kBad: return -3;
-    case Kind::kLetter: return ScoreLetter(c, previous);
+    case Kind::kAscii:
+      return 0;
+    case Kind::kBad:
+      return -3;
+    case Kind::kLetter:
+      return ScoreLetter(c, previous);
     // A vowel sign or tone mark goes with a letter of its own script.
-    case Kind::kMark: return after_letter && previous >= 0x80 ? 1.0 : -1.0;
-    case Kind::kCommonPunctuation: return 0.8;
-    case Kind::kSymbol: return after_letter ? -1.0 : 0;
+    case Kind::kMark:
+      return after_letter && previous >= 0x80 ? 1.0 : -1.0;
+    case Kind::kCommonPunctuation:
+      return 0.8;
+    case Kind::kSymbol:
+      return after_letter ? -1.0 : 0;
   }
   return 0;
 }
@@ -91,6 +98,9 @@ double ScoreLanguage(std::string_view utf8, std::string_view charset) {
   if (japanese && kana * 20 < all) return -0.4;
   if (chinese && kana * 10 > all) return -0.4;
   if (charset == "EUC-KR" && hangul < han) return -0.6;
+  // Hangul's rows lie inside those of common Chinese characters: to fall into them every time by
+  // chance is unlikely, so a tie goes to Korean.
+  if (charset == "EUC-KR" && hangul >= 5 && han == 0) return 0.05;
   return 0;
 }
 

@@ -115,7 +115,8 @@ std::string FormatRfc3339(int64_t unix_micros) {
   const int64_t days = FloorDivide(seconds, kSecondsPerDay);
   const int64_t of_day = seconds - days * kSecondsPerDay;
   const int64_t micros = unix_micros - seconds * kMicrosPerSecond;
-  // The Gregorian calendar repeats every 400 years, so years outside chrono's range come out right too.
+  // The Gregorian calendar repeats every 400 years, so years outside chrono's range come out right
+  // too.
   constexpr int64_t kDaysPerEra = 146'097;
   const int64_t era = FloorDivide(days, kDaysPerEra);
   const std::chrono::year_month_day date{

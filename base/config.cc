@@ -30,10 +30,9 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 std::string NearestKey(std::string_view key, const std::vector<std::string>& known_keys) {
   key = key.substr(0, 128);  // the cost is bounded whatever stands in the file
-  const auto nearest =
-      std::min_element(known_keys.begin(), known_keys.end(), [&](const auto& a, const auto& b) {
-        return EditDistance(key, a) < EditDistance(key, b);
-      });
+  const auto nearest = std::min_element(
+      known_keys.begin(), known_keys.end(),
+      [&](const auto& a, const auto& b) { return EditDistance(key, a) < EditDistance(key, b); });
   return nearest == known_keys.end() ? std::string() : *nearest;
 }
 
@@ -74,11 +73,20 @@ Status BadValue(std::string_view key, std::string_view value, std::string_view e
 
 std::optional<int> UnitShift(char unit) {
   switch (unit) {
-    case 'k': case 'K': return 10;
-    case 'm': case 'M': return 20;
-    case 'g': case 'G': return 30;
-    case 't': case 'T': return 40;
-    default: return std::nullopt;
+    case 'k':
+    case 'K':
+      return 10;
+    case 'm':
+    case 'M':
+      return 20;
+    case 'g':
+    case 'G':
+      return 30;
+    case 't':
+    case 'T':
+      return 40;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -97,8 +105,8 @@ Result<Config> Config::Parse(std::string_view text, const std::vector<std::strin
     const std::string where = StrCat("config line ", number);
     const size_t equals = line.find('=');
     if (equals == std::string_view::npos) {
-      return InvalidArgument(StrCat(where, ": '", line.substr(0, 64), "' has no '='; ",
-                                    "write it as key = value"));
+      return InvalidArgument(
+          StrCat(where, ": '", line.substr(0, 64), "' has no '='; ", "write it as key = value"));
     }
     const std::string_view key = StripAsciiWhitespace(line.substr(0, equals));
     if (std::find(known_keys.begin(), known_keys.end(), key) == known_keys.end()) {
@@ -109,7 +117,8 @@ Result<Config> Config::Parse(std::string_view text, const std::vector<std::strin
     auto value = ParseValue(line.substr(equals + 1));
     if (!value.ok()) return value.status().WithContext(StrCat(where, ", key '", key, "'"));
     if (!config.values_.emplace(key, std::move(*value)).second) {
-      return InvalidArgument(StrCat(where, ": key '", key, "' is set twice; keep one of the lines"));
+      return InvalidArgument(
+          StrCat(where, ": key '", key, "' is set twice; keep one of the lines"));
     }
   }
   return config;

@@ -60,7 +60,8 @@ void MappedFile::DontNeed(size_t offset, size_t size) const {
   // Whole pages inside the range only: the neighbours' bytes stay. The file's last page is its own.
   const auto at = static_cast<size_t>(part.data() - bytes_.data());
   const size_t begin = (at + page - 1) / page * page;
-  const size_t end = at + part.size() == bytes_.size() ? bytes_.size() : (at + part.size()) / page * page;
+  const size_t end =
+      at + part.size() == bytes_.size() ? bytes_.size() : (at + part.size()) / page * page;
   if (begin >= end) return;
   madvise(const_cast<uint8_t*>(bytes_.data()) + begin, end - begin, MADV_DONTNEED);
 }
@@ -81,7 +82,8 @@ Result<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& path) {
     result = flock(fd.get(), LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
   if (result != 0 && errno == EWOULDBLOCK) {
-    return Unavailable(StrCat(path, " is locked by another process; stop it, or talk to it instead"));
+    return Unavailable(
+        StrCat(path, " is locked by another process; stop it, or talk to it instead"));
   }
   if (result != 0) return ErrnoStatus(errno, "cannot lock", path);
   std::unique_ptr<FileLock> lock(new FileLock());

@@ -19,35 +19,53 @@ struct Meaning {
 
 Meaning MeaningOf(int error) {
   switch (error) {
-    case ENOENT: return {StatusCode::kNotFound, "check the path"};
-    case ENOTDIR: return {StatusCode::kNotFound, "a part of the path is no folder: check the path"};
+    case ENOENT:
+      return {StatusCode::kNotFound, "check the path"};
+    case ENOTDIR:
+      return {StatusCode::kNotFound, "a part of it is no folder: check the path"};
     case EACCES:
-    case EPERM: return {StatusCode::kPermissionDenied, "check the permissions and the owner"};
-    case EROFS: return {StatusCode::kPermissionDenied, "the disk is read-only: choose another folder"};
+    case EPERM:
+      return {StatusCode::kPermissionDenied, "check the permissions and the owner"};
+    case EROFS:
+      return {StatusCode::kPermissionDenied, "it is read-only: choose another folder"};
     case ENOSPC:
-    case EDQUOT: return {StatusCode::kResourceExhausted, "free disk space and try again"};
+    case EDQUOT:
+      return {StatusCode::kResourceExhausted, "free disk space and try again"};
     case EMFILE:
-    case ENFILE: return {StatusCode::kResourceExhausted, "raise the limit of open files (ulimit -n)"};
-    case ENOMEM: return {StatusCode::kResourceExhausted, "free memory and try again"};
-    case EFBIG: return {StatusCode::kResourceExhausted, "the file system takes no file of this size"};
-    case EISDIR: return {StatusCode::kInvalidArgument, "it is a folder: name a file"};
+    case ENFILE:
+      return {StatusCode::kResourceExhausted, "raise the limit of files (ulimit -n)"};
+    case ENOMEM:
+      return {StatusCode::kResourceExhausted, "free memory and try again"};
+    case EFBIG:
+      return {StatusCode::kResourceExhausted, "the disk takes no file of this size"};
+    case EISDIR:
+      return {StatusCode::kInvalidArgument, "it is a folder: name a file"};
     case ELOOP:
     case ENAMETOOLONG:
-    case EINVAL: return {StatusCode::kInvalidArgument, "check the path"};
-    case EEXIST: return {StatusCode::kAlreadyExists, "remove it or choose another name"};
-    case EIO: return {StatusCode::kDataLoss, "the disk reports a fault: check it and the system log"};
-    default: return {StatusCode::kUnknown, "see the system log"};
+    case EINVAL:
+      return {StatusCode::kInvalidArgument, "check the path"};
+    case EEXIST:
+      return {StatusCode::kAlreadyExists, "remove it or choose another name"};
+    case EIO:
+      return {StatusCode::kDataLoss, "the disk has a fault: see the system log"};
+    default:
+      return {StatusCode::kUnknown, "see the system log"};
   }
 }
 
 }  // namespace
 
 int Fd::Close() {
-  // close(2) is not repeated on EINTR: on Linux the descriptor is gone by then, and may be another's.
+  // close(2) is not repeated on EINTR: on Linux the descriptor is gone by then, and may be
+  // another's.
   return valid() ? close(Release()) : 0;
 }
 
 Fd OpenFile(const std::string& path, int flags, mode_t mode) {
+  if (path.find('\0') != std::string::npos) {  // the system would take the part before it
+    errno = EINVAL;
+    return Fd();
+  }
   int fd;
   do {
     fd = open(path.c_str(), flags, mode);

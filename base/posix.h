@@ -1,4 +1,5 @@
-// Helpers of base's own .cc files around the system's calls: descriptors that close themselves, EINTR, errno.
+// For base's own .cc files: descriptors that close themselves, calls that outlast EINTR, errno as a
+// Status.
 #pragma once
 
 #include <sys/types.h>
@@ -33,7 +34,8 @@ class Fd {
 Fd OpenFile(const std::string& path, int flags, mode_t mode = 0);  // invalid on failure, with errno
 int SyncFd(int fd);                                                // fsync(2), repeated on EINTR
 
-// "cannot open notes.txt: No such file or directory; check the path", with the code that fits `error`.
+// "cannot open notes.txt: No such file or directory; check the path", with the code that fits
+// `error`.
 Status ErrnoStatus(int error, std::string_view what, const std::string& path);
 
 std::string ParentFolder(const std::string& path);  // "." for a bare name

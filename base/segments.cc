@@ -2,6 +2,7 @@
 #include <unicode/brkiter.h>
 #include <unicode/locid.h>
 #include <unicode/ubrk.h>
+#include <unicode/uchar.h>
 #include <unicode/utext.h>
 
 #include <functional>
@@ -67,11 +68,36 @@ bool HoldsLetterOrDigit(std::string_view text) {
   return false;
 }
 
+bool IsOpening(char32_t c) {  // brackets and quotes that open
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_PS_MASK | U_GC_PI_MASK)) != 0;
+}
+
+// Where the brackets and quotes that open what follows the span begin; the span's end when there
+// are none.
+size_t BeginOfOpening(std::string_view text, TextSpan span) {
+  size_t begin = span.end;
+  while (begin > span.begin) {
+    size_t pos = FloorToCodePoint(text, begin - 1);
+    const size_t before = pos;
+    if (!IsOpening(NextCodePoint(text, &pos))) break;
+    begin = before;
+  }
+  return begin > span.begin ? begin : span.end;
+}
+
 }  // namespace
 
 std::vector<TextSpan> Sentences(std::string_view text) {
   std::vector<TextSpan> spans;
-  ForEachSegment(SentenceBreaker(), text, [&](TextSpan span, int32_t) { spans.push_back(span); });
+  ForEachSegment(SentenceBreaker(), text, [&](TextSpan span, int32_t) {
+    // The rules take every quote after a full stop for a closing one. Without a space between, as
+    // Chinese is written, an opening quote belongs to the sentence that it opens.
+    if (!spans.empty()) {
+      spans.back().end = BeginOfOpening(text, spans.back());
+      span.begin = spans.back().end;
+    }
+    spans.push_back(span);
+  });
   return spans;
 }
 

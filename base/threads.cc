@@ -16,8 +16,8 @@
 namespace vade {
 namespace {
 
-// A loop of a decoder step follows the last one within microseconds: waiting this long before sleeping
-// saves the system calls of a wake-up, and no more than this is ever spent on waiting.
+// A loop of a decoder step follows the last one within microseconds: waiting this long before
+// sleeping saves the system calls of a wake-up, and no more than this is ever spent on waiting.
 constexpr std::chrono::microseconds kPause{20};
 
 // Loops that run at once. Further callers do their whole loop alone, which is always correct.
@@ -57,10 +57,11 @@ bool PauseUntil(std::chrono::nanoseconds limit, Done done) {
 }
 
 // One loop that workers may help. The pool owns the slots, so a worker may look at one at any time;
-// the loop's own fields are read only between Enter() and Leave(), while the caller keeps them alive.
+// the loop's own fields are read only between Enter() and Leave(), while the caller keeps them
+// alive.
 struct alignas(64) Slot {
-  static constexpr uint32_t kOpen = 1u << 31;           // workers may enter
-  static constexpr uint32_t kCallerSleeps = 1u << 30;   // the last to leave wakes the caller
+  static constexpr uint32_t kOpen = 1u << 31;             // workers may enter
+  static constexpr uint32_t kCallerSleeps = 1u << 30;     // the last to leave wakes the caller
   static constexpr uint32_t kInside = kCallerSleeps - 1;  // mask: workers inside
 
   std::atomic<bool> taken{false};
@@ -123,7 +124,8 @@ struct ThreadPool::Impl {
   void Wake(size_t wanted);
 };
 
-// The open loop with the fewest workers, so that several callers share them; nullptr when none is open.
+// The open loop with the fewest workers, so that several callers share them; nullptr when none is
+// open.
 Slot* ThreadPool::Impl::EnterOpenSlot() {
   for (;;) {
     Slot* best = nullptr;
@@ -152,7 +154,8 @@ void ThreadPool::Impl::RunWorker() {
   }
 }
 
-// Either this thread sees the new epoch, or the opener sees it among the sleepers: both are seq_cst.
+// Either this thread sees the new epoch, or the opener sees it among the sleepers: both are
+// seq_cst.
 void ThreadPool::Impl::SleepUntilChanged(uint32_t seen) {
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   if (epoch.load(std::memory_order_seq_cst) == seen) FutexWait(epoch, seen);

@@ -1,4 +1,5 @@
-// UTF-8, normal forms and character properties of unicode.h. Charsets: charset.cc; words: segments.cc.
+// UTF-8, normal forms and character properties of unicode.h. Charsets: charset.cc; words:
+// segments.cc.
 #include "base/unicode.h"
 
 #include <unicode/bytestream.h>
@@ -23,8 +24,8 @@ constexpr size_t kSliceBytes = size_t{1} << 28;
 uint8_t ByteAt(std::string_view text, size_t i) { return static_cast<uint8_t>(text[i]); }
 bool IsContinuation(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
-// What a lead byte asks for: how many bytes follow, and the range of the first of them, which keeps out
-// overlong forms, surrogates and numbers above U+10FFFF (table 3-7 of the Unicode standard).
+// What a lead byte asks for: how many bytes follow, and the range of the first of them, which keeps
+// out overlong forms, surrogates and numbers above U+10FFFF (table 3-7 of the Unicode standard).
 struct Lead {
   uint8_t following = 0;  // 0: not a lead of a longer sequence
   uint8_t low = 0x80, high = 0xBF;
@@ -65,7 +66,8 @@ Decoded DecodeAt(std::string_view text, size_t pos) {
 }
 
 bool IsAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<uint8_t>(c) < 0x80; });
 }
 
 std::string Normalize(const icu::Normalizer2* normalizer, std::string_view text) {

@@ -36,8 +36,8 @@ struct DecodedText {
   std::string utf8;       // valid UTF-8, no byte-order mark, no NUL, line ends as "\n"
   std::string charset;    // name of the charset it was read as
 };
-// Bytes of unknown charset -> text. INVALID_ARGUMENT when they are no text (NUL bytes that are not UTF-16
-// or UTF-32, mostly control characters), with the reason.
+// Bytes of unknown charset -> text. INVALID_ARGUMENT with the reason when they are no text: more than one byte
+// in fifty is NUL (and it is not UTF-16 or UTF-32) or a control character. Fewer NULs are dropped.
 Result<DecodedText> DecodeText(std::string_view bytes);
 
 struct TextSpan {
@@ -45,7 +45,8 @@ struct TextSpan {
   size_t end = 0;
   friend bool operator==(const TextSpan&, const TextSpan&) = default;
 };
-// ICU's boundaries (UAX 29), root locale; the spans cover the text without gaps.
+// ICU's boundaries (UAX 29), root locale; the spans cover the text without gaps. A bracket or quote that opens
+// the next sentence goes with that one.
 std::vector<TextSpan> Sentences(std::string_view text);
 std::vector<TextSpan> Words(std::string_view text);  // only those that hold a letter, a digit or an ideograph
 

@@ -22,14 +22,15 @@ using FolderId = std::pair<dev_t, ino_t>;
 struct Name {
   std::string name;
   std::string sort_key;  // folders end in '/', so that the order is the byte order of whole paths
-  struct stat info;
+  struct stat info = {};
+  bool is_link = false;
 };
 
 class Walk {
  public:
-  Walk(const std::function<Status(const FileEntry&)>& visit,
+  Walk(std::string resolved_root, const std::function<Status(const FileEntry&)>& visit,
        const std::function<void(const std::string&, const Status&)>& problem)
-      : visit_(visit), problem_(problem) {}
+      : resolved_root_(std::move(resolved_root)), visit_(visit), problem_(problem) {}
 
   Status VisitFile(const std::string& path, const struct stat& info) {
     FileEntry entry;
@@ -39,15 +40,18 @@ class Walk {
     return visit_(entry);
   }
 
-  Status EnterFolder(const std::string& path, const struct stat& info) {
+  Status EnterFolder(const std::string& path, const struct stat& info, bool is_link) {
     const FolderId id{info.st_dev, info.st_ino};
     if (std::find(ancestors_.begin(), ancestors_.end(), id) != ancestors_.end()) {
       Report(path, FailedPrecondition(StrCat(path, " leads back to a folder above it; skipped")));
       return OkStatus();
     }
+    // What lies in the tree is visited under its own name, whether a link to it comes first or not.
+    if (is_link && LeadsIntoTree(path)) return OkStatus();
     if (!seen_.insert(id).second) return OkStatus();  // reached by another link already
     if (ancestors_.size() >= kMaxDepth) {
-      Report(path, ResourceExhausted(StrCat(path, " is more than ", kMaxDepth, " folders deep; skipped")));
+      Report(path, ResourceExhausted(
+                       StrCat(path, " is more than ", kMaxDepth, " folders deep; skipped")));
       return OkStatus();
     }
     ancestors_.push_back(id);
@@ -61,11 +65,16 @@ class Walk {
     if (problem_) problem_(path, status);
   }
 
+  bool LeadsIntoTree(const std::string& path) const {
+    const auto target = AbsolutePath(path);
+    return target.ok() && RelativePath(*target, resolved_root_) != *target;
+  }
+
   Status VisitNames(const std::string& folder) {
     for (const Name& name : ReadNames(folder)) {
       const std::string path = JoinPath(folder, name.name);
       if (S_ISDIR(name.info.st_mode)) {
-        RETURN_IF_ERROR(EnterFolder(path, name.info));
+        RETURN_IF_ERROR(EnterFolder(path, name.info, name.is_link));
       } else if (S_ISREG(name.info.st_mode)) {
         RETURN_IF_ERROR(VisitFile(path, name.info));
       }  // devices, pipes and sockets hold no documents
@@ -85,13 +94,15 @@ class Walk {
       const dirent* entry = readdir(directory);
       if (entry == nullptr) break;
       if (entry->d_name[0] == '.') continue;
-      Name name{entry->d_name, entry->d_name, {}};
+      Name name{entry->d_name, entry->d_name};
       const std::string path = JoinPath(folder, name.name);
       if (stat(path.c_str(), &name.info) != 0) {
         Report(path, ErrnoStatus(errno, "cannot examine", path));  // a dangling link, for instance
         continue;
       }
       if (S_ISDIR(name.info.st_mode)) name.sort_key.push_back('/');
+      struct stat own;
+      name.is_link = lstat(path.c_str(), &own) == 0 && S_ISLNK(own.st_mode);
       names.push_back(std::move(name));
     }
     if (errno != 0) Report(folder, ErrnoStatus(errno, "cannot read all of the folder", folder));
@@ -101,6 +112,7 @@ class Walk {
     return names;
   }
 
+  const std::string resolved_root_;
   const std::function<Status(const FileEntry&)>& visit_;
   const std::function<void(const std::string&, const Status&)>& problem_;
   std::vector<FolderId> ancestors_;
@@ -113,9 +125,10 @@ Status WalkFiles(const std::string& root, const std::function<Status(const FileE
                  const std::function<void(const std::string& path, const Status&)>& problem) {
   struct stat info;
   if (stat(root.c_str(), &info) != 0) return ErrnoStatus(errno, "cannot examine", root);
-  Walk walk(visit, problem);
+  ASSIGN_OR_RETURN(std::string resolved_root, AbsolutePath(root));
+  Walk walk(std::move(resolved_root), visit, problem);
   if (S_ISREG(info.st_mode)) return walk.VisitFile(root, info);
-  if (S_ISDIR(info.st_mode)) return walk.EnterFolder(root, info);
+  if (S_ISDIR(info.st_mode)) return walk.EnterFolder(root, info, /*is_link=*/false);
   return InvalidArgument(StrCat(root, " is neither a file nor a folder; name one"));
 }
 
