@@ -114,7 +114,7 @@ std::string FormatRfc3339(int64_t unix_micros) {
   const int64_t seconds = FloorDivide(unix_micros, kMicrosPerSecond);
   const int64_t days = FloorDivide(seconds, kSecondsPerDay);
   const int64_t of_day = seconds - days * kSecondsPerDay;
-  const int64_t micros = unix_micros - seconds * kMicrosPerSecond;
+  const int64_t micros = (unix_micros % kMicrosPerSecond + kMicrosPerSecond) % kMicrosPerSecond;
   // The Gregorian calendar repeats every 400 years, so years outside chrono's range come out right
   // too.
   constexpr int64_t kDaysPerEra = 146'097;

@@ -46,7 +46,7 @@ struct TextSpan {
   friend bool operator==(const TextSpan&, const TextSpan&) = default;
 };
 // ICU's boundaries (UAX 29), root locale; the spans cover the text without gaps. A bracket or quote that opens
-// the next sentence goes with that one.
+// the next sentence goes with that one. Every "\n" ends a sentence: join hard-wrapped lines before.
 std::vector<TextSpan> Sentences(std::string_view text);
 std::vector<TextSpan> Words(std::string_view text);  // only those that hold a letter, a digit or an ideograph
 

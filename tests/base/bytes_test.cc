@@ -50,7 +50,8 @@ TEST(ByteReader, EveryTruncationIsRefused) {
 TEST(ByteReader, HugeLengthIsRefused) {
   std::string bytes;
   AppendVarint(&bytes, std::numeric_limits<uint64_t>::max());
-  ByteReader reader(bytes + "abc");
+  bytes += "abc";
+  ByteReader reader(bytes);
   std::string_view text;
   EXPECT_FALSE(reader.ReadString(&text));
   ByteReader other(std::string_view("abc"));
