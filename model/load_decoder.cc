@@ -1,0 +1,68 @@
+// From a weight file to a decoder that is ready to read.
+#include "base/files.h"
+#include "base/strings.h"
+#include "model/cpu_backend.h"
+#include "model/no_vocab_tokenizer.h"
+#include "model/transformer.h"
+
+namespace vade {
+namespace {
+
+Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const GgufFile& file, int vocab_size) {
+  if (file.GetString("tokenizer.ggml.model") == "no_vocab") {
+    return std::unique_ptr<Tokenizer>(std::make_unique<NoVocabTokenizer>(vocab_size));
+  }
+  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::FromGguf(file));
+  if (tokenizer->vocab_size() > vocab_size) {
+    return InvalidArgument(StrCat("weights file ", file.path(), ": the vocabulary has ",
+                                  tokenizer->vocab_size(), " tokens, the embedding table ", vocab_size));
+  }
+  return tokenizer;
+}
+
+}  // namespace
+
+Status Transformer::LoadFile(const std::string& path, const DecoderOptions& options) {
+  ASSIGN_OR_RETURN(file_, GgufFile::Open(path));
+  ASSIGN_OR_RETURN(config_, ReadDecoderConfig(*file_, options.context_tokens, options.kv_type));
+  ASSIGN_OR_RETURN(tokenizer_, LoadTokenizer(*file_, config_.vocab_size));
+  chat_template_.emplace(ChatTemplate::FromGguf(*file_, *tokenizer_));
+  const PackOptions packing = {.cache_dir = options.packed_cache_dir, .pool = options.pool};
+  ASSIGN_OR_RETURN(weights_, LoadDecoderWeights(*file_, config_, packing, *backend_));
+  ASSIGN_OR_RETURN(kv_pool_, KvPool::Create(backend_.get(), config_.attention, options.kv_budget_bytes));
+  DescribeFile();
+  return OkStatus();
+}
+
+void Transformer::DescribeFile() {
+  info_.name = file_->GetString("general.name").value_or("");
+  if (info_.name.empty()) info_.name = BaseName(file_->path());
+  info_.architecture = config_.architecture;
+  info_.fingerprint = file_->fingerprint();
+  info_.context_tokens = config_.context_tokens;
+  info_.vocab_size = config_.vocab_size;
+  info_.layers = config_.layers;
+  info_.weight_bytes_per_token = weights_.bytes_per_token;
+  info_.kv_bytes_per_token = PageBytes(config_.attention) / kPageTokens;
+}
+
+Result<std::unique_ptr<Transformer>> Transformer::Load(const std::string& path,
+                                                       const DecoderOptions& options,
+                                                       std::unique_ptr<Backend> backend) {
+  std::unique_ptr<Transformer> transformer(new Transformer());
+  transformer->backend_ = std::move(backend);
+  RETURN_IF_ERROR(transformer->LoadFile(path, options));
+  return transformer;
+}
+
+Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend, const std::string& path,
+                                               const DecoderOptions& options) {
+  ASSIGN_OR_RETURN(auto transformer, Transformer::Load(path, options, std::move(backend)));
+  return std::unique_ptr<Decoder>(std::move(transformer));
+}
+
+Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path, const DecoderOptions& options) {
+  return LoadDecoderOn(std::make_unique<CpuBackend>(options.pool), path, options);
+}
+
+}  // namespace vade

@@ -1,0 +1,275 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+// Rows that go through the head at once: its weights are read once for all of them, while the logits,
+// the widest rows of all, stay bounded.
+constexpr int kHeadRows = 64;
+
+// The largest answer of one Forward; more rows are asked for in several.
+constexpr uint64_t kMaxLogitBytes = 4ull << 30;
+
+}  // namespace
+
+// --- the network ------------------------------------------------------------------------------------------
+
+// After the last layer has stored its keys and values, only the wanted rows go on.
+Status Transformer::RunLayers(const Step& step, const Context& ctx) {
+  const AttentionShape& shape = config_.attention;
+  const Workspace& w = workspace_;
+  const bool all_wanted = step.wanted().size() == static_cast<size_t>(step.rows());
+  std::span<const AttentionSpan> spans = step.spans();
+  int rows = step.rows();
+
+  RETURN_IF_ERROR(backend_->Embed(weights_.embedding, step.tokens(), w.x));
+  for (int index = 0; index < config_.layers; ++index) {
+    RETURN_IF_ERROR(ctx.Check());
+    const LayerWeights& layer = weights_.layers[index];
+    const Projection qkv[] = {layer.q, layer.k, layer.v};
+
+    RETURN_IF_ERROR(backend_->NormProject({.x = w.x, .rows = rows, .norm = layer.attention_norm,
+                                           .eps = config_.norm_epsilon, .projections = qkv, .out = w.qkv}));
+    RETURN_IF_ERROR(backend_->StoreKeysValues(shape, index, w.qkv, step.slots(), kv_pool_->buffer()));
+    if (index + 1 == config_.layers && !all_wanted) {
+      rows = static_cast<int>(step.wanted().size());
+      spans = step.wanted_spans();
+      if (rows == 0) return OkStatus();
+      RETURN_IF_ERROR(backend_->KeepRows(w.x, config_.width, step.wanted()));
+      RETURN_IF_ERROR(backend_->KeepRows(w.qkv, shape.qkv_width(), step.wanted()));
+    }
+    RETURN_IF_ERROR(backend_->Attend({.shape = &shape, .layer = index, .qkv = w.qkv, .spans = spans,
+                                      .pages = kv_pool_->buffer(), .out = w.mixed}));
+    RETURN_IF_ERROR(backend_->ProjectAdd(layer.attention_out.matrix, w.mixed, rows, w.x));
+    RETURN_IF_ERROR(backend_->FeedForward({.x = w.x, .rows = rows, .norm = layer.feed_forward_norm,
+                                           .eps = config_.norm_epsilon, .gate = layer.gate.matrix,
+                                           .up = layer.up.matrix, .down = layer.down.matrix,
+                                           .hidden = w.hidden}));
+  }
+  return OkStatus();
+}
+
+Status Transformer::RunHead(int rows, float* logits) {
+  const Projection head[] = {weights_.head};
+  for (int first = 0; first < rows; first += kHeadRows) {
+    const int count = std::min(kHeadRows, rows - first);
+    RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x, .first_row = first, .rows = count,
+                                           .norm = weights_.output_norm, .eps = config_.norm_epsilon,
+                                           .projections = head, .out = workspace_.logits}));
+    const size_t bytes = static_cast<size_t>(count) * config_.vocab_size * sizeof(float);
+    RETURN_IF_ERROR(backend_->Download(workspace_.logits, 0, {reinterpret_cast<uint8_t*>(logits), bytes}));
+    logits += static_cast<size_t>(count) * config_.vocab_size;
+  }
+  return OkStatus();
+}
+
+Status Transformer::RunStep(const Step& step, const Context& ctx, float* logits) {
+  const int wanted = static_cast<int>(step.wanted().size());
+  RETURN_IF_ERROR(EnsureWorkspace(step.rows(), std::min(wanted, kHeadRows)));
+  RETURN_IF_ERROR(RunLayers(step, ctx));
+  RETURN_IF_ERROR(ctx.Check());
+  return RunHead(wanted, logits);
+}
+
+// --- what goes in -------------------------------------------------------------------------------------------
+
+Status Transformer::CheckPositions(const ForwardItem& item, const PagedSequence& sequence,
+                                   std::vector<int32_t>* positions) const {
+  const size_t count = item.tokens.size();
+  if (!item.positions.empty() && item.positions.size() != count) {
+    return InvalidArgument(StrCat(item.positions.size(), " positions were given for ", count, " tokens"));
+  }
+  int64_t last = sequence.length() == 0 ? -1 : sequence.positions().back();
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t position = item.positions.empty() ? sequence.length() + static_cast<int64_t>(i)
+                                                    : item.positions[i];
+    if (position <= last) {
+      return InvalidArgument(StrCat("position ", position, " does not lie behind position ", last,
+                                    ", which the sequence has read"));
+    }
+    if (position >= config_.context_tokens) {
+      return OutOfRange(StrCat("position ", position, " is beyond the context of ", config_.context_tokens,
+                               " tokens; shorten the prompt or raise the context"));
+    }
+    positions->push_back(static_cast<int32_t>(position));
+    last = position;
+  }
+  return OkStatus();
+}
+
+// Ascending positions below the context also bound the length.
+Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) const {
+  Reading reading;
+  reading.sequence = dynamic_cast<PagedSequence*>(item.sequence);
+  if (!reading.sequence || reading.sequence->pool() != kv_pool_.get()) {
+    return InvalidArgument("a sequence must come from the decoder that reads into it");
+  }
+  if (item.tokens.empty()) return InvalidArgument("a batch item has no tokens");
+  for (int32_t token : item.tokens) {
+    if (token < 0 || token >= config_.vocab_size) {
+      return InvalidArgument(StrCat("token ", token, " is not in the vocabulary of ", config_.vocab_size));
+    }
+  }
+  int64_t last = -1;
+  for (int32_t wanted : item.wanted) {
+    if (wanted <= last || static_cast<size_t>(wanted) >= item.tokens.size()) {
+      return InvalidArgument(StrCat("wanted rows must ascend below ", item.tokens.size(), ", got ", wanted));
+    }
+    last = wanted;
+  }
+  RETURN_IF_ERROR(CheckPositions(item, *reading.sequence, &reading.positions));
+  return reading;
+}
+
+Status Transformer::CopySharedPages(std::span<const Reading> readings) {
+  for (const Reading& reading : readings) {
+    const auto [from, to] = reading.growth->copy();
+    if (from < 0) continue;
+    RETURN_IF_ERROR(backend_->CopyPage(config_.attention, kv_pool_->buffer(), from, to));
+  }
+  return OkStatus();
+}
+
+Status Transformer::EnsureWorkspace(int rows, int head_rows) {
+  Workspace& w = workspace_;
+  auto make = [&](BufferHandle* buffer, uint64_t count, uint64_t width) -> Status {
+    if (buffer->id >= 0) backend_->FreeBuffer(*buffer);
+    *buffer = BufferHandle();
+    ASSIGN_OR_RETURN(*buffer, backend_->NewBuffer(count * width * sizeof(float)));
+    return OkStatus();
+  };
+  if (rows > w.rows) {
+    const int want = rows <= 16 ? 16 : rows <= 128 ? 128 : Step::kMaxRows;
+    w.rows = 0;                                   // until all of them are there
+    RETURN_IF_ERROR(make(&w.x, want, config_.width));
+    RETURN_IF_ERROR(make(&w.qkv, want, config_.attention.qkv_width()));
+    RETURN_IF_ERROR(make(&w.mixed, want, config_.attention.q_width()));
+    RETURN_IF_ERROR(make(&w.hidden, want, config_.feed_forward_width));
+    w.rows = want;
+  }
+  if (head_rows > w.head_rows) {
+    w.head_rows = 0;
+    RETURN_IF_ERROR(make(&w.logits, head_rows, config_.vocab_size));
+    w.head_rows = head_rows;
+  }
+  return OkStatus();
+}
+
+namespace {
+
+// Cuts the items of a batch into steps of at most Step::kMaxRows rows, in order.
+class StepCutter {
+ public:
+  explicit StepCutter(std::span<const ForwardItem> batch) : batch_(batch) {}
+
+  // The parts of the next step; empty at the end. `growths` by item.
+  template <typename GrowthOf>
+  const std::vector<StepPart>& Next(GrowthOf growth_of) {
+    parts_.clear();
+    size_t room = Step::kMaxRows;
+    while (item_ < batch_.size() && room > 0) {
+      const ForwardItem& item = batch_[item_];
+      const size_t count = std::min(room, item.tokens.size() - begin_);
+      const KvGrowth* growth = growth_of(item_);
+      const auto wanted_end = std::lower_bound(item.wanted.begin(), item.wanted.end(),
+                                               static_cast<int32_t>(begin_ + count));
+      const auto wanted_begin = std::lower_bound(item.wanted.begin(), item.wanted.end(),
+                                                 static_cast<int32_t>(begin_));
+      const size_t old_length = growth->positions().size() - item.tokens.size();
+      parts_.push_back({.growth = growth,
+                        .first_index = static_cast<int>(old_length + begin_),
+                        .tokens = item.tokens.subspan(begin_, count),
+                        .wanted = {wanted_begin, wanted_end},
+                        .wanted_shift = static_cast<int>(begin_)});
+      room -= count;
+      begin_ += count;
+      if (begin_ == item.tokens.size()) ++item_, begin_ = 0;
+    }
+    return parts_;
+  }
+
+ private:
+  std::span<const ForwardItem> batch_;
+  size_t item_ = 0, begin_ = 0;
+  std::vector<StepPart> parts_;
+};
+
+}  // namespace
+
+Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Context& ctx) {
+  std::lock_guard lock(forward_mutex_);
+  std::vector<Reading> readings;
+  uint64_t wanted = 0;
+  for (const ForwardItem& item : batch) {
+    ASSIGN_OR_RETURN(Reading reading, CheckItem(item));
+    for (const Reading& other : readings) {
+      if (other.sequence == reading.sequence) return InvalidArgument("a sequence is twice in one batch");
+    }
+    readings.push_back(std::move(reading));
+    wanted += item.wanted.size();
+  }
+  const uint64_t row_bytes = static_cast<uint64_t>(config_.vocab_size) * sizeof(float);
+  if (wanted > kMaxLogitBytes / row_bytes) {
+    return ResourceExhausted(StrCat("the logits of ", wanted, " rows are too many at once; ask for fewer"));
+  }
+  for (Reading& reading : readings) {
+    ASSIGN_OR_RETURN(reading.growth, KvGrowth::Begin(reading.sequence, reading.positions));
+  }
+  RETURN_IF_ERROR(CopySharedPages(readings));
+
+  Logits logits;
+  logits.vocab_size = config_.vocab_size;
+  logits.values.resize(wanted * config_.vocab_size);
+  float* next = logits.values.data();
+  StepCutter cutter(batch);
+  for (;;) {
+    const auto& parts = cutter.Next([&](size_t item) { return readings[item].growth.get(); });
+    if (parts.empty()) break;
+    workspace_.step.Build(parts);
+    RETURN_IF_ERROR(RunStep(workspace_.step, ctx, next));
+    next += workspace_.step.wanted().size() * config_.vocab_size;
+  }
+  for (Reading& reading : readings) reading.growth->Commit();
+  return logits;
+}
+
+// --- sequences ------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Sequence>> Transformer::NewSequence() {
+  return std::unique_ptr<Sequence>(std::make_unique<PagedSequence>(kv_pool_.get()));
+}
+
+Result<std::unique_ptr<Sequence>> Transformer::Fork(const Sequence& from, int length) {
+  const auto* sequence = dynamic_cast<const PagedSequence*>(&from);
+  if (!sequence || sequence->pool() != kv_pool_.get()) {
+    return InvalidArgument("a sequence must be forked by the decoder that made it");
+  }
+  if (length < 0 || length > sequence->length()) {
+    return InvalidArgument(StrCat("cannot fork the first ", length, " tokens of a sequence of ",
+                                  sequence->length()));
+  }
+  return std::unique_ptr<Sequence>(sequence->Fork(length));
+}
+
+Status Transformer::Truncate(Sequence& sequence, int length) {
+  auto* paged = dynamic_cast<PagedSequence*>(&sequence);
+  if (!paged || paged->pool() != kv_pool_.get()) {
+    return InvalidArgument("a sequence must be truncated by the decoder that made it");
+  }
+  if (length < 0 || length > paged->length()) {
+    return InvalidArgument(StrCat("cannot truncate a sequence of ", paged->length(), " tokens to ", length));
+  }
+  paged->Truncate(length);
+  return OkStatus();
+}
+
+Result<const ChatTemplate*> Transformer::chat_template() const {
+  if (!chat_template_->ok()) return chat_template_->status();
+  return &chat_template_->value();
+}
+
+}  // namespace vade
