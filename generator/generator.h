@@ -60,7 +60,7 @@ struct Sampling {
   int top_k = 0;                      // 0: off
   uint64_t seed = 0;                  // same seed, same request: same bytes
   int max_tokens = 256;               // of the answer, 1..8192
-  std::vector<std::string> stop;      // the answer ends before the first of these
+  std::vector<std::string> stop = {}; // the answer ends before the first of these
 };
 
 enum class AnswerMode { kDirect, kCot, kVote, kDecompose };

@@ -1,0 +1,77 @@
+#include "generator/budget.h"
+
+#include <algorithm>
+
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+void Append(Tokens* to, const Tokens& from) { to->insert(to->end(), from.begin(), from.end()); }
+
+// As many of the newest turns as fit. Each is encoded once; the template tokens around it are counted
+// at their greatest, so the result never exceeds `room`.
+Tokens FitHistory(const GenerateRequest& request, size_t room, PromptLanguage language,
+                  const PromptWriter& writer, size_t* turns) {
+  const std::span<const ChatTemplate::Turn> all(request.history);
+  size_t used = writer.MaxTransitionTokens();  // the return to the user's turn
+  *turns = 0;
+  while (*turns < all.size()) {
+    const ChatTemplate::Turn& turn = all[all.size() - 1 - *turns];
+    used += writer.Turn(turn, language).size() + writer.MaxTransitionTokens();
+    if (used > room) break;
+    ++*turns;
+  }
+  return writer.History(all.last(*turns), language);
+}
+
+Status CheckReserved(size_t prefix, size_t question, size_t system, int answer, int64_t room) {
+  const size_t reserved = prefix + question + system;
+  if (static_cast<int64_t>(reserved) <= room) return OkStatus();
+  return InvalidArgument(StrCat(
+      "the question does not fit: instructions ", prefix, " + question ", question,
+      " + system text ", system, " = ", reserved, " tokens, but the prompt may have ",
+      std::max<int64_t>(room, 0), " (", answer, " more are kept for the answer); shorten the question, lower "
+      "max_tokens, or raise the prompt budget"));
+}
+
+}  // namespace
+
+Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
+                              const PromptWriter& writer) {
+  PromptPlan plan;
+  plan.language = LanguageOf(request.question);
+  plan.prefix = writer.Prefix(plan.language);
+  const Tokens question = writer.Question(request.question, plan.language);
+  const Tokens system = writer.UserSystem(request.system);
+  const int answer = request.sampling.max_tokens;
+
+  int64_t room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - answer);
+  RETURN_IF_ERROR(CheckReserved(plan.prefix.size(), question.size(), system.size(), answer, room));
+  room -= static_cast<int64_t>(plan.prefix.size() + question.size() + system.size());
+
+  const size_t history_room = std::min<int64_t>(room, std::max(limits.history_tokens, 0));
+  const Tokens history =
+      FitHistory(request, history_room, plan.language, writer, &plan.history_turns);
+  room -= static_cast<int64_t>(history.size());
+
+  for (size_t i = 0; i < request.hits.size(); ++i) {
+    const Tokens label = writer.Label(static_cast<int>(plan.used.size()) + 1);
+    const Tokens block = writer.Block(request.hits[i]);
+    if (static_cast<int64_t>(label.size() + block.size()) > room) {
+      const Passage& passage = request.hits[i].passage;
+      plan.omitted.push_back({passage.id, passage.document_id, "budget"});
+      continue;
+    }
+    Append(&plan.rest, label);
+    Append(&plan.rest, block);
+    plan.used.push_back(i);
+    room -= static_cast<int64_t>(label.size() + block.size());
+  }
+  Append(&plan.rest, history);
+  Append(&plan.rest, system);
+  Append(&plan.rest, question);
+  return plan;
+}
+
+}  // namespace vade

@@ -1,0 +1,33 @@
+// What goes into a prompt, counted with the model's own tokenizer.
+//
+// Reserved first: prefix, the user's system text, question, template tokens and the answer. Then earlier
+// turns, newest first, whole turns, at most history_tokens. Then whole passages in rank order; one that
+// does not fit is listed in `omitted` with reason "budget" and the next is tried: nothing is ever cut.
+#pragma once
+
+#include <vector>
+
+#include "generator/prompt.h"
+
+namespace vade {
+
+struct BudgetLimits {
+  int max_prompt_tokens = 4096;
+  int history_tokens = 2048;
+  int context_tokens = 8192;   // prompt and answer together
+};
+
+struct PromptPlan {
+  PromptLanguage language = PromptLanguage::kEnglish;
+  Tokens prefix;               // shared by every question of the language
+  Tokens rest;                 // blocks, turns, question, template tokens
+  std::vector<size_t> used;    // indices into request.hits; label n is used[n - 1]
+  std::vector<Omission> omitted;
+  size_t history_turns = 0;    // of the newest, that are in the prompt
+};
+
+// INVALID_ARGUMENT, with the numbers, when the reserved parts alone exceed the budget.
+Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
+                              const PromptWriter& writer);
+
+}  // namespace vade
