@@ -1,0 +1,68 @@
+// Making and deleting collections.
+#include "base/bytes.h"
+#include "base/strings.h"
+#include "index/core.h"
+
+namespace vade {
+namespace {
+
+Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit) {
+  if (edit.Find(info.name)) {
+    return AlreadyExists(StrCat("collection '", info.name, "' exists already"));
+  }
+  const CollectionId id = core->next_collection++;
+  std::string next;
+  AppendFixed<uint32_t>(&next, id + 1);
+  edit.batch().Put(Family::kMeta, "next_collection", next);
+  edit.batch().Put(Family::kCatalog, CollectionKey(id),
+                   Encode(CollectionRecord{info.name, info.embedder_id,
+                                           static_cast<uint32_t>(info.dimension),
+                                           edit.now_unix_micros()}));
+  edit.Log({ChangeKind::kCreateCollection, id, 0, 0, info.name});
+  auto state = std::make_shared<CollectionState>();
+  state->id = id;
+  state->info = info;
+  state->info.document_count = state->info.passage_count = 0;
+  state->group_sets = std::make_shared<GroupSets>(1);
+  edit.AddCollection(std::move(state));
+  return OkStatus();
+}
+
+Status ApplyRemove(const std::string& name, CommitEdit& edit, CollectionId* removed) {
+  const CollectionState* state = edit.Find(name);
+  if (!state) return NoCollection(name);
+  const CollectionId c = *removed = state->id;
+  KvBatch& batch = edit.batch();
+  batch.Delete(Family::kCatalog, CollectionKey(c));
+  const std::string sets = "g" + CollectionPrefix(c);
+  batch.DeleteRange(Family::kCatalog, sets, PrefixEnd(sets));
+  for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kVectors}) {
+    batch.DeleteRange(family, CollectionPrefix(c), CollectionPrefix(c + 1));
+  }
+  edit.Log({ChangeKind::kDeleteCollection, c, 0, 0, name});
+  edit.RemoveCollection(name);
+  return OkStatus();
+}
+
+}  // namespace
+
+Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info) {
+  RETURN_IF_ERROR(ValidateCollection(info));
+  return core->committer
+      ->Commit({"", [&](CommitEdit& edit) { return ApplyCreate(core, info, edit); }})
+      .status();
+}
+
+Status DeleteCollectionIn(StoreCore* core, std::string_view name) {
+  CollectionId removed = 0;
+  const std::string copy(name);
+  RETURN_IF_ERROR(core->committer
+                      ->Commit({"", [&](CommitEdit& edit) {
+                                  return ApplyRemove(copy, edit, &removed);
+                                }})
+                      .status());
+  RemoveSegments(*core, removed);
+  return OkStatus();
+}
+
+}  // namespace vade

@@ -1,0 +1,145 @@
+#include "index/core.h"
+
+#include "base/bytes.h"
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+constexpr uint64_t kReserveIds = 4096;
+// RocksDB reads slow down with many range deletions, so only what is long is deleted as a range.
+constexpr uint64_t kRangeAbove = 64;
+
+void DeletePassages(CollectionId c, const PassageRange& range, KvBatch* batch) {
+  for (Family family : {Family::kPassages, Family::kVectors}) {
+    if (range.count > kRangeAbove) {
+      batch->DeleteRange(family, PassageKey(c, range.first), PassageKey(c, range.first + range.count));
+      continue;
+    }
+    for (uint64_t i = 0; i < range.count; ++i) batch->Delete(family, PassageKey(c, range.first + i));
+  }
+}
+
+void DeleteText(CollectionId c, RevisionKey r, uint64_t text_bytes, KvBatch* batch) {
+  const uint64_t pieces = (text_bytes + kTextPieceBytes - 1) / kTextPieceBytes;
+  if (pieces > kRangeAbove) {
+    batch->DeleteRange(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0));
+    return;
+  }
+  for (uint64_t i = 0; i < pieces; ++i) {
+    batch->Delete(Family::kText, TextKey(c, r, static_cast<uint32_t>(i)));
+  }
+}
+}  // namespace
+
+Result<uint64_t> IdAllocator::Allocate(uint64_t count) {
+  std::lock_guard lock(mutex_);
+  if (count > reserved_ - next_) {
+    // Needs no wait for the disk: the log keeps its order, so nothing that uses these numbers can
+    // outlive this record.
+    std::string value;
+    AppendFixed<uint64_t>(&value, next_ + count + kReserveIds);
+    KvBatch batch;
+    batch.Put(Family::kMeta, "next_id", value);
+    RETURN_IF_ERROR(kv_->Write(batch, Durability::kBuffered));
+    reserved_ = next_ + count + kReserveIds;
+  }
+  const uint64_t first = next_;
+  next_ += count;
+  return first;
+}
+
+std::string StoreCore::DatabaseDirectory() const { return JoinPath(directory, "db"); }
+
+std::string StoreCore::SegmentDirectory(CollectionId c) const {
+  return JoinPath(JoinPath(directory, "vectors"), StrCat(c));
+}
+
+std::string StoreCore::SegmentPath(CollectionId c, uint64_t number) const {
+  return JoinPath(SegmentDirectory(c), StrCat(number, ".seg"));
+}
+
+SegmentOwner StoreCore::OwnerOf(const CollectionState& state, uint64_t commit) const {
+  return {.store_id = store_id, .collection = state.id,
+          .dimension = static_cast<uint32_t>(state.info.dimension), .commit = commit};
+}
+
+Status NoCollection(std::string_view name) {
+  return NotFound(StrCat("collection '", name, "' does not exist; create it or check the name"));
+}
+
+Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view, std::string_view name) {
+  const auto found = view.collections.find(name);
+  if (found == view.collections.end()) return NoCollection(name);
+  return found->second;
+}
+
+void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch) {
+  const DocumentInfo& info = record.info;
+  batch->Delete(Family::kDocuments, DocumentKey(c, info.id));
+  batch->Delete(Family::kDocuments, HashKey(c, info.content_hash, info.id));
+  batch->Delete(Family::kDocuments, RevisionRecordKey(c, record.revision_key));
+  DeleteText(c, record.revision_key, info.text_bytes, batch);
+  for (const PassageRange& range : record.ranges) DeletePassages(c, range, batch);
+}
+
+Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch) {
+  const auto scan = kv.Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    const PassageId first = ParseKey64(scan->key().substr(8));
+    batch->Delete(Family::kStaged, scan->key());
+    if (first == 0) continue;
+    ByteReader value(scan->value());
+    uint32_t collection = 0, count = 0;
+    if (!value.Read(&collection) || !value.Read(&count)) {
+      return DataLoss("a note of staged passages does not parse: the database is damaged");
+    }
+    DeletePassages(c, {first, count}, batch);
+  }
+  RETURN_IF_ERROR(scan->status());
+  // How much text there is was not written down.
+  const auto text = kv.Scan(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), nullptr);
+  uint64_t pieces = 0;
+  for (; text->Valid() && pieces <= kRangeAbove; text->Next()) ++pieces;
+  RETURN_IF_ERROR(text->status());
+  DeleteText(c, r, pieces * kTextPieceBytes, batch);
+  return OkStatus();
+}
+
+Status TextReader::Load(uint64_t piece) {
+  if (piece == loaded_) return OkStatus();
+  if (piece > UINT32_MAX) return OutOfRange("a text range begins beyond the longest text");
+  ASSIGN_OR_RETURN(auto bytes, kv_.Get(Family::kText,
+                                       TextKey(collection_, revision_, static_cast<uint32_t>(piece)),
+                                       snapshot_));
+  if (!bytes) return DataLoss("a piece of a document's text is missing; run vade verify");
+  piece_ = std::move(*bytes);
+  loaded_ = piece;
+  return OkStatus();
+}
+
+Result<std::string> TextReader::Read(uint64_t begin, uint64_t length) {
+  std::string text;
+  while (length > 0) {
+    RETURN_IF_ERROR(Load(begin / kTextPieceBytes));
+    const uint64_t offset = begin % kTextPieceBytes;
+    if (offset >= piece_.size()) return DataLoss("a document's text is too short; run vade verify");
+    const uint64_t take = std::min<uint64_t>(length, piece_.size() - offset);
+    text.append(piece_, offset, take);
+    begin += take;
+    length -= take;
+    if (length > 0 && begin % kTextPieceBytes != 0) {
+      return DataLoss("a document's text is too short; run vade verify");
+    }
+  }
+  return text;
+}
+
+Result<std::optional<DocumentRecord>> ReadDocument(const Kv& kv, const KvSnapshot& snapshot,
+                                                   CollectionId c, std::string_view document_id) {
+  ASSIGN_OR_RETURN(auto bytes, kv.Get(Family::kDocuments, DocumentKey(c, document_id), snapshot));
+  if (!bytes) return std::optional<DocumentRecord>();
+  ASSIGN_OR_RETURN(DocumentRecord record, DecodeDocument(document_id, *bytes));
+  return std::optional<DocumentRecord>(std::move(record));
+}
+
+}  // namespace vade

@@ -1,0 +1,100 @@
+// What the parts of an open store share: directory, database, numbers, committer. Private to index/.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "index/commit.h"
+#include "index/index.h"
+#include "index/kv.h"
+#include "index/segment.h"
+
+namespace vade {
+
+// Hands out numbers that are never reused (docs/formats.md). Thread-safe.
+class IdAllocator {
+ public:
+  IdAllocator(Kv* kv, uint64_t next) : kv_(kv), next_(next), reserved_(next) {}
+  // The first of `count` numbers that follow one another.
+  Result<uint64_t> Allocate(uint64_t count);
+  // Greater than every number that the database may hold.
+  uint64_t limit() {
+    std::lock_guard lock(mutex_);
+    return reserved_;
+  }
+
+ private:
+  Kv* const kv_;
+  std::mutex mutex_;
+  uint64_t next_, reserved_;
+};
+
+struct StoreCore {
+  std::string directory;
+  StoreOptions options;
+  const Clock* clock = nullptr;
+  StoreId store_id{};
+  std::unique_ptr<Kv> kv;
+  std::unique_ptr<IdAllocator> ids;
+  std::unique_ptr<Committer> committer;
+  std::atomic<CollectionId> next_collection{1};
+  std::atomic<uint64_t> next_segment{1};
+  std::atomic<bool> stopping{false};
+  std::function<void()> after_commit;      // wakes the sealer
+
+  std::string DatabaseDirectory() const;
+  std::string SegmentDirectory(CollectionId c) const;
+  std::string SegmentPath(CollectionId c, uint64_t number) const;
+  SegmentOwner OwnerOf(const CollectionState& state, uint64_t commit) const;
+};
+
+Status NoCollection(std::string_view name);
+// NOT_FOUND when the view has none of that name.
+Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view, std::string_view name);
+
+// --- steps shared by commits and by the collection of leftovers ---------------------------------------
+// Adds the deletion of a current revision's keys: d, h, r, text, passages, vectors.
+void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
+// Deletes what was staged of a revision that never became current, and its `staged` keys.
+Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch);
+
+Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
+                                                      const DocumentInfo& info);
+Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
+                                   std::span<const std::string> ids, const Context& ctx);
+Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info);
+Status DeleteCollectionIn(StoreCore* core, std::string_view name);
+// Removes the files of a collection's segments. Views that still have them mapped keep them.
+void RemoveSegments(const StoreCore& core, CollectionId c);
+
+Result<SearchResult> SearchView(const StoreCore& core, const View& view, const SearchRequest& request,
+                                const Context& ctx);
+Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx);
+
+// Reads the text of one revision, piece by piece; keeps the last piece.
+class TextReader {
+ public:
+  TextReader(const Kv& kv, KvSnapshot snapshot, CollectionId c, RevisionKey r)
+      : kv_(kv), snapshot_(std::move(snapshot)), collection_(c), revision_(r) {}
+  // DATA_LOSS when the text has no such range.
+  Result<std::string> Read(uint64_t begin, uint64_t length);
+
+ private:
+  Status Load(uint64_t piece);
+  const Kv& kv_;
+  const KvSnapshot snapshot_;
+  const CollectionId collection_;
+  const RevisionKey revision_;
+  uint64_t loaded_ = UINT64_MAX;
+  std::string piece_;
+};
+
+// The record of a current document, or nothing.
+Result<std::optional<DocumentRecord>> ReadDocument(const Kv& kv, const KvSnapshot& snapshot,
+                                                   CollectionId c, std::string_view document_id);
+
+}  // namespace vade

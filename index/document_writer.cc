@@ -1,0 +1,322 @@
+// Staging a revision: text and passages go to the database in bounded batches that nothing refers to.
+// Commit() is one request to the committer that makes them current.
+#include <cmath>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "base/strings.h"
+#include "base/unicode.h"
+#include "index/core.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kBatchBytes = 1 << 20;
+constexpr uint64_t kMinFreeBytes = 32ull << 20;
+// Embedders give unit vectors; anything else would make scores mean nothing.
+constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;
+
+class StagedDocument : public DocumentWriter {
+ public:
+  StagedDocument(StoreCore* core, const CollectionState& state, DocumentInfo info, RevisionKey key)
+      : core_(core), collection_(state.id), collection_name_(state.info.name),
+        dimension_(static_cast<size_t>(state.info.dimension)), key_(key),
+        vectors_(dimension_), text_(*core->kv, nullptr, state.id, key) {
+    record_.info = std::move(info);
+    record_.revision_key = key;
+  }
+  ~StagedDocument() override { Discard(); }
+
+  Status AddText(std::string_view utf8) override;
+  Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) override;
+  Result<CommitResult> Commit(const Context& ctx) override;
+
+ private:
+  Status Usable() const;
+  Status CheckVector(const float* vector) const;
+  Status CheckPassage(const Passage& passage);
+  Result<bool> StartsCodePoint(uint64_t offset);
+  void StagePassage(PassageId id, const Passage& passage, const float* vector);
+  Status StageText(std::string_view utf8);
+  Status Flush();
+  Status WriteBatch();
+  void NoteStaged(PassageId first, uint32_t count);
+  void Discard();
+  Status Apply(CommitEdit& edit, CommitResult* result);
+  GroupSetId GroupSet(CommitEdit& edit) const;
+  void PutRecords(CommitEdit& edit);
+
+  StoreCore* const core_;
+  const CollectionId collection_;
+  const std::string collection_name_;
+  const size_t dimension_;
+  const RevisionKey key_;
+  DocumentRecord record_;
+  VectorBuffer vectors_;             // all of the revision's: they go into the tail when it commits
+  KvBatch batch_;
+  std::string cut_;                  // a code point that AddText has not got all of yet
+  std::string piece_;                // the last piece of text, not full yet
+  TextReader text_;                  // the pieces before it
+  uint64_t text_bytes_ = 0;
+  std::vector<PassageId> staged_keys_;   // 0 and the first ids of the batches: what `staged` lists
+  bool staged_ = false;              // something of it is in the database
+  bool committed_ = false;
+  Status failed_;                    // a batch that could not be written is lost, and the revision with it
+};
+
+Status StagedDocument::Usable() const {
+  if (committed_) {
+    return FailedPrecondition(StrCat("document '", record_.info.id, "': this revision is committed; "
+                                     "begin another one"));
+  }
+  return failed_;
+}
+
+Status StagedDocument::WriteBatch() {
+  if (batch_.empty()) return OkStatus();
+  if (const auto free = FreeDiskBytes(core_->directory); free.ok() && *free < kMinFreeBytes) {
+    return failed_ = ResourceExhausted(
+        StrCat("the disk of ", core_->directory, " has ", *free >> 20, " MiB left; document '",
+               record_.info.id, "' was not written: free some space and put it again"));
+  }
+  if (const Status written = core_->kv->Write(batch_, Durability::kBuffered); !written.ok()) {
+    return failed_ = written;
+  }
+  batch_.Clear();
+  return OkStatus();
+}
+
+Status StagedDocument::Flush() {
+  return batch_.bytes() < kBatchBytes ? OkStatus() : WriteBatch();
+}
+
+// Stands in the log before everything that it speaks of.
+void StagedDocument::NoteStaged(PassageId first, uint32_t count) {
+  std::string value;
+  AppendFixed<uint32_t>(&value, collection_);
+  if (first != 0) AppendFixed<uint32_t>(&value, count);
+  batch_.Put(Family::kStaged, StagedKey(key_, first), value);
+  staged_keys_.push_back(first);
+  staged_ = true;
+}
+
+Status StagedDocument::StageText(std::string_view utf8) {
+  if (!staged_) NoteStaged(0, 0);
+  while (!utf8.empty()) {
+    const size_t take = std::min<size_t>(kTextPieceBytes - piece_.size(), utf8.size());
+    piece_.append(utf8.substr(0, take));
+    text_bytes_ += take;
+    utf8.remove_prefix(take);
+    if (piece_.size() < kTextPieceBytes) break;
+    const uint64_t number = text_bytes_ / kTextPieceBytes - 1;
+    if (number > UINT32_MAX) return failed_ = InvalidArgument("a document's text is too long");
+    batch_.Put(Family::kText, TextKey(collection_, key_, static_cast<uint32_t>(number)), piece_);
+    piece_.clear();
+    RETURN_IF_ERROR(Flush());
+  }
+  return OkStatus();
+}
+
+Status StagedDocument::AddText(std::string_view utf8) {
+  RETURN_IF_ERROR(Usable());
+  if (utf8.empty()) return OkStatus();
+  std::string joined;
+  if (!cut_.empty()) {
+    joined = cut_ + std::string(utf8);
+    utf8 = joined;
+  }
+  const size_t complete = CompletePrefix(utf8);
+  if (!IsValidUtf8(utf8.substr(0, complete))) {
+    return failed_ = InvalidArgument(
+               StrCat("the text of document '", record_.info.id, "' is not valid UTF-8"));
+  }
+  std::string rest(utf8.substr(complete));
+  RETURN_IF_ERROR(StageText(utf8.substr(0, complete)));
+  cut_ = std::move(rest);
+  return OkStatus();
+}
+
+Result<bool> StagedDocument::StartsCodePoint(uint64_t offset) {
+  if (offset == text_bytes_) return true;
+  const uint64_t piece_begin = text_bytes_ - piece_.size();
+  char byte = 0;
+  if (offset >= piece_begin) {
+    byte = piece_[offset - piece_begin];
+  } else {
+    ASSIGN_OR_RETURN(const std::string text, text_.Read(offset, 1));
+    byte = text[0];
+  }
+  return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
+}
+
+Status StagedDocument::CheckPassage(const Passage& passage) {
+  const std::string where = StrCat("document '", record_.info.id, "': passage [", passage.begin, ", ",
+                                   passage.end, ")");
+  if (passage.begin >= passage.end || passage.end > text_bytes_) {
+    return InvalidArgument(StrCat(where, " is not a range of the ", text_bytes_,
+                                  " bytes of text that were added"));
+  }
+  ASSIGN_OR_RETURN(const bool begin_fits, StartsCodePoint(passage.begin));
+  ASSIGN_OR_RETURN(const bool end_fits, StartsCodePoint(passage.end));
+  if (!begin_fits || !end_fits) return InvalidArgument(StrCat(where, " cuts a character in two"));
+  if (!IsValidUtf8(passage.heading_path) || passage.heading_path.size() > 65536) {
+    return InvalidArgument(StrCat(where, " has a heading path that is not valid UTF-8 of up to 65536 "
+                                  "bytes"));
+  }
+  return OkStatus();
+}
+
+Status StagedDocument::CheckVector(const float* vector) const {
+  double squares = 0;
+  for (size_t i = 0; i < dimension_; ++i) squares += static_cast<double>(vector[i]) * vector[i];
+  const double norm = std::sqrt(squares);
+  if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
+  return InvalidArgument(StrCat("document '", record_.info.id, "': a passage's vector has length ", norm,
+                                ", expected 1; check the embedder"));
+}
+
+void StagedDocument::StagePassage(PassageId id, const Passage& passage, const float* vector) {
+  PassageRecord record;
+  record.revision_key = key_;
+  record.ordinal = static_cast<uint32_t>(record_.info.passage_count++);
+  record.begin = passage.begin;
+  record.length = passage.end - passage.begin;
+  record.page = passage.page;
+  record.heading_path = passage.heading_path;
+  batch_.Put(Family::kPassages, PassageKey(collection_, id), Encode(record));
+  vectors_.Append(id, 0, vector);
+  const auto halves = vectors_.HalvesOf(vectors_.size() - 1);
+  batch_.Put(Family::kVectors, PassageKey(collection_, id),
+             {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
+}
+
+Status StagedDocument::AddPassages(std::span<const Passage> passages, std::span<const float> vectors) {
+  RETURN_IF_ERROR(Usable());
+  if (vectors.size() % dimension_ != 0 || vectors.size() / dimension_ != passages.size()) {
+    return InvalidArgument(StrCat("document '", record_.info.id, "': ", vectors.size(),
+                                  " numbers are not ", passages.size(), " vectors of dimension ",
+                                  dimension_, "; is this the collection's embedder?"));
+  }
+  if (passages.empty()) return OkStatus();
+  if (record_.info.passage_count + passages.size() > UINT32_MAX) {
+    return InvalidArgument(StrCat("document '", record_.info.id, "' has too many passages"));
+  }
+  RETURN_IF_ERROR(WriteBatch());  // text_ reads the pieces back
+  for (size_t i = 0; i < passages.size(); ++i) {
+    RETURN_IF_ERROR(CheckPassage(passages[i]));
+    RETURN_IF_ERROR(CheckVector(vectors.data() + i * dimension_));
+  }
+  ASSIGN_OR_RETURN(const PassageId first, core_->ids->Allocate(passages.size()));
+  NoteStaged(first, static_cast<uint32_t>(passages.size()));
+  for (size_t i = 0; i < passages.size(); ++i) {
+    StagePassage(first + i, passages[i], vectors.data() + i * dimension_);
+    RETURN_IF_ERROR(Flush());
+  }
+  if (!record_.ranges.empty() && record_.ranges.back().first + record_.ranges.back().count == first) {
+    record_.ranges.back().count += passages.size();
+  } else {
+    record_.ranges.push_back({first, passages.size()});
+  }
+  return OkStatus();
+}
+
+Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
+  RETURN_IF_ERROR(Usable());
+  RETURN_IF_ERROR(ctx.Check());
+  if (!cut_.empty()) {
+    return failed_ = InvalidArgument(
+               StrCat("the text of document '", record_.info.id, "' ends inside a character"));
+  }
+  if (!piece_.empty()) {
+    batch_.Put(Family::kText,
+               TextKey(collection_, key_, static_cast<uint32_t>(text_bytes_ / kTextPieceBytes)), piece_);
+  }
+  RETURN_IF_ERROR(WriteBatch());
+  record_.info.text_bytes = text_bytes_;
+  CommitResult result;
+  ASSIGN_OR_RETURN(result.commit, core_->committer->Commit(
+      {StrCat(collection_, "/", record_.info.id),
+       [&](CommitEdit& edit) { return Apply(edit, &result); }}));
+  committed_ = true;
+  core_->after_commit();
+  return result;
+}
+
+// The number of this document's set of groups, made when there is none yet.
+GroupSetId StagedDocument::GroupSet(CommitEdit& edit) const {
+  const std::vector<std::string> groups = NormalizedGroups(record_.info.groups);
+  if (groups.empty()) return 0;
+  const GroupSets& sets = *edit.Find(collection_name_)->group_sets;
+  for (size_t i = 1; i < sets.size(); ++i) {
+    if (sets[i] == groups) return static_cast<GroupSetId>(i);
+  }
+  const GroupSetId number = static_cast<GroupSetId>(sets.size());
+  edit.batch().Put(Family::kCatalog, GroupSetKey(collection_, number), EncodeStrings(groups));
+  auto extended = std::make_shared<GroupSets>(sets);
+  extended->push_back(groups);
+  edit.Mutable(collection_name_)->group_sets = std::move(extended);
+  return number;
+}
+
+void StagedDocument::PutRecords(CommitEdit& edit) {
+  const DocumentInfo& info = record_.info;
+  KvBatch& batch = edit.batch();
+  batch.Put(Family::kDocuments, DocumentKey(collection_, info.id), Encode(record_));
+  batch.Put(Family::kDocuments, HashKey(collection_, info.content_hash, info.id), "");
+  batch.Put(Family::kDocuments, RevisionRecordKey(collection_, key_),
+            Encode(RevisionRecord{record_.group_set, info.id, record_.ranges}));
+  for (PassageId first : staged_keys_) batch.Delete(Family::kStaged, StagedKey(key_, first));
+}
+
+Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
+  const CollectionState* state = edit.Find(collection_name_);
+  if (!state || state->id != collection_) return NoCollection(collection_name_);
+  ASSIGN_OR_RETURN(const auto old, ReadDocument(*core_->kv, nullptr, collection_, record_.info.id));
+  // Nothing can fail from here on.
+  DocumentInfo& info = record_.info;
+  info.revision = old ? old->info.revision + 1 : 1;
+  info.commit = edit.commit();
+  info.updated_unix_micros = edit.now_unix_micros();
+  info.created_unix_micros = old ? old->info.created_unix_micros : info.updated_unix_micros;
+  record_.group_set = GroupSet(edit);
+  vectors_.SetGroupSet(record_.group_set);
+
+  CollectionState* next = edit.Mutable(collection_name_);
+  if (old) {
+    DeleteDocumentContent(collection_, *old, &edit.batch());
+    KillPassages(next, old->ranges);
+    --next->info.document_count;
+    next->info.passage_count -= old->info.passage_count;
+  }
+  PutRecords(edit);
+  AppendToTail(&next->tail, vectors_.rows());
+  ++next->info.document_count;
+  next->info.passage_count += info.passage_count;
+  edit.Log({ChangeKind::kPut, collection_, key_, old ? old->revision_key : 0, info.id});
+  *result = {0, info.revision, !old.has_value()};
+  return OkStatus();
+}
+
+void StagedDocument::Discard() {
+  if (committed_ || !staged_) return;
+  KvBatch batch;
+  if (!DiscardStaged(*core_->kv, collection_, key_, &batch).ok()) return;  // left for the next open
+  (void)core_->kv->Write(batch, Durability::kBuffered);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
+                                                      const DocumentInfo& info) {
+  const auto view = core->committer->Current();
+  ASSIGN_OR_RETURN(const auto state, FindCollection(*view, collection));
+  RETURN_IF_ERROR(ValidateDocument(info));
+  ASSIGN_OR_RETURN(const RevisionKey key, core->ids->Allocate(1));
+  DocumentInfo fresh = info;
+  fresh.revision = fresh.commit = fresh.passage_count = fresh.text_bytes = 0;
+  return std::unique_ptr<DocumentWriter>(
+      std::make_unique<StagedDocument>(core, *state, std::move(fresh), key));
+}
+
+}  // namespace vade

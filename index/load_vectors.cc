@@ -1,0 +1,191 @@
+// At open: which slots of which segments stand for current passages, and a tail of the passages that are
+// in none. A segment that is damaged, foreign or newer than the database is removed; what it held is read from
+// the database instead.
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "index/open.h"
+
+namespace vade {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Rebuilt vectors go to a segment without a graph when there are this many, so that memory stays bounded;
+// the sealer then gives it a graph.
+constexpr size_t kRebuiltRows = 65536;
+
+// "17.seg" -> 17; 0 for anything else.
+uint64_t SegmentNumber(const std::string& name) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const std::string_view rest(end, name.data() + name.size() - end);
+  return error == std::errc() && rest == ".seg" ? number : 0;
+}
+
+// Numbers of the segments in a folder, newest first. Unfinished files are removed.
+std::vector<uint64_t> ListSegments(const std::string& folder) {
+  std::vector<uint64_t> numbers;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (const uint64_t number = SegmentNumber(name)) {
+      numbers.push_back(number);
+    } else if (name.find(".seg.tmp") != std::string::npos) {
+      std::error_code ignored;
+      fs::remove(it->path(), ignored);
+    }
+  }
+  std::sort(numbers.rbegin(), numbers.rend());
+  return numbers;
+}
+
+class VectorLoader {
+ public:
+  VectorLoader(StoreCore* core, const std::vector<LiveRange>& live, uint64_t commit,
+               CollectionState* state)
+      : core_(core), live_(live), commit_(commit), state_(state),
+        rebuilt_(static_cast<size_t>(state->info.dimension)) {
+    for (const LiveRange& l : live_) {
+      starts_.push_back(total_);
+      total_ += l.range.count;
+    }
+    covered_.resize(total_);
+  }
+
+  Status Run() {
+    for (uint64_t number : ListSegments(core_->SegmentDirectory(state_->id))) {
+      if (number >= core_->next_segment) core_->next_segment = number + 1;
+      TakeSegment(number);
+    }
+    return ReadUncovered();
+  }
+
+ private:
+  void TakeSegment(uint64_t number);
+  bool Match(SegmentState* segment);
+  Status ReadUncovered();
+  Status ReadRange(const LiveRange& live, size_t start, KvIterator* scan);
+  void SealRebuilt();
+
+  StoreCore* const core_;
+  const std::vector<LiveRange>& live_;
+  const uint64_t commit_;
+  CollectionState* const state_;
+  std::vector<size_t> starts_;       // position of each range's first passage
+  size_t total_ = 0, covered_count_ = 0;
+  std::vector<bool> covered_;        // by position: the passage has a slot
+  VectorBuffer rebuilt_;
+};
+
+void VectorLoader::TakeSegment(uint64_t number) {
+  const std::string path = core_->SegmentPath(state_->id, number);
+  auto opened = OpenSegment(path, number, core_->OwnerOf(*state_, commit_));
+  if (opened.ok()) {
+    SegmentState segment{*opened, nullptr, 0};
+    if (Match(&segment)) {
+      state_->segments.insert(state_->segments.begin(), std::move(segment));
+      return;
+    }
+  } else {
+    LogWarning(StrCat(opened.status().message(), "; it is made anew from the database"));
+  }
+  (void)RemoveFile(path);
+}
+
+// Marks the slots that stand for no current passage, or for one that a newer segment has already. Both
+// sides ascend, so one pass does it. False when nothing is left.
+bool VectorLoader::Match(SegmentState* segment) {
+  const VectorRows& rows = segment->segment->rows();
+  std::vector<size_t> dead, positions;
+  size_t at = 0;
+  for (size_t slot = 0; slot < rows.count; ++slot) {
+    const PassageId id = rows.ids[slot];
+    while (at < live_.size() && id >= live_[at].range.first + live_[at].range.count) ++at;
+    const bool current = at < live_.size() && id >= live_[at].range.first &&
+                         rows.group_sets[slot] == live_[at].group_set;
+    const size_t position = current ? starts_[at] + (id - live_[at].range.first) : 0;
+    if (!current || covered_[position]) {
+      dead.push_back(slot);
+    } else {
+      covered_[position] = true;
+      ++covered_count_;
+    }
+  }
+  KillSlots(segment, dead);
+  return dead.size() < rows.count;
+}
+
+Status VectorLoader::ReadRange(const LiveRange& live, size_t start, KvIterator* scan) {
+  const size_t vector_bytes = static_cast<size_t>(state_->info.dimension) * sizeof(uint16_t);
+  std::vector<uint16_t> halves(vector_bytes / sizeof(uint16_t));
+  for (uint64_t i = 0; i < live.range.count; ++i) {
+    if (covered_[start + i]) continue;
+    const std::string key = PassageKey(state_->id, live.range.first + i);
+    if (!scan->Valid() || scan->key() != key) scan->Seek(key);
+    if (!scan->Valid() || scan->key() != key || scan->value().size() != vector_bytes) {
+      RETURN_IF_ERROR(scan->status());
+      LogError(StrCat("passage ", live.range.first + i, " has no vector; run vade verify"));
+      continue;
+    }
+    std::memcpy(halves.data(), scan->value().data(), vector_bytes);
+    rebuilt_.AppendHalves(live.range.first + i, live.group_set, halves.data());
+    scan->Next();
+    if (rebuilt_.size() == kRebuiltRows) SealRebuilt();
+  }
+  return OkStatus();
+}
+
+Status VectorLoader::ReadUncovered() {
+  if (covered_count_ == total_) return OkStatus();
+  const auto scan = core_->kv->Scan(Family::kVectors, CollectionPrefix(state_->id),
+                                    CollectionPrefix(state_->id + 1), nullptr);
+  for (size_t i = 0; i < live_.size(); ++i) RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scan.get()));
+  RETURN_IF_ERROR(scan->status());
+  AppendToTail(&state_->tail, rebuilt_.rows());
+  return OkStatus();
+}
+
+void VectorLoader::SealRebuilt() {
+  const uint64_t number = core_->next_segment++;
+  const std::string path = core_->SegmentPath(state_->id, number);
+  const SegmentOwner owner = core_->OwnerOf(*state_, commit_);
+  Status status = MakeDirectories(core_->SegmentDirectory(state_->id));
+  if (status.ok()) status = WriteSegment(path, owner, rebuilt_.rows(), nullptr);
+  if (status.ok()) {
+    auto opened = OpenSegment(path, number, owner);
+    status = opened.status();
+    if (opened.ok()) state_->segments.push_back({*opened, nullptr, 0});
+  }
+  if (!status.ok()) {
+    LogWarning(StrCat("vectors are kept in memory: ", status.message()));
+    AppendToTail(&state_->tail, rebuilt_.rows());
+  }
+  rebuilt_.Clear();
+}
+
+}  // namespace
+
+Status LoadVectors(StoreCore* core, const std::vector<LiveRange>& live, uint64_t commit,
+                   CollectionState* state) {
+  return VectorLoader(core, live, commit, state).Run();
+}
+
+void RemoveStraySegments(const StoreCore& core, const View& view) {
+  std::error_code error;
+  const std::string root = JoinPath(core.directory, "vectors");
+  for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    const bool known = std::any_of(view.collections.begin(), view.collections.end(),
+                                   [&](const auto& c) { return StrCat(c.second->id) == name; });
+    std::error_code ignored;
+    if (!known) fs::remove_all(it->path(), ignored);
+  }
+}
+
+}  // namespace vade

@@ -1,0 +1,224 @@
+// The Store of this machine: one process, one data directory. This file is the facade and the plain reads;
+// the parts are document_writer.cc, delete_documents.cc, collections.cc, search.cc, sealer.cc, open.cc,
+// verify.cc.
+#include <algorithm>
+
+#include "base/strings.h"
+#include "index/core.h"
+#include "index/open.h"
+#include "index/sealer.h"
+#include "kernels/kernels.h"
+
+namespace vade {
+namespace {
+
+constexpr int kMaxPage = 10000;
+
+class LocalStore : public Store {
+ public:
+  static Result<std::unique_ptr<Store>> Open(const std::string& directory, const StoreOptions& options);
+  ~LocalStore() override { sealer_.reset(); }
+
+  Status CreateCollection(const CollectionInfo& info) override { return CreateCollectionIn(&core_, info); }
+  Result<CollectionInfo> GetCollection(std::string_view name) override;
+  Result<std::vector<CollectionInfo>> ListCollections() override;
+  Status DeleteCollection(std::string_view name) override { return DeleteCollectionIn(&core_, name); }
+
+  Result<std::unique_ptr<DocumentWriter>> BeginDocument(std::string_view collection,
+                                                        const DocumentInfo& info) override {
+    return StageDocument(&core_, collection, info);
+  }
+  Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
+                                                   std::string_view document_id) override;
+  Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
+                                                 std::string_view content_hash) override;
+  Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override;
+  Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
+                                     int limit) override;
+  Result<std::vector<Passage>> GetPassages(std::string_view collection, std::string_view document_id,
+                                           std::vector<float>* vectors) override;
+  Result<uint64_t> DeleteDocuments(std::string_view collection, std::span<const std::string> document_ids,
+                                   const Context& ctx) override {
+    return DeleteDocumentsOf(&core_, collection, document_ids, ctx);
+  }
+  Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
+    return SearchView(core_, *core_.committer->Current(), request, ctx);
+  }
+  uint64_t commit_number() override { return core_.committer->Current()->commit; }
+  Result<VerifyReport> Verify(const Context& ctx) override { return VerifyStore(core_, ctx); }
+  Status SealAll(const Context& ctx) override { return sealer_->SealAll(ctx); }
+
+ private:
+  // One consistent state of one collection, for a read.
+  struct Reading {
+    std::shared_ptr<const View> view;
+    std::shared_ptr<const CollectionState> state;
+  };
+  Result<Reading> Begin(std::string_view collection) const;
+  Result<DocumentRecord> RequireDocument(const Reading& reading, std::string_view collection,
+                                         std::string_view document_id) const;
+  Result<Passage> ReadPassage(const Reading& reading, const DocumentRecord& record, PassageId id,
+                              TextReader* text) const;
+  Status AppendVector(const Reading& reading, PassageId id, std::vector<float>* vectors) const;
+
+  std::unique_ptr<FileLock> lock_;   // released last
+  StoreCore core_;
+  std::unique_ptr<Sealer> sealer_;
+};
+
+Status ValidateOptions(const StoreOptions& options) {
+  if (options.hnsw_m < 2 || options.hnsw_m > 128 || options.hnsw_ef_construction < 1 ||
+      options.hnsw_ef_search < 1) {
+    return InvalidArgument("store options: hnsw_m must be 2 to 128, the ef values at least 1");
+  }
+  return OkStatus();
+}
+
+Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
+                                                const StoreOptions& options) {
+  RETURN_IF_ERROR(ValidateOptions(options));
+  auto store = std::make_unique<LocalStore>();
+  ASSIGN_OR_RETURN(store->lock_, LockDirectory(directory, options.create_if_missing));
+  StoreCore& core = store->core_;
+  core.directory = directory;
+  core.options = options;
+  core.clock = options.clock ? options.clock : &SystemClock();
+  RETURN_IF_ERROR(OpenDatabase(&core));
+  RETURN_IF_ERROR(CollectLeftovers(&core));
+  ASSIGN_OR_RETURN(auto view, LoadView(&core));
+  core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
+  store->sealer_ = std::make_unique<Sealer>(&core);
+  core.after_commit = [sealer = store->sealer_.get()] { sealer->Wake(); };
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+Result<LocalStore::Reading> LocalStore::Begin(std::string_view collection) const {
+  Reading reading{core_.committer->Current(), nullptr};
+  ASSIGN_OR_RETURN(reading.state, FindCollection(*reading.view, collection));
+  return reading;
+}
+
+Result<CollectionInfo> LocalStore::GetCollection(std::string_view name) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(name));
+  return reading.state->info;
+}
+
+Result<std::vector<CollectionInfo>> LocalStore::ListCollections() {
+  const auto view = core_.committer->Current();
+  std::vector<CollectionInfo> infos;
+  for (const auto& [name, state] : view->collections) infos.push_back(state->info);
+  return infos;
+}
+
+Result<std::optional<DocumentInfo>> LocalStore::FindDocument(std::string_view collection,
+                                                             std::string_view document_id) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
+  ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
+                                             document_id));
+  if (!record) return std::optional<DocumentInfo>();
+  return std::optional<DocumentInfo>(std::move(record->info));
+}
+
+Result<std::optional<DocumentInfo>> LocalStore::FindByHash(std::string_view collection,
+                                                           std::string_view content_hash) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
+  if (content_hash.size() > 255) return std::optional<DocumentInfo>();
+  const std::string prefix = HashPrefix(reading.state->id, content_hash);
+  const auto scan = core_.kv->Scan(Family::kDocuments, prefix, PrefixEnd(prefix), reading.view->snapshot);
+  RETURN_IF_ERROR(scan->status());
+  if (!scan->Valid()) return std::optional<DocumentInfo>();
+  ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
+                                             scan->key().substr(prefix.size())));
+  if (!record) return DataLoss("a content hash names a document that is not there; run vade verify");
+  return std::optional<DocumentInfo>(std::move(record->info));
+}
+
+Result<DocumentRecord> LocalStore::RequireDocument(const Reading& reading, std::string_view collection,
+                                                   std::string_view document_id) const {
+  ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
+                                             document_id));
+  if (record) return std::move(*record);
+  return NotFound(StrCat("collection '", collection, "' has no document '", document_id,
+                         "'; vade docs list shows what there is"));
+}
+
+Result<Document> LocalStore::GetDocument(std::string_view collection, std::string_view document_id) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
+  ASSIGN_OR_RETURN(DocumentRecord record, RequireDocument(reading, collection, document_id));
+  TextReader reader(*core_.kv, reading.view->snapshot, reading.state->id, record.revision_key);
+  ASSIGN_OR_RETURN(std::string text, reader.Read(0, record.info.text_bytes));
+  return Document{std::move(record.info), std::move(text)};
+}
+
+Result<DocumentPage> LocalStore::ListDocuments(std::string_view collection, std::string_view after,
+                                               int limit) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
+  if (limit < 1) return InvalidArgument(StrCat("a page of ", limit, " documents; ask for at least 1"));
+  const size_t most = static_cast<size_t>(std::min(limit, kMaxPage));
+  const std::string prefix = FamilyPrefix(reading.state->id, 'd');
+  const std::string begin = after.empty() ? prefix : prefix + std::string(after) + '\0';
+  const auto scan = core_.kv->Scan(Family::kDocuments, begin, PrefixEnd(prefix), reading.view->snapshot);
+  DocumentPage page;
+  for (; scan->Valid(); scan->Next()) {
+    if (page.documents.size() == most) {
+      page.next = page.documents.back().id;
+      break;
+    }
+    ASSIGN_OR_RETURN(DocumentRecord record,
+                     DecodeDocument(scan->key().substr(prefix.size()), scan->value()));
+    page.documents.push_back(std::move(record.info));
+  }
+  RETURN_IF_ERROR(scan->status());
+  return page;
+}
+
+Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRecord& record,
+                                        PassageId id, TextReader* text) const {
+  ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, PassageKey(reading.state->id, id),
+                                                   reading.view->snapshot));
+  if (!bytes) return DataLoss(StrCat("passage ", id, " is missing; run vade verify"));
+  ASSIGN_OR_RETURN(PassageRecord passage, DecodePassage(*bytes));
+  ASSIGN_OR_RETURN(std::string words, text->Read(passage.begin, passage.length));
+  return Passage{.id = id, .document_id = record.info.id, .ordinal = passage.ordinal,
+                 .begin = passage.begin, .end = passage.begin + passage.length, .page = passage.page,
+                 .heading_path = std::move(passage.heading_path), .text = std::move(words)};
+}
+
+Status LocalStore::AppendVector(const Reading& reading, PassageId id, std::vector<float>* vectors) const {
+  ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kVectors, PassageKey(reading.state->id, id),
+                                                   reading.view->snapshot));
+  const size_t dimension = static_cast<size_t>(reading.state->info.dimension);
+  if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
+    return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));
+  }
+  const size_t at = vectors->size();
+  vectors->resize(at + dimension);
+  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension, vectors->data() + at);
+  return OkStatus();
+}
+
+Result<std::vector<Passage>> LocalStore::GetPassages(std::string_view collection,
+                                                     std::string_view document_id,
+                                                     std::vector<float>* vectors) {
+  ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
+  ASSIGN_OR_RETURN(const DocumentRecord record, RequireDocument(reading, collection, document_id));
+  TextReader text(*core_.kv, reading.view->snapshot, reading.state->id, record.revision_key);
+  std::vector<Passage> passages;
+  if (vectors) vectors->clear();
+  for (const PassageRange& range : record.ranges) {
+    for (uint64_t i = 0; i < range.count; ++i) {
+      ASSIGN_OR_RETURN(Passage passage, ReadPassage(reading, record, range.first + i, &text));
+      passages.push_back(std::move(passage));
+      if (vectors) RETURN_IF_ERROR(AppendVector(reading, range.first + i, vectors));
+    }
+  }
+  return passages;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const StoreOptions& options) {
+  return LocalStore::Open(directory, options);
+}
+
+}  // namespace vade

@@ -1,0 +1,183 @@
+#include "index/open.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/strings.h"
+#include "base/trace.h"
+
+namespace vade {
+namespace {
+
+template <typename T>
+std::string Fixed(T value) {
+  std::string bytes;
+  AppendFixed<T>(&bytes, value);
+  return bytes;
+}
+
+// A number of the meta family.
+template <typename T>
+Result<T> ReadMeta(const Kv& kv, std::string_view key) {
+  ASSIGN_OR_RETURN(const auto bytes, kv.Get(Family::kMeta, key, nullptr));
+  T value{};
+  if (!bytes || bytes->size() != sizeof(T)) {
+    return DataLoss(StrCat("the database has no valid '", key, "': it is damaged; restore it from a copy"));
+  }
+  std::memcpy(&value, bytes->data(), sizeof(T));
+  return value;
+}
+
+Status WriteFirstMeta(Kv* kv) {
+  KvBatch batch;
+  batch.Put(Family::kMeta, "format", Fixed(kFormatVersion));
+  static_assert(sizeof(StoreId) == 16);  // as many digits as a request id has
+  batch.Put(Family::kMeta, "store_id", NewRequestId());
+  batch.Put(Family::kMeta, "next_id", Fixed<uint64_t>(1));
+  batch.Put(Family::kMeta, "next_collection", Fixed<uint32_t>(1));
+  batch.Put(Family::kMeta, "commit", Fixed<uint64_t>(0));
+  batch.Put(Family::kMeta, "log_begin", Fixed<uint64_t>(1));
+  return kv->Write(batch, Durability::kSynced);
+}
+
+Status CheckFormat(const StoreCore& core) {
+  ASSIGN_OR_RETURN(const uint32_t version, ReadMeta<uint32_t>(*core.kv, "format"));
+  if (version > kFormatVersion) {
+    return FailedPrecondition(StrCat("the store at ", core.directory, " has format version ", version,
+                                     ", this program knows up to ", kFormatVersion,
+                                     "; open it with the newer vade that wrote it"));
+  }
+  if (version == 0) return DataLoss("the database has format version 0: it is damaged");
+  return OkStatus();
+}
+
+// All group sets of a collection, by number.
+Result<std::shared_ptr<const GroupSets>> LoadGroupSets(const Kv& kv, CollectionId c) {
+  auto sets = std::make_shared<GroupSets>(1);
+  const std::string prefix = "g" + CollectionPrefix(c);
+  const auto scan = kv.Scan(Family::kCatalog, prefix, PrefixEnd(prefix), nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    ASSIGN_OR_RETURN(auto groups, DecodeStrings(scan->value()));
+    if (ParseKey32(scan->key().substr(prefix.size())) != sets->size() || groups.empty()) {
+      return DataLoss("the sets of groups have a gap: the database is damaged");
+    }
+    sets->push_back(std::move(groups));
+  }
+  RETURN_IF_ERROR(scan->status());
+  return std::shared_ptr<const GroupSets>(std::move(sets));
+}
+
+// Counts documents and passages, and lists the passages' ids in order.
+Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit, CollectionState* state) {
+  std::vector<LiveRange> live;
+  const std::string prefix = FamilyPrefix(state->id, 'r');
+  const auto scan = kv.Scan(Family::kDocuments, prefix, PrefixEnd(prefix), nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    ASSIGN_OR_RETURN(const RevisionRecord revision, DecodeRevision(scan->value()));
+    if (revision.group_set >= state->group_sets->size()) {
+      return DataLoss(StrCat("document '", revision.document_id, "' has an unknown set of groups: "
+                             "the database is damaged; restore it from a copy"));
+    }
+    ++state->info.document_count;
+    for (const PassageRange& range : revision.ranges) {
+      if (range.first + range.count > id_limit) {
+        return DataLoss(StrCat("document '", revision.document_id, "' owns passages that were never "
+                               "numbered: the database is damaged; restore it from a copy"));
+      }
+      state->info.passage_count += range.count;
+      live.push_back({range, revision.group_set});
+    }
+  }
+  RETURN_IF_ERROR(scan->status());
+  std::sort(live.begin(), live.end(), [](const LiveRange& a, const LiveRange& b) {
+    return a.range.first < b.range.first;
+  });
+  return live;
+}
+
+Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, CollectionId id,
+                                                              std::string_view bytes, uint64_t commit) {
+  ASSIGN_OR_RETURN(const CollectionRecord record, DecodeCollection(bytes));
+  auto state = std::make_shared<CollectionState>();
+  state->id = id;
+  state->info.name = record.name;
+  state->info.embedder_id = record.embedder_id;
+  state->info.dimension = static_cast<int>(record.dimension);
+  ASSIGN_OR_RETURN(state->group_sets, LoadGroupSets(*core->kv, id));
+  ASSIGN_OR_RETURN(const auto live, LoadRevisions(*core->kv, core->ids->limit(), state.get()));
+  RETURN_IF_ERROR(LoadVectors(core, live, commit, state.get()));
+  return std::shared_ptr<const CollectionState>(std::move(state));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory, bool create_if_missing) {
+  if (!IsDirectory(directory)) {
+    if (!create_if_missing) {
+      return NotFound(StrCat("there is no store at ", directory, "; check --data"));
+    }
+    RETURN_IF_ERROR(MakeDirectories(directory));
+  }
+  auto lock = FileLock::Acquire(JoinPath(directory, "lock"));
+  if (!lock.ok() && lock.status().code() == StatusCode::kUnavailable) {
+    return Unavailable(StrCat("data directory ", directory, " is in use by another process; talk to it "
+                              "with --server or stop it"));
+  }
+  return lock;
+}
+
+Status OpenDatabase(StoreCore* core) {
+  ASSIGN_OR_RETURN(core->kv, Kv::Open(core->DatabaseDirectory(),
+                                      {.create_if_missing = core->options.create_if_missing,
+                                       .block_cache_bytes = core->options.block_cache_bytes}));
+  ASSIGN_OR_RETURN(const auto format, core->kv->Get(Family::kMeta, "format", nullptr));
+  if (!format) {
+    // New, or made by a process that died before its first write.
+    const auto scan = core->kv->Scan(Family::kCatalog, "", "", nullptr);
+    if (scan->Valid()) return DataLoss("the database has no format version: it is damaged");
+    RETURN_IF_ERROR(WriteFirstMeta(core->kv.get()));
+  }
+  RETURN_IF_ERROR(CheckFormat(*core));
+  ASSIGN_OR_RETURN(core->store_id, ReadMeta<StoreId>(*core->kv, "store_id"));
+  ASSIGN_OR_RETURN(core->next_collection, ReadMeta<uint32_t>(*core->kv, "next_collection"));
+  ASSIGN_OR_RETURN(const uint64_t next_id, ReadMeta<uint64_t>(*core->kv, "next_id"));
+  core->ids = std::make_unique<IdAllocator>(core->kv.get(), next_id);
+  return OkStatus();
+}
+
+Status CollectLeftovers(StoreCore* core) {
+  KvBatch batch;
+  RevisionKey previous = 0;
+  const auto scan = core->kv->Scan(Family::kStaged, "", "", nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    if (scan->key().size() != 16 || scan->value().size() < 4) {
+      return DataLoss("a note of staged passages does not parse: the database is damaged");
+    }
+    const RevisionKey key = ParseKey64(scan->key().substr(0, 8));
+    if (key == previous) continue;
+    previous = key;
+    CollectionId c = 0;
+    std::memcpy(&c, scan->value().data(), sizeof(c));
+    RETURN_IF_ERROR(DiscardStaged(*core->kv, c, key, &batch));
+  }
+  RETURN_IF_ERROR(scan->status());
+  return batch.empty() ? OkStatus() : core->kv->Write(batch, Durability::kBuffered);
+}
+
+Result<std::shared_ptr<const View>> LoadView(StoreCore* core) {
+  auto view = std::make_shared<View>();
+  ASSIGN_OR_RETURN(view->commit, ReadMeta<uint64_t>(*core->kv, "commit"));
+  const auto scan = core->kv->Scan(Family::kCatalog, "c", "d", nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    const CollectionId id = ParseKey32(scan->key().substr(1));
+    ASSIGN_OR_RETURN(auto state, LoadCollection(core, id, scan->value(), view->commit));
+    view->collections[state->info.name] = std::move(state);
+  }
+  RETURN_IF_ERROR(scan->status());
+  view->snapshot = core->kv->Snapshot();
+  RemoveStraySegments(*core, *view);
+  return std::shared_ptr<const View>(std::move(view));
+}
+
+}  // namespace vade

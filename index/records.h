@@ -1,0 +1,110 @@
+// Keys and values of the store as bytes, and back: docs/formats.md in code. Pure functions.
+// Every Decode checks all lengths; a value that does not parse is DATA_LOSS and names its kind.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "index/index.h"
+#include "index/passage.h"
+
+namespace vade {
+
+inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint64_t kTextPieceBytes = 16384;
+
+using CollectionId = uint32_t;
+using RevisionKey = uint64_t;
+using GroupSetId = uint32_t;      // 0: everyone
+
+// Passage ids [first, first + count).
+struct PassageRange {
+  PassageId first = 0;
+  uint64_t count = 0;
+  friend bool operator==(const PassageRange&, const PassageRange&) = default;
+};
+
+struct CollectionRecord {
+  std::string name;
+  std::string embedder_id;
+  uint32_t dimension = 0;
+  int64_t created_unix_micros = 0;
+};
+
+struct DocumentRecord {
+  DocumentInfo info;
+  RevisionKey revision_key = 0;
+  GroupSetId group_set = 0;
+  std::vector<PassageRange> ranges;
+};
+
+struct RevisionRecord {
+  GroupSetId group_set = 0;
+  std::string document_id;
+  std::vector<PassageRange> ranges;
+};
+
+struct PassageRecord {
+  RevisionKey revision_key = 0;
+  uint32_t ordinal = 0;
+  uint64_t begin = 0;
+  uint64_t length = 0;
+  uint32_t page = 0;
+  std::string heading_path;
+};
+
+enum class ChangeKind : uint8_t {
+  kPut = 1, kDelete = 2, kCreateCollection = 3, kDeleteCollection = 4,
+};
+
+struct Change {
+  ChangeKind kind = ChangeKind::kPut;
+  CollectionId collection = 0;
+  RevisionKey revision_key = 0;
+  RevisionKey replaced_key = 0;
+  std::string name;               // document id or collection name
+};
+
+// --- keys ---------------------------------------------------------------------------------------------
+std::string CollectionKey(CollectionId c);
+std::string GroupSetKey(CollectionId c, GroupSetId s);
+std::string DocumentKey(CollectionId c, std::string_view document_id);
+std::string HashPrefix(CollectionId c, std::string_view content_hash);
+std::string HashKey(CollectionId c, std::string_view content_hash, std::string_view document_id);
+std::string RevisionRecordKey(CollectionId c, RevisionKey r);
+std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
+std::string PassageKey(CollectionId c, PassageId p);       // of `passages` and of `vectors`
+std::string StagedKey(RevisionKey r, PassageId p);
+std::string ChangeKey(uint64_t commit);
+std::string FamilyPrefix(CollectionId c, char kind);       // C 'd', C 'h', C 'r'
+std::string CollectionPrefix(CollectionId c);              // C alone
+// The least key that is greater than every key with this prefix; "" when there is none.
+std::string PrefixEnd(std::string_view prefix);
+uint32_t ParseKey32(std::string_view four_bytes);
+
+// --- values -------------------------------------------------------------------------------------------
+std::string Encode(const CollectionRecord& record);
+std::string Encode(const DocumentRecord& record);
+std::string Encode(const RevisionRecord& record);
+std::string Encode(const PassageRecord& record);
+std::string Encode(const std::vector<Change>& changes);
+std::string EncodeStrings(const std::vector<std::string>& strings);
+Result<CollectionRecord> DecodeCollection(std::string_view bytes);
+// The document's id is in its key, not in the value.
+Result<DocumentRecord> DecodeDocument(std::string_view document_id, std::string_view bytes);
+Result<RevisionRecord> DecodeRevision(std::string_view bytes);
+Result<PassageRecord> DecodePassage(std::string_view bytes);
+Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
+Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
+
+// --- what names and values may be ---------------------------------------------------------------------
+Status ValidateCollection(const CollectionInfo& info);
+Status ValidateDocumentId(std::string_view id);
+Status ValidateDocument(const DocumentInfo& info);
+// Ascending, without duplicates: the form in which group sets are kept.
+std::vector<std::string> NormalizedGroups(std::vector<std::string> groups);
+
+}  // namespace vade

@@ -1,0 +1,238 @@
+#include "index/sealer.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "base/log.h"
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+// This many segments of one size class become one of the next: each vector is rebuilt into a graph
+// log4(n / seal_tail_at) times at most.
+constexpr size_t kMergeFanIn = 4;
+constexpr auto kRetryAfter = std::chrono::seconds(30);
+
+size_t LiveCount(const SegmentState& s) { return s.segment->rows().count - s.dead_count; }
+
+// Live rows and where each came from, so that its fate can be looked up again at the end.
+struct Origin {
+  const Segment* segment = nullptr;  // null: the tail
+  size_t slot = 0;
+};
+
+struct Gathered {
+  explicit Gathered(size_t dimension) : rows(dimension) {}
+  VectorBuffer rows;
+  std::vector<Origin> origins;       // of rows, same order
+};
+
+struct Located {
+  VectorRows rows;
+  size_t slot;                       // in rows
+  Origin origin;
+};
+
+std::vector<Located> LiveRows(const CollectionState& state, size_t tail_length,
+                              const std::vector<const Segment*>& segments) {
+  std::vector<Located> live;
+  size_t tail_slot = 0;
+  ForEachTailSlot(state.tail, tail_length, [&](const VectorRows& rows, size_t i, bool alive) {
+    if (alive) live.push_back({rows, i, {nullptr, tail_slot}});
+    ++tail_slot;
+  });
+  for (const SegmentState& s : state.segments) {
+    if (std::find(segments.begin(), segments.end(), s.segment.get()) == segments.end()) continue;
+    const VectorRows& rows = s.segment->rows();
+    for (size_t i = 0; i < rows.count; ++i) {
+      if (!IsDead(s.dead.get(), i)) live.push_back({rows, i, {s.segment.get(), i}});
+    }
+  }
+  std::sort(live.begin(), live.end(), [](const Located& a, const Located& b) {
+    return a.rows.ids[a.slot] < b.rows.ids[b.slot];
+  });
+  return live;
+}
+
+Gathered Gather(const CollectionState& state, size_t tail_length,
+                const std::vector<const Segment*>& segments) {
+  const std::vector<Located> live = LiveRows(state, tail_length, segments);
+  Gathered gathered(static_cast<size_t>(state.info.dimension));
+  gathered.rows.Resize(live.size());
+  for (size_t i = 0; i < live.size(); ++i) {
+    gathered.rows.SetRow(i, live[i].rows, live[i].slot);
+    gathered.origins.push_back(live[i].origin);
+  }
+  return gathered;
+}
+
+bool DiedMeanwhile(const CollectionState& now, const Origin& origin) {
+  if (!origin.segment) return IsDead(now.tail.dead.get(), origin.slot);
+  for (const SegmentState& s : now.segments) {
+    if (s.segment.get() == origin.segment) return IsDead(s.dead.get(), origin.slot);
+  }
+  return true;
+}
+
+}  // namespace
+
+// What one new segment replaces: the first `tail_length` slots of the tail, and some segments.
+struct Sealer::Job {
+  std::shared_ptr<const View> view;
+  std::shared_ptr<const CollectionState> state;
+  size_t tail_length = 0;
+  std::vector<const Segment*> segments;
+};
+
+Sealer::Sealer(StoreCore* core) : core_(core) {
+  if (core->options.background) thread_ = std::thread([this] { Loop(); });
+}
+
+Sealer::~Sealer() {
+  {
+    std::lock_guard lock(wake_mutex_);
+    core_->stopping = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Sealer::Wake() {
+  {
+    std::lock_guard lock(wake_mutex_);
+    woken_ = true;
+  }
+  wake_.notify_all();
+}
+
+bool Sealer::WaitForWork() {
+  std::unique_lock lock(wake_mutex_);
+  wake_.wait(lock, [&] { return woken_ || core_->stopping; });
+  woken_ = false;
+  return !core_->stopping;
+}
+
+void Sealer::Loop() {
+  const size_t at = core_->options.seal_tail_at;
+  while (WaitForWork()) {
+    const auto view = core_->committer->Current();
+    for (const auto& [name, state] : view->collections) {
+      const Status sealed = SealCollection(name, at == 0 ? SIZE_MAX : at, Context());
+      if (sealed.ok() || core_->stopping) continue;
+      LogWarning(StrCat("collection '", name, "' is searched without new vector segments: ",
+                        sealed.message()));
+      std::unique_lock lock(wake_mutex_);
+      wake_.wait_for(lock, kRetryAfter, [&] { return core_->stopping.load(); });
+    }
+  }
+}
+
+// Nothing when nothing is due.
+std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tail_at_least) const {
+  Job job;
+  if (state.tail.length > 0 && state.tail.length >= tail_at_least) {
+    job.tail_length = state.tail.length;
+    return job;
+  }
+  std::map<size_t, std::vector<const Segment*>> classes;
+  for (const SegmentState& s : state.segments) {
+    const size_t count = s.segment->rows().count;
+    const bool lacks_graph = s.segment->graph().links == 0 && LiveCount(s) > 1 &&
+                             LiveCount(s) >= core_->options.flat_below;
+    if (lacks_graph || s.dead_count * 2 > count) {
+      job.segments = {s.segment.get()};
+      return job;
+    }
+    size_t size_class = 0;
+    for (size_t n = LiveCount(s) / std::max<size_t>(core_->options.seal_tail_at, 1024); n > 1; n /= 4) {
+      ++size_class;
+    }
+    std::vector<const Segment*>& peers = classes[size_class];
+    peers.push_back(s.segment.get());
+    if (peers.size() < kMergeFanIn) continue;
+    job.segments = peers;
+    return job;
+  }
+  return std::nullopt;
+}
+
+Status Sealer::SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx) {
+  std::lock_guard one_at_a_time(job_mutex_);
+  while (true) {
+    RETURN_IF_ERROR(ctx.Check());
+    if (core_->stopping) return Cancelled("the store is being closed");
+    auto view = core_->committer->Current();
+    const auto found = view->collections.find(name);
+    if (found == view->collections.end()) return OkStatus();
+    auto job = Plan(*found->second, tail_at_least);
+    if (!job) return OkStatus();
+    job->state = found->second;
+    job->view = std::move(view);
+    RETURN_IF_ERROR(RunJob(*job));
+  }
+}
+
+Status Sealer::RunJob(const Job& job) {
+  const Gathered gathered = Gather(*job.state, job.tail_length, job.segments);
+  const VectorRows rows = gathered.rows.rows();
+  const CollectionId c = job.state->id;
+  std::shared_ptr<const Segment> made;
+  if (rows.count > 0) {
+    std::optional<Graph> graph;
+    if (rows.count >= core_->options.flat_below && rows.count > 1) {
+      ASSIGN_OR_RETURN(graph, BuildGraph(rows, {core_->options.hnsw_m, core_->options.hnsw_ef_construction},
+                                         core_->stopping));
+    }
+    const uint64_t number = core_->next_segment++;
+    const std::string path = core_->SegmentPath(c, number);
+    const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
+    RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(c)));
+    RETURN_IF_ERROR(WriteSegment(path, owner, rows, graph ? &*graph : nullptr));
+    ASSIGN_OR_RETURN(made, OpenSegment(path, number, owner));
+  }
+
+  bool published = false;
+  core_->committer->Republish([&](View* view) {
+    const auto found = view->collections.find(job.state->info.name);
+    if (found == view->collections.end() || found->second->id != c) return;
+    auto next = std::make_shared<CollectionState>(*found->second);
+    if (made) {
+      SegmentState fresh{made, nullptr, 0};
+      std::vector<size_t> died;
+      for (size_t i = 0; i < gathered.origins.size(); ++i) {
+        if (DiedMeanwhile(*next, gathered.origins[i])) died.push_back(i);
+      }
+      KillSlots(&fresh, died);
+      next->segments.push_back(std::move(fresh));
+    }
+    std::erase_if(next->segments, [&](const SegmentState& s) {
+      return std::find(job.segments.begin(), job.segments.end(), s.segment.get()) != job.segments.end();
+    });
+    if (job.tail_length > 0) next->tail = TailWithout(next->tail, job.tail_length);
+    found->second = std::move(next);
+    published = true;
+  });
+  if (!published) {
+    RemoveSegments(*core_, c);
+    return OkStatus();
+  }
+  for (const Segment* old : job.segments) RETURN_IF_ERROR(RemoveFile(old->path()));
+  return OkStatus();
+}
+
+Status Sealer::SealAll(const Context& ctx) {
+  const auto view = core_->committer->Current();
+  for (const auto& [name, state] : view->collections) {
+    RETURN_IF_ERROR(SealCollection(name, 1, ctx));
+  }
+  return OkStatus();
+}
+
+void RemoveSegments(const StoreCore& core, CollectionId c) {
+  std::error_code ignored;  // what stays is removed at the next open
+  std::filesystem::remove_all(core.SegmentDirectory(c), ignored);
+}
+
+}  // namespace vade

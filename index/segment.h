@@ -1,0 +1,54 @@
+// A sealed, immutable set of vectors in a mapped file: codes, float16 vectors and, when there are enough
+// of them, a graph. The bytes are described in docs/formats.md, "Vector segments".
+//
+// A segment is derived: OpenSegment refuses whatever is not exactly right, and the store then makes
+// another from RocksDB. Immutable, safe to share between threads.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/files.h"
+#include "base/status.h"
+#include "index/graph.h"
+#include "index/vectors.h"
+
+namespace vade {
+
+using StoreId = std::array<uint8_t, 16>;
+
+// Whose segment a file must be, and the newest state it may know of.
+struct SegmentOwner {
+  StoreId store_id{};
+  uint32_t collection = 0;
+  uint32_t dimension = 0;
+  uint64_t commit = 0;
+};
+
+class Segment {
+ public:
+  const VectorRows& rows() const { return rows_; }
+  const GraphView& graph() const { return graph_; }
+  uint64_t number() const { return number_; }
+  const std::string& path() const { return file_->path(); }
+
+ private:
+  friend Result<std::shared_ptr<const Segment>> OpenSegment(const std::string&, uint64_t,
+                                                            const SegmentOwner&);
+  std::unique_ptr<MappedFile> file_;
+  uint64_t number_ = 0;
+  VectorRows rows_;
+  GraphView graph_;
+};
+
+// `rows` have strictly ascending ids; `graph` is over the same rows, or null. Durable when it returns.
+Status WriteSegment(const std::string& path, const SegmentOwner& owner, const VectorRows& rows,
+                    const Graph* graph);
+
+// DATA_LOSS with the reason when the file is not a whole, sane segment of `owner`.
+Result<std::shared_ptr<const Segment>> OpenSegment(const std::string& path, uint64_t number,
+                                                   const SegmentOwner& owner);
+
+}  // namespace vade

@@ -1,0 +1,164 @@
+#include "index/vector_search.h"
+
+#include <algorithm>
+#include <queue>
+
+#include "index/walk.h"
+#include "kernels/kernels.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kScanRows = 256;          // scored by one call of the kernel
+constexpr size_t kMinHead = 50;            // candidates that are scored again with float16
+constexpr size_t kWalkAtLeastOneIn = 8;    // a rarer filter is cheaper and surer to scan
+
+// One source of slots: a segment or a block of the tail.
+struct Source {
+  VectorRows rows;
+  SlotFilter filter;
+  const GraphView* graph = nullptr;
+};
+
+struct Found {
+  float score;
+  uint32_t source;
+  uint32_t slot;
+};
+
+struct ScoreGreater {
+  bool operator()(const Found& a, const Found& b) const { return a.score > b.score; }
+};
+
+// The best `capacity` candidates so far.
+class Head {
+ public:
+  explicit Head(size_t capacity) : capacity_(capacity) {}
+  void Offer(float score, uint32_t source, uint32_t slot) {
+    if (heap_.size() == capacity_) {
+      if (score <= heap_.top().score) return;
+      heap_.pop();
+    }
+    heap_.push({score, source, slot});
+  }
+  std::vector<Found> Take() {
+    std::vector<Found> found;
+    for (; !heap_.empty(); heap_.pop()) found.push_back(heap_.top());
+    return found;
+  }
+
+ private:
+  size_t capacity_;
+  std::priority_queue<Found, std::vector<Found>, ScoreGreater> heap_;
+};
+
+// Rows that are all to be found are scored many at a time, the rest one by one.
+Status Scan(const Source& source, uint32_t number, const int8_t* query, const Context& ctx, Head* head) {
+  const auto& distance = kernels::Active().distance;
+  const VectorRows& rows = source.rows;
+  int32_t dots[kScanRows];
+  for (size_t begin = 0; begin < rows.count; begin += kScanRows) {
+    if (begin % (64 * kScanRows) == 0) RETURN_IF_ERROR(ctx.Check());
+    const size_t count = std::min(kScanRows, rows.count - begin);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; ++i) kept += source.filter.Keeps(begin + i);
+    if (kept == 0) continue;
+    const bool all = kept * 4 >= count;
+    if (all) {
+      distance.dot_i8_rows(query, rows.codes + begin * rows.stride, rows.stride, count,
+                           rows.dimension, dots);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const size_t slot = begin + i;
+      if (kept < count && !source.filter.Keeps(slot)) continue;
+      const int32_t dot = all ? dots[i] : distance.dot_i8(query, rows.codes + slot * rows.stride,
+                                                          rows.dimension);
+      head->Offer(static_cast<float>(dot) * rows.scales[slot], number, static_cast<uint32_t>(slot));
+    }
+  }
+  return OkStatus();
+}
+
+// How many of the source's slots may be found.
+size_t CountKept(const Source& source) {
+  size_t kept = 0;
+  for (size_t slot = 0; slot < source.rows.count; ++slot) kept += source.filter.Keeps(slot);
+  return kept;
+}
+
+Status SearchSource(const Source& source, uint32_t number, const int8_t* query,
+                    const VectorSearchOptions& options, const Context& ctx, Head* head) {
+  RETURN_IF_ERROR(ctx.Check());
+  const size_t count = source.rows.count;
+  if (!source.graph || source.graph->links == 0 || count < options.flat_below) {
+    return Scan(source, number, query, ctx, head);
+  }
+  const size_t kept = source.filter.KeepsAll() ? count : CountKept(source);
+  if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) {
+    return Scan(source, number, query, ctx, head);
+  }
+  const auto nearest = WalkGraph(source.rows, *source.graph, query, source.filter, options.ef);
+  // A node that no link leads to cannot be walked to.
+  if (nearest.size() < std::min(options.k, kept)) return Scan(source, number, query, ctx, head);
+  for (const SlotScore& found : nearest) head->Offer(found.score, number, found.slot);
+  return OkStatus();
+}
+
+std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint8_t> allowed) {
+  const bool everyone = std::all_of(allowed.begin(), allowed.end(), [](uint8_t a) { return a != 0; }) &&
+                        allowed.size() >= state.group_sets->size();
+  std::vector<Source> sources;
+  const auto add = [&](const VectorRows& rows, const Bitmap* dead, size_t first) -> Source& {
+    sources.push_back({rows, SlotFilter(rows.group_sets, dead, first), nullptr});
+    if (!everyone) sources.back().filter.Allow(allowed);
+    return sources.back();
+  };
+  for (const SegmentState& segment : state.segments) {
+    Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
+    source.graph = &segment.segment->graph();
+  }
+  for (const Tail::Block& block : state.tail.blocks) {
+    if (block.first >= state.tail.length) break;
+    VectorRows rows = block.rows->rows();
+    rows.count = std::min(rows.count, state.tail.length - block.first);
+    add(rows, state.tail.dead_count > 0 ? state.tail.dead.get() : nullptr, block.first);
+  }
+  return sources;
+}
+
+std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources, const std::vector<Found>& found,
+                                  std::span<const float> query, size_t k) {
+  const auto dot = kernels::Active().distance.dot_f16;
+  std::vector<VectorHit> hits;
+  hits.reserve(found.size());
+  for (const Found& f : found) {
+    const VectorRows& rows = sources[f.source].rows;
+    hits.push_back({rows.ids[f.slot],
+                    dot(query.data(), rows.halves + f.slot * rows.dimension, rows.dimension)});
+  }
+  std::sort(hits.begin(), hits.end(), [](const VectorHit& a, const VectorHit& b) {
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
+  });
+  if (hits.size() > k) hits.resize(k);
+  return hits;
+}
+
+}  // namespace
+
+Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state, std::span<const float> query,
+                                             std::span<const uint8_t> allowed,
+                                             const VectorSearchOptions& options, const Context& ctx) {
+  const std::vector<Source> sources = SourcesOf(state, allowed);
+  std::vector<int8_t> code(CodeStride(query.size()));
+  QuantizeRow(query.data(), query.size(), code.data());
+  const size_t head_size = std::max(4 * options.k, kMinHead);
+  VectorSearchOptions walk = options;
+  walk.ef = std::max(options.ef, head_size);
+  Head head(head_size);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    RETURN_IF_ERROR(SearchSource(sources[i], static_cast<uint32_t>(i), code.data(), walk, ctx, &head));
+  }
+  return ScoreAgain(sources, head.Take(), query, options.k);
+}
+
+}  // namespace vade

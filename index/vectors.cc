@@ -1,0 +1,75 @@
+#include "index/vectors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace vade {
+
+float QuantizeRow(const float* x, size_t n, int8_t* codes) {
+  float greatest = 0;
+  for (size_t i = 0; i < n; ++i) greatest = std::max(greatest, std::fabs(x[i]));
+  if (greatest == 0) {
+    std::memset(codes, 0, n);
+    return 0;
+  }
+  const float inverse = 127.0f / greatest;
+  for (size_t i = 0; i < n; ++i) {
+    const float code = std::nearbyint(x[i] * inverse);
+    codes[i] = static_cast<int8_t>(std::clamp(code, -127.0f, 127.0f));
+  }
+  return greatest / 127.0f;
+}
+
+void VectorBuffer::Resize(size_t count) {
+  ids_.resize(count);
+  group_sets_.resize(count);
+  scales_.resize(count);
+  codes_.resize(count * stride_);
+  halves_.resize(count * dimension_);
+}
+
+void VectorBuffer::Append(PassageId id, uint32_t group_set, const float* vector) {
+  std::vector<uint16_t> halves(dimension_);
+  kernels::Active().vector.to_kv(kernels::KvType::kF16, vector, dimension_, halves.data());
+  AppendHalves(id, group_set, halves.data());
+}
+
+void VectorBuffer::AppendHalves(PassageId id, uint32_t group_set, const uint16_t* halves) {
+  const size_t at = size();
+  Resize(at + 1);
+  ids_[at] = id;
+  group_sets_[at] = group_set;
+  std::memcpy(halves_.data() + at * dimension_, halves, dimension_ * sizeof(uint16_t));
+  std::vector<float> rounded(dimension_);
+  kernels::Active().vector.from_kv(kernels::KvType::kF16, halves, dimension_, rounded.data());
+  scales_[at] = QuantizeRow(rounded.data(), dimension_, codes_.data() + at * stride_);
+}
+
+void VectorBuffer::AppendRow(const VectorRows& rows, size_t slot) {
+  Resize(size() + 1);
+  SetRow(size() - 1, rows, slot);
+}
+
+void VectorBuffer::SetRow(size_t at, const VectorRows& rows, size_t slot) {
+  ids_[at] = rows.ids[slot];
+  group_sets_[at] = rows.group_sets[slot];
+  scales_[at] = rows.scales[slot];
+  std::memcpy(codes_.data() + at * stride_, rows.codes + slot * rows.stride, stride_);
+  std::memcpy(halves_.data() + at * dimension_, rows.halves + slot * dimension_,
+              dimension_ * sizeof(uint16_t));
+}
+
+void VectorBuffer::SetGroupSet(uint32_t group_set) {
+  std::fill(group_sets_.begin(), group_sets_.end(), group_set);
+}
+
+VectorRows VectorBuffer::rows() const {
+  return {.count = size(), .dimension = dimension_, .stride = stride_, .ids = ids_.data(),
+          .group_sets = group_sets_.data(), .scales = scales_.data(), .codes = codes_.data(),
+          .halves = halves_.data()};
+}
+
+}  // namespace vade

@@ -1,0 +1,280 @@
+// Verify(): walks the whole truth at one snapshot and compares everything that must agree.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <unordered_map>
+
+#include "base/bytes.h"
+#include "base/strings.h"
+#include "base/unicode.h"
+#include "index/core.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kMaxProblems = 100;
+
+class Verifier {
+ public:
+  Verifier(const StoreCore& core, std::shared_ptr<const View> view, const Context& ctx)
+      : kv_(*core.kv), view_(std::move(view)), ctx_(ctx) {}
+
+  Result<VerifyReport> Run() {
+    RETURN_IF_ERROR(CheckChangeLog());
+    for (const auto& [name, state] : view_->collections) RETURN_IF_ERROR(CheckCollection(*state));
+    return std::move(report_);
+  }
+
+ private:
+  Status CheckChangeLog();
+  Status CheckCollection(const CollectionState& state);
+  Status CheckDocument(const CollectionState& state, const DocumentRecord& record);
+  Status CheckText(CollectionId c, const DocumentRecord& record);
+  Status CheckPassages(const CollectionState& state, const DocumentRecord& record);
+  Status CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
+                      uint32_t ordinal, TextReader* text);
+  Status CountKeys(const CollectionState& state);
+  void CheckSlots(const CollectionState& state);
+  void CheckRow(const VectorRows& rows, size_t slot);
+
+  std::unique_ptr<KvIterator> Scan(Family family, std::string_view begin, std::string_view end) const {
+    return kv_.Scan(family, begin, end, view_->snapshot);
+  }
+  template <typename... Pieces>
+  void Problem(const Pieces&... pieces) {
+    if (report_.problems.size() < kMaxProblems) report_.problems.push_back(StrCat(pieces...));
+  }
+
+  const Kv& kv_;
+  const std::shared_ptr<const View> view_;
+  const Context& ctx_;
+  VerifyReport report_;
+  // Of the collection that is being checked: live passages with their set of groups and vector, and what has been
+  // counted so far.
+  struct Live {
+    GroupSetId group_set = 0;
+    uint64_t vector_checksum = 0;
+  };
+  std::unordered_map<PassageId, Live> live_;
+  uint64_t documents_ = 0, slots_ = 0, text_pieces_ = 0;
+};
+
+Status Verifier::CheckChangeLog() {
+  ASSIGN_OR_RETURN(const auto stored, kv_.Get(Family::kMeta, "commit", view_->snapshot));
+  ASSIGN_OR_RETURN(const auto begin, kv_.Get(Family::kMeta, "log_begin", view_->snapshot));
+  uint64_t commit = 0, expected = 1;
+  if (stored && stored->size() == 8) std::memcpy(&commit, stored->data(), 8);
+  if (begin && begin->size() == 8) std::memcpy(&expected, begin->data(), 8);
+  if (commit != view_->commit) {
+    Problem("the database is at commit ", commit, ", the view at ", view_->commit);
+  }
+  const auto scan = Scan(Family::kChanges, "", "");
+  for (; scan->Valid(); scan->Next(), ++expected) {
+    const uint64_t number = ParseKey64(scan->key());
+    if (number != expected) {
+      Problem("the change log goes from ", expected - 1, " to ", number);
+      expected = number;
+    }
+    if (const auto changes = DecodeChanges(scan->value()); !changes.ok() || changes->empty()) {
+      Problem("the change log's entry ", number, " does not parse");
+    }
+  }
+  RETURN_IF_ERROR(scan->status());
+  if (expected != commit + 1) Problem("the change log ends at ", expected - 1, ", not at ", commit);
+  return OkStatus();
+}
+
+Status Verifier::CheckText(CollectionId c, const DocumentRecord& record) {
+  std::string cut;
+  uint64_t bytes = 0;
+  uint32_t piece = 0;
+  const auto scan = Scan(Family::kText, TextKey(c, record.revision_key, 0),
+                         TextKey(c, record.revision_key + 1, 0));
+  for (; scan->Valid(); scan->Next(), ++piece, ++text_pieces_) {
+    if (ParseKey32(scan->key().substr(12)) != piece) {
+      Problem("document '", record.info.id, "': piece ", piece, " of its text is missing");
+      return OkStatus();
+    }
+    bytes += scan->value().size();
+    cut.append(scan->value());
+    const size_t complete = CompletePrefix(cut);
+    if (!IsValidUtf8(std::string_view(cut).substr(0, complete))) {
+      Problem("document '", record.info.id, "': its text is not valid UTF-8");
+    }
+    cut.erase(0, complete);
+  }
+  RETURN_IF_ERROR(scan->status());
+  if (bytes != record.info.text_bytes) {
+    Problem("document '", record.info.id, "': its text has ", bytes, " bytes, expected ",
+            record.info.text_bytes);
+  }
+  return OkStatus();
+}
+
+Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
+                              uint32_t ordinal, TextReader* text) {
+  const std::string where = StrCat("document '", record.info.id, "': passage ", id);
+  const std::string key = PassageKey(state.id, id);
+  ASSIGN_OR_RETURN(const auto bytes, kv_.Get(Family::kPassages, key, view_->snapshot));
+  ASSIGN_OR_RETURN(const auto vector, kv_.Get(Family::kVectors, key, view_->snapshot));
+  const auto passage = bytes ? DecodePassage(*bytes) : Result<PassageRecord>(NotFound("missing"));
+  if (!passage.ok()) {
+    Problem(where, ": ", passage.status().message());
+    return OkStatus();
+  }
+  if (passage->revision_key != record.revision_key || passage->ordinal != ordinal) {
+    Problem(where, " belongs elsewhere");
+  }
+  const auto words = text->Read(passage->begin, passage->length);
+  if (!words.ok() || words->empty() || !IsValidUtf8(*words)) {
+    Problem(where, " has no valid range of the text");
+  }
+  if (!vector || vector->size() != static_cast<size_t>(state.info.dimension) * 2) {
+    Problem(where, " has no vector of dimension ", state.info.dimension);
+    return OkStatus();
+  }
+  ++report_.vectors;
+  if (!live_.emplace(id, Live{record.group_set, Checksum64(*vector)}).second) {
+    Problem(where, " is in two documents");
+  }
+  return OkStatus();
+}
+
+Status Verifier::CheckPassages(const CollectionState& state, const DocumentRecord& record) {
+  TextReader text(kv_, view_->snapshot, state.id, record.revision_key);
+  uint32_t ordinal = 0;
+  for (const PassageRange& range : record.ranges) {
+    for (uint64_t i = 0; i < range.count; ++i) {
+      RETURN_IF_ERROR(CheckPassage(state, record, range.first + i, ordinal++, &text));
+    }
+  }
+  if (ordinal != record.info.passage_count) {
+    Problem("document '", record.info.id, "' has ", ordinal, " passages, expected ",
+            record.info.passage_count);
+  }
+  return OkStatus();
+}
+
+Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecord& record) {
+  RETURN_IF_ERROR(ctx_.Check());
+  const DocumentInfo& info = record.info;
+  ++documents_;
+  ASSIGN_OR_RETURN(const auto revision,
+                   kv_.Get(Family::kDocuments, RevisionRecordKey(state.id, record.revision_key),
+                           view_->snapshot));
+  ASSIGN_OR_RETURN(const auto hash, kv_.Get(Family::kDocuments,
+                                            HashKey(state.id, info.content_hash, info.id),
+                                            view_->snapshot));
+  if (!revision || *revision != Encode(RevisionRecord{record.group_set, info.id, record.ranges})) {
+    Problem("document '", info.id, "' and the directory of revisions do not agree");
+  }
+  if (!hash) Problem("document '", info.id, "' is not found by its content hash");
+  const GroupSets& sets = *state.group_sets;
+  if (record.group_set >= sets.size() || sets[record.group_set] != NormalizedGroups(info.groups)) {
+    Problem("document '", info.id, "': its groups are not those of set ", record.group_set);
+  }
+  RETURN_IF_ERROR(CheckText(state.id, record));
+  return CheckPassages(state, record);
+}
+
+// What is there beyond what documents own: nothing, but for revisions that are being staged.
+Status Verifier::CountKeys(const CollectionState& state) {
+  uint64_t revisions = 0, hashes = 0;
+  const auto scan = Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
+  for (; scan->Valid(); scan->Next()) {
+    revisions += scan->key()[4] == 'r';
+    hashes += scan->key()[4] == 'h';
+  }
+  RETURN_IF_ERROR(scan->status());
+  if (revisions != documents_ || hashes != documents_) {
+    Problem("collection '", state.info.name, "' has ", documents_, " documents, ", revisions,
+            " revisions and ", hashes, " content hashes");
+  }
+  const auto staged = Scan(Family::kStaged, "", "");
+  if (staged->Valid()) return OkStatus();
+  uint64_t counts[3] = {};
+  const Family families[3] = {Family::kText, Family::kPassages, Family::kVectors};
+  for (int i = 0; i < 3; ++i) {
+    const auto keys = Scan(families[i], CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
+    for (; keys->Valid(); keys->Next()) ++counts[i];
+    RETURN_IF_ERROR(keys->status());
+  }
+  if (counts[0] != text_pieces_ || counts[1] != live_.size() || counts[2] != live_.size()) {
+    Problem("collection '", state.info.name, "' holds ", counts[0], " pieces of text, ", counts[1],
+            " passages and ", counts[2], " vectors; its documents own ", text_pieces_, ", ",
+            live_.size(), " and ", live_.size());
+  }
+  return OkStatus();
+}
+
+void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
+  const PassageId id = rows.ids[slot];
+  ++slots_;
+  const auto found = live_.find(id);
+  if (found == live_.end()) {
+    Problem("a vector of passage ", id, " is searched, which is not current");
+    return;
+  }
+  if (found->second.group_set != rows.group_sets[slot]) Problem("passage ", id, " has a wrong set of groups");
+  const std::string_view halves(reinterpret_cast<const char*>(rows.halves + slot * rows.dimension),
+                                rows.dimension * 2);
+  if (Checksum64(halves) != found->second.vector_checksum) {
+    Problem("the derived vector of passage ", id, " is not the one in the database");
+  }
+}
+
+void Verifier::CheckSlots(const CollectionState& state) {
+  for (const SegmentState& s : state.segments) {
+    const VectorRows& rows = s.segment->rows();
+    size_t dead = 0;
+    for (size_t i = 0; i < rows.count; ++i) {
+      if (IsDead(s.dead.get(), i)) {
+        ++dead;
+      } else {
+        CheckRow(rows, i);
+      }
+    }
+    if (dead != s.dead_count) Problem("segment ", s.segment->path(), " counts its dead slots wrongly");
+  }
+  ForEachTailSlot(state.tail, state.tail.length, [&](const VectorRows& rows, size_t i, bool alive) {
+    if (alive) CheckRow(rows, i);
+  });
+  if (slots_ != live_.size()) {
+    Problem("collection '", state.info.name, "' searches ", slots_, " vectors of ", live_.size(),
+            " passages");
+  }
+}
+
+Status Verifier::CheckCollection(const CollectionState& state) {
+  live_.clear();
+  documents_ = slots_ = text_pieces_ = 0;
+  const std::string prefix = FamilyPrefix(state.id, 'd');
+  const auto scan = Scan(Family::kDocuments, prefix, PrefixEnd(prefix));
+  for (; scan->Valid(); scan->Next()) {
+    const auto record = DecodeDocument(scan->key().substr(prefix.size()), scan->value());
+    if (!record.ok()) {
+      Problem(record.status().message());
+      continue;
+    }
+    RETURN_IF_ERROR(CheckDocument(state, *record));
+  }
+  RETURN_IF_ERROR(scan->status());
+  RETURN_IF_ERROR(CountKeys(state));
+  CheckSlots(state);
+  if (state.info.document_count != documents_ || state.info.passage_count != live_.size()) {
+    Problem("collection '", state.info.name, "' counts ", state.info.document_count, " documents and ",
+            state.info.passage_count, " passages; there are ", documents_, " and ", live_.size());
+  }
+  report_.documents += documents_;
+  report_.passages += live_.size();
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx) {
+  return Verifier(core, core.committer->Current(), ctx).Run();
+}
+
+}  // namespace vade

@@ -1,0 +1,267 @@
+// Nearest vectors: walks against an exact scan, deletions, groups, and damage of every derived file.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+#include <set>
+
+#include "base/files.h"
+#include "tests/index/store_fixture.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kDimension = 64;
+constexpr int kPerDocument = 100;
+
+// Seeded unit vectors in clusters, as passages of one subject are.
+class NearestVectors : public StoreFixture {
+ protected:
+  void SetUp() override {
+    options_.flat_below = 256;
+    OpenWithCollection();
+  }
+
+  std::vector<float> Vector(std::mt19937* random, size_t cluster) {
+    std::normal_distribution<float> any;
+    std::mt19937 center(static_cast<unsigned>(cluster) * 7919 + 13);
+    std::vector<float> v(kDimension);
+    for (float& x : v) x = any(center) + 0.7f * any(*random);
+    double squares = 0;
+    for (float x : v) squares += static_cast<double>(x) * x;
+    for (float& x : v) x = static_cast<float>(x / std::sqrt(squares));
+    return v;
+  }
+
+  // Documents d0, d1, ... of kPerDocument passages each; passage p has the text "p<number>".
+  void PutVectors(size_t first, size_t count, const std::vector<std::string>& groups = {}) {
+    for (size_t begin = first; begin < first + count; begin += kPerDocument) {
+      DocumentInfo info;
+      info.id = StrCat("d", begin / kPerDocument);
+      info.groups = groups;
+      auto writer = *store_->BeginDocument("default", info);
+      std::vector<Passage> passages;
+      std::vector<float> vectors;
+      uint64_t at = 0;
+      for (size_t i = begin; i < std::min(begin + kPerDocument, first + count); ++i) {
+        const std::string text = StrCat("p", i);
+        ASSERT_EQ(writer->AddText(text), OkStatus());
+        Passage passage;
+        passage.begin = at;
+        passage.end = at += text.size();
+        passages.push_back(passage);
+        const auto v = Vector(&random_, i % 40);
+        vectors.insert(vectors.end(), v.begin(), v.end());
+        all_[text] = v;
+      }
+      ASSERT_EQ(writer->AddPassages(passages, vectors), OkStatus());
+      ASSERT_TRUE(writer->Commit(Context()).ok());
+    }
+  }
+  void Forget(const std::string& document) {
+    const size_t number = *ParseUint(document.substr(1));
+    for (size_t i = number * kPerDocument; i < (number + 1) * kPerDocument; ++i) all_.erase(StrCat("p", i));
+  }
+
+  std::vector<std::string> Exact(const std::vector<float>& query, size_t k) const {
+    std::vector<std::pair<float, std::string>> scored;
+    for (const auto& [text, v] : all_) {
+      float dot = 0;
+      for (size_t i = 0; i < kDimension; ++i) dot += query[i] * v[i];
+      scored.emplace_back(-dot, text);
+    }
+    std::partial_sort(scored.begin(), scored.begin() + std::min(k, scored.size()), scored.end());
+    std::vector<std::string> best;
+    for (size_t i = 0; i < std::min(k, scored.size()); ++i) best.push_back(scored[i].second);
+    return best;
+  }
+  std::vector<std::string> Nearest(const std::vector<float>& query, int k,
+                                   const std::vector<std::string>& groups = {}) {
+    const auto found = store_->Search({.collection = "default", .vector = query, .question = "", .k = k,
+                                       .filter = "", .as_of = "", .groups = groups}, Context());
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    std::vector<std::string> texts;
+    if (found.ok()) {
+      for (const Hit& hit : found->hits) texts.push_back(hit.passage.text);
+    }
+    return texts;
+  }
+  // Mean share of the exact ten that are found.
+  double Recall(int queries) {
+    std::mt19937 random(99);
+    size_t found = 0, wanted = 0;
+    for (int q = 0; q < queries; ++q) {
+      const auto query = Vector(&random, static_cast<size_t>(q) % 40);
+      const auto exact = Exact(query, 10);
+      const auto got = Nearest(query, 10);
+      EXPECT_EQ(got.size(), exact.size());
+      for (const std::string& text : exact) found += std::count(got.begin(), got.end(), text) > 0;
+      wanted += exact.size();
+    }
+    return static_cast<double>(found) / static_cast<double>(wanted);
+  }
+
+  std::mt19937 random_{4711};
+  std::map<std::string, std::vector<float>> all_;
+};
+
+TEST_F(NearestVectors, ScanOfTheTailIsAllButExact) {
+  PutVectors(0, 3000);
+  EXPECT_GE(Recall(40), 0.995);
+}
+
+TEST_F(NearestVectors, WalkFindsTheNeighbours) {
+  PutVectors(0, 6000);
+  Seal();
+  ASSERT_EQ(SegmentFiles().size(), 1u);
+  EXPECT_GE(Recall(100), 0.95);
+  EXPECT_EQ(Problems(), "");
+}
+
+TEST_F(NearestVectors, SegmentsAndTailAreSearchedTogether) {
+  for (size_t part = 0; part < 3; ++part) {
+    PutVectors(part * 1000, 1000);
+    Seal();
+  }
+  PutVectors(3000, 500);
+  EXPECT_EQ(SegmentFiles().size(), 3u);
+  EXPECT_GE(Recall(40), 0.97);
+}
+
+TEST_F(NearestVectors, SmallSegmentsAreMerged) {
+  for (size_t part = 0; part < 4; ++part) {
+    PutVectors(part * 500, 500);
+    Seal();
+  }
+  EXPECT_EQ(SegmentFiles().size(), 1u);
+  EXPECT_GE(Recall(40), 0.95);
+  Open();
+  EXPECT_GE(Recall(40), 0.95);
+  EXPECT_EQ(Problems(), "");
+}
+
+TEST_F(NearestVectors, AsManyHitsAsAskedForAfterNineInTenWereDeleted) {
+  PutVectors(0, 5000);
+  Seal();
+  std::vector<std::string> doomed;
+  for (int d = 0; d < 50; ++d) {
+    if (d % 10 != 3) doomed.push_back(StrCat("d", d));
+  }
+  EXPECT_EQ(Delete(doomed), 45u);
+  for (const std::string& id : doomed) Forget(id);
+  std::mt19937 random(5);
+  for (int q = 0; q < 20; ++q) EXPECT_EQ(Nearest(Vector(&random, q), 100).size(), 100u);
+  EXPECT_GE(Recall(40), 0.95);
+  Seal();  // rewrites the half-dead segment
+  EXPECT_GE(Recall(40), 0.95);
+  EXPECT_EQ(Problems(), "");
+}
+
+TEST_F(NearestVectors, WalkPassesThroughWhatMayNotBeFound) {
+  options_.flat_below = 64;
+  Open();
+  PutVectors(0, 4000);
+  PutVectors(4000, 2000, {"secret"});
+  Seal();
+  auto everything = all_;
+  for (size_t i = 4000; i < 6000; ++i) all_.erase(StrCat("p", i));
+  EXPECT_GE(Recall(60), 0.95);  // without groups: a third of the nodes is not to be found
+  std::mt19937 random(5);
+  for (int q = 0; q < 40; ++q) {
+    for (const std::string& text : Nearest(Vector(&random, q), 50)) {
+      EXPECT_LT(*ParseUint(text.substr(1)), 4000u);
+    }
+  }
+  bool secret_found = false;
+  for (int q = 0; q < 40; ++q) {
+    for (const std::string& text : Nearest(Vector(&random, q), 50, {"secret"})) {
+      secret_found |= *ParseUint(text.substr(1)) >= 4000;
+    }
+  }
+  EXPECT_TRUE(secret_found);
+}
+
+TEST_F(NearestVectors, DeletingWhileASegmentIsNotYetMadeIsNotForgotten) {
+  PutVectors(0, 1000);
+  Delete({"d3"});
+  Seal();
+  Delete({"d4"});
+  Open();
+  Forget("d3");
+  Forget("d4");
+  EXPECT_GE(Recall(40), 0.95);
+  EXPECT_EQ(Problems(), "");
+}
+
+TEST_F(NearestVectors, DamagedSegmentsAreMadeAnewWithTheSameAnswers) {
+  PutVectors(0, 1000);
+  Seal();
+  std::mt19937 random(5);
+  std::vector<std::vector<float>> queries;
+  for (int q = 0; q < 10; ++q) queries.push_back(Vector(&random, q));
+  std::vector<std::vector<std::string>> expected;
+  for (const auto& query : queries) expected.push_back(Nearest(query, 10));
+  store_.reset();
+  const std::string path = SegmentFiles().at(0);
+  const std::string whole = *ReadFile(path, 1 << 30);
+
+  const auto expect_same_with = [&](const std::string& bytes, const std::string& what) {
+    store_.reset();
+    for (const std::string& file : SegmentFiles()) ASSERT_EQ(RemoveFile(file), OkStatus());
+    std::ofstream(path, std::ios::binary) << bytes;
+    Open();
+    EXPECT_EQ(Problems(), "") << what;
+    size_t same = 0, all = 0;
+    for (size_t q = 0; q < queries.size(); ++q) {
+      const auto got = Nearest(queries[q], 10);
+      ASSERT_EQ(got.size(), 10u) << what;
+      for (const std::string& text : expected[q]) same += std::count(got.begin(), got.end(), text);
+      all += 10;
+    }
+    EXPECT_GE(same, all * 95 / 100) << what;
+  };
+  // One byte in each part of the file: header fields and every section.
+  for (size_t at = 0; at < whole.size(); at = at < 128 ? at + 4 : at + whole.size() / 40) {
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x41);
+    expect_same_with(bytes, StrCat("byte ", at));
+  }
+  for (size_t size : {size_t{0}, size_t{1}, size_t{127}, size_t{128}, whole.size() / 2, whole.size() - 1}) {
+    expect_same_with(whole.substr(0, size), StrCat("cut to ", size));
+  }
+  expect_same_with(whole + "x", "one byte more");
+  store_.reset();
+  for (const std::string& file : SegmentFiles()) ASSERT_EQ(RemoveFile(file), OkStatus());
+  Open();
+  EXPECT_EQ(Problems(), "");
+  EXPECT_EQ(Nearest(queries[0], 10).size(), 10u);
+}
+
+// A checksum can be right and the file still hostile: the ranges are checked too.
+TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
+  PutVectors(0, 1000);
+  Seal();
+  store_.reset();
+  const std::string path = SegmentFiles().at(0);
+  const std::string whole = *ReadFile(path, 1 << 30);
+  size_t refused = 0, tried = 0;
+  for (size_t at = 24; at < whole.size(); at += at < 128 ? 4 : whole.size() / 60 / 4 * 4) {
+    std::string bytes = whole;
+    bytes[at + 3 < bytes.size() ? at + 3 : at] = static_cast<char>(0x7e);
+    const uint64_t checksum = Checksum64(std::string_view(bytes).substr(24));
+    bytes.replace(16, 8, reinterpret_cast<const char*>(&checksum), 8);
+    for (const std::string& file : SegmentFiles()) ASSERT_EQ(RemoveFile(file), OkStatus());
+    std::ofstream(path, std::ios::binary) << bytes;
+    Open();
+    ++tried;
+    refused += SegmentFiles().empty();
+    // Never a crash; a changed code or vector alone cannot be told from the right one, and costs a score.
+    Nearest(Vector(&random_, 1), 10);
+    store_.reset();
+  }
+  EXPECT_GT(refused, 10u) << "of " << tried;
+}
+
+}  // namespace
+}  // namespace vade
