@@ -1,9 +1,7 @@
-// AVX2 + FMA + F16C: preparing activations, float formats, and the loops around quantised blocks.
+// AVX2 + FMA + F16C: preparing activations, float formats, and which functions multiply which format.
 // Sums in the order that matmul_scalar.cc specifies, so the bits are the same.
 
 #include "kernels/matmul_avx2.h"
-
-#include <algorithm>
 
 #include "kernels/kernels.h"
 
@@ -100,18 +98,6 @@ VADE_AVX2 void Prepare256(const float* x, size_t cols, uint8_t* out) {
   }
 }
 
-void Prepare(Format format, const float* x, size_t cols, uint8_t* out) {
-  const size_t size = PreparedBytes(format, cols);
-  if (size >= 64) std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
-  if (IsFloat(format)) {
-    std::memcpy(out, x, cols * sizeof(float));
-  } else if (IsSuper(format)) {
-    Prepare256(x, cols, out);
-  } else {
-    Prepare32(x, cols, out);
-  }
-}
-
 // --- float formats ----------------------------------------------------------------------------------------
 
 template <Format F>
@@ -146,7 +132,7 @@ VADE_AVX2 void AddColumns(const BlockRun& run, const TokenRows& x, float* sums) 
 }
 
 template <Format F>
-void AddFloatRun(const BlockRun& run, const TokenRows& x, int tokens, float* sums) {
+void AddFloatRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums) {
   switch (tokens) {
     case 1: return AddColumns<F, 1>(run, x, sums);
     case 2: return AddColumns<F, 2>(run, x, sums);
@@ -157,47 +143,9 @@ void AddFloatRun(const BlockRun& run, const TokenRows& x, int tokens, float* sum
 
 RunFunctions FloatRuns(Format format) {
   switch (format) {
-    case Format::kF32: return {AddFloatRun<Format::kF32>, AddFloatRun<Format::kF32>, nullptr};
-    case Format::kF16: return {AddFloatRun<Format::kF16>, AddFloatRun<Format::kF16>, nullptr};
-    default: return {AddFloatRun<Format::kBf16>, AddFloatRun<Format::kBf16>, nullptr};
-  }
-}
-
-// --- loops ------------------------------------------------------------------------------------------------
-
-// Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles pass.
-constexpr size_t kActivationBytes = 256 * 1024;
-constexpr size_t kMaxTokensAtOnce = 64;
-// Columns whose codes are unpacked together, so that they stay in the L1 cache while the tokens pass.
-constexpr size_t kRunCols = 512;
-
-size_t TokensAtOnce(size_t row_bytes) {
-  const size_t fit = kActivationBytes / std::max<size_t>(row_bytes, 1) / kAvx2Tokens * kAvx2Tokens;
-  return std::clamp<size_t>(fit, 4 * kAvx2Tokens, kMaxTokensAtOnce);
-}
-
-// The whole of one tile by `tokens` rows; sums[token][row] start at 0.
-void MultiplyTile(const PackedMatrix& w, const RunFunctions& functions, const uint8_t* tile,
-                  const TokenRows& x, size_t tokens, float* sums) {
-  alignas(64) uint8_t codes[kRunCols / 32 * kUnpackedGroupBytes];
-  alignas(64) uint8_t six_bits[kRunCols];  // 256 values for 256 columns
-  const size_t block_cols = BlockCols(w.format);
-  const size_t all_blocks = w.cols / block_cols;
-  const bool unpack = functions.unpack && tokens > kAvx2Tokens;
-  const size_t run_blocks = unpack ? kRunCols / block_cols : all_blocks;
-  for (size_t block = 0; block < all_blocks; block += run_blocks) {
-    BlockRun run = {tile + block * BlockBytes(w.format), nullptr, nullptr, block,
-                    std::min(run_blocks, all_blocks - block), w.cols};
-    if (unpack) {
-      functions.unpack(run, codes, six_bits);
-      run.codes = codes;
-      run.six_bits = six_bits;
-    }
-    const AddRunFunction add = unpack ? functions.add_unpacked : functions.add_packed;
-    for (size_t token = 0; token < tokens; token += kAvx2Tokens) {
-      add(run, {x.first + token * x.stride, x.stride},
-          static_cast<int>(std::min<size_t>(kAvx2Tokens, tokens - token)), sums + token * kTileRows);
-    }
+    case Format::kF32: return {AddFloatRun<Format::kF32>, nullptr, nullptr, kAvx2Tokens};
+    case Format::kF16: return {AddFloatRun<Format::kF16>, nullptr, nullptr, kAvx2Tokens};
+    default: return {AddFloatRun<Format::kBf16>, nullptr, nullptr, kAvx2Tokens};
   }
 }
 
@@ -206,27 +154,24 @@ void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const u
   const RunFunctions functions = IsFloat(w.format)   ? FloatRuns(w.format)
                                  : IsSuper(w.format) ? SuperRunsAvx2(w.format)
                                                      : Block32RunsAvx2(w.format);
-  const size_t row_bytes = PreparedBytes(w.format, w.cols);
-  const size_t tile_bytes = w.TileBytes();
-  const size_t at_once = TokensAtOnce(row_bytes);
-  for (size_t token = 0; token < tokens; token += at_once) {
-    const size_t count = std::min(at_once, tokens - token);
-    for (size_t tile = tile_begin; tile < tile_end; ++tile) {
-      alignas(64) float sums[kMaxTokensAtOnce * kTileRows];
-      std::memset(sums, 0, count * kTileRows * sizeof(float));
-      MultiplyTile(w, functions, w.data + tile * tile_bytes, {x + token * row_bytes, row_bytes}, count,
-                   sums);
-      const size_t first_row = tile * kTileRows;
-      const size_t rows = std::min(kTileRows, w.rows - first_row);
-      for (size_t t = 0; t < count; ++t) {
-        std::memcpy(y + (token + t) * y_stride + first_row, sums + t * kTileRows, rows * sizeof(float));
-      }
-    }
-  }
+  MultiplyTiles(w, functions, tile_begin, tile_end, {x, PreparedBytes(w.format, w.cols)}, tokens, y,
+                y_stride);
 }
 
 }  // namespace
 
-const MatmulKernels kMatmulAvx2 = {Prepare, Multiply};
+void PrepareAvx2(Format format, const float* x, size_t cols, uint8_t* out) {
+  const size_t size = PreparedBytes(format, cols);
+  if (size >= 64) std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
+  if (IsFloat(format)) {
+    std::memcpy(out, x, cols * sizeof(float));
+  } else if (IsSuper(format)) {
+    Prepare256(x, cols, out);
+  } else {
+    Prepare32(x, cols, out);
+  }
+}
+
+const MatmulKernels kMatmulAvx2 = {PrepareAvx2, Multiply};
 
 }  // namespace vade::kernels

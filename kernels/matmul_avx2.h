@@ -10,7 +10,7 @@
 
 #include <cstring>
 
-#include "kernels/packed.h"
+#include "kernels/matmul_loops.h"
 
 #define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define VADE_AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
@@ -23,13 +23,7 @@
 namespace vade::kernels {
 
 // Tokens that one pass over the weights serves: 2 vectors of rows by 4 tokens fill the registers.
-inline constexpr int kAvx2Tokens = 4;
-
-// Prepared rows of T tokens, `stride` bytes apart, at some column.
-struct TokenRows {
-  const uint8_t* first;
-  size_t stride;
-};
+inline constexpr size_t kAvx2Tokens = 4;
 
 // Vectors of 8 rows: half 0 is rows 0..7 of the tile, half 1 rows 8..15.
 struct RowPair {
@@ -109,9 +103,6 @@ VADE_AVX2_INLINE StepPair LoadSteps(const uint8_t* group, int pair, int half) {
   }
 }
 
-// One byte a code, 512 bytes a group.
-inline constexpr size_t kUnpackedGroupBytes = 8 * kLine;
-
 template <Format F>
 VADE_AVX2_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
   VADE_UNROLL for (int pair = 0; pair < 4; ++pair) {
@@ -172,29 +163,5 @@ VADE_AVX2_INLINE void StoreSums(const __m256 (&sums)[T][2], float* to) {
     _mm256_storeu_ps(to + 16 * t + 8, sums[t][1]);
   }
 }
-
-// A run of blocks of one tile: packed as in the matrix, or with its codes unpacked beside it.
-struct BlockRun {
-  const uint8_t* packed;         // first block
-  const uint8_t* codes;          // null, or kUnpackedGroupBytes for each group of the run
-  const uint8_t* six_bits;       // null, or 256 values a block (kQ4Super, kQ5Super)
-  size_t first_block;            // index within the row
-  size_t blocks;
-  size_t cols;                   // of the whole row: where the records of the prepared rows begin
-};
-
-// sums[token][16 rows] += the run by the prepared rows x (at column 0); 1 <= tokens <= kAvx2Tokens.
-using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, int tokens, float* sums);
-// Unpacks the codes (and scales) of run.packed to where run.codes and run.six_bits will point.
-using UnpackRunFunction = void (*)(const BlockRun& run, uint8_t* codes, uint8_t* six_bits);
-
-struct RunFunctions {
-  AddRunFunction add_packed;
-  AddRunFunction add_unpacked;
-  UnpackRunFunction unpack;  // null: always multiplied as packed
-};
-
-RunFunctions Block32RunsAvx2(Format format);
-RunFunctions SuperRunsAvx2(Format format);
 
 }  // namespace vade::kernels

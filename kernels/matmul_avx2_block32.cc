@@ -94,7 +94,7 @@ VADE_AVX2 void AddTokens(const BlockRun& run, const TokenRows& x, float* sums) {
 }
 
 template <Format F, bool kUnpacked>
-void AddRun(const BlockRun& run, const TokenRows& x, int tokens, float* sums) {
+void AddRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums) {
   switch (tokens) {
     case 1: return AddTokens<F, kUnpacked, 1>(run, x, sums);
     case 2: return AddTokens<F, kUnpacked, 2>(run, x, sums);
@@ -115,7 +115,7 @@ VADE_AVX2 void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t*) {
 
 template <Format F>
 constexpr RunFunctions Functions() {
-  return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>};
+  return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kAvx2Tokens};
 }
 
 }  // namespace
@@ -126,7 +126,8 @@ RunFunctions Block32RunsAvx2(Format format) {
     case Format::kQ5Block32: return Functions<Format::kQ5Block32>();
     case Format::kQ4Centred: return Functions<Format::kQ4Centred>();
     case Format::kQ5Centred: return Functions<Format::kQ5Centred>();
-    default: return {AddRun<Format::kQ8Block32, false>, AddRun<Format::kQ8Block32, false>, nullptr};
+    default:  // already one byte a code
+      return {AddRun<Format::kQ8Block32, false>, nullptr, nullptr, kAvx2Tokens};
   }
 }
 

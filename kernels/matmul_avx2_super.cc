@@ -159,7 +159,7 @@ VADE_AVX2 void AddTokens(const BlockRun& run, const TokenRows& x, float* sums) {
 }
 
 template <Format F, bool kUnpacked>
-void AddRun(const BlockRun& run, const TokenRows& x, int tokens, float* sums) {
+void AddRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums) {
   switch (tokens) {
     case 1: return AddTokens<F, kUnpacked, 1>(run, x, sums);
     case 2: return AddTokens<F, kUnpacked, 2>(run, x, sums);
@@ -184,7 +184,7 @@ VADE_AVX2 void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t* six_bits)
 
 template <Format F>
 constexpr RunFunctions Functions() {
-  return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>};
+  return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kAvx2Tokens};
 }
 
 }  // namespace

@@ -228,6 +228,5 @@ void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const u
 }  // namespace
 
 const MatmulKernels kMatmulScalar = {Prepare, Multiply};
-const MatmulKernels kMatmulAvx512 = {Prepare, Multiply};
 
 }  // namespace vade::kernels

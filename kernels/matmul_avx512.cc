@@ -1,0 +1,426 @@
+// AVX-512 (F, BW, VL, DQ) + VNNI: one vector is a line, all 16 rows of a tile by four columns, and dpbusd
+// adds four products of unsigned codes by signed activations to an int32. Sums in the order that
+// matmul_scalar.cc specifies, so the bits are the same. Activations are prepared as for AVX2.
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/kernels.h"
+#include "kernels/matmul_loops.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own _mm512_undefined_*()
+#endif
+
+#define VADE_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
+#define VADE_AVX512 __attribute__((VADE_AVX512_TARGET))
+#define VADE_AVX512_INLINE static inline __attribute__((always_inline, VADE_AVX512_TARGET))
+#if defined(__clang__)
+#define VADE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VADE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace vade::kernels {
+namespace {
+
+// Tokens that one pass over the weights serves: enough independent sums to hide dpbusd's latency.
+constexpr size_t kTokens = 8;
+
+VADE_AVX512_INLINE __m512i Load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+
+VADE_AVX512_INLINE __m256i LoadHalfLine(const uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+
+VADE_AVX512_INLINE __m512i Broadcast32(const uint8_t* p) {
+  int32_t value;
+  std::memcpy(&value, p, sizeof(value));
+  return _mm512_set1_epi32(value);
+}
+
+VADE_AVX512_INLINE __m512 BroadcastFloat(const uint8_t* p) {
+  float value;
+  std::memcpy(&value, p, sizeof(value));
+  return _mm512_set1_ps(value);
+}
+
+VADE_AVX512_INLINE __m512 LoadHalves(const uint8_t* p) { return _mm512_cvtph_ps(LoadHalfLine(p)); }
+
+// `bits` above zero: to the left; below: to the right.
+template <int kBits>
+VADE_AVX512_INLINE __m512i Shift(__m512i v) {
+  if constexpr (kBits > 0) return _mm512_slli_epi16(v, kBits);
+  if constexpr (kBits < 0) return _mm512_srli_epi16(v, -kBits);
+  return v;
+}
+
+// low | (upper moved by kBits & mask)
+template <int kBits>
+VADE_AVX512_INLINE __m512i WithUpper(__m512i low, __m512i upper, char mask) {
+  return _mm512_or_si512(low, _mm512_and_si512(Shift<kBits>(upper), _mm512_set1_epi8(mask)));
+}
+
+// --- codes ------------------------------------------------------------------------------------------------
+
+// Codes of steps 2 * pair and 2 * pair + 1 of a group.
+struct StepPair {
+  __m512i even, odd;
+};
+
+template <Format F, bool kUnpacked, int kPair>
+VADE_AVX512_INLINE StepPair LoadSteps(const uint8_t* group) {
+  if constexpr (CodeBits(F) == 8) {  // as code + 128
+    const __m512i flip = _mm512_set1_epi8(-128);
+    return {_mm512_xor_si512(Load(group + 128 * kPair), flip),
+            _mm512_xor_si512(Load(group + 128 * kPair + 64), flip)};
+  } else if constexpr (kUnpacked) {
+    return {Load(group + 128 * kPair), Load(group + 128 * kPair + 64)};
+  } else {
+    constexpr int kUpperLines = CodeBits(F) == 6 ? kPair / 2 : 0;
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512i both = Load(group + 64 * (kPair + kUpperLines));
+    StepPair codes = {_mm512_and_si512(both, low), _mm512_and_si512(_mm512_srli_epi16(both, 4), low)};
+    if constexpr (CodeBits(F) == 5) {  // bit s of step s goes to bit 4
+      const __m512i bits = Load(group + 256);
+      codes.even = WithUpper<4 - 2 * kPair>(codes.even, bits, 16);
+      codes.odd = WithUpper<3 - 2 * kPair>(codes.odd, bits, 16);
+    }
+    if constexpr (CodeBits(F) == 6) {  // bits 2u, 2u + 1 of step 4h + u go to bits 4, 5
+      const __m512i bits = Load(group + 192 * (kPair / 2) + 128);
+      codes.even = WithUpper<4 - 4 * (kPair % 2)>(codes.even, bits, 48);
+      codes.odd = WithUpper<2 - 4 * (kPair % 2)>(codes.odd, bits, 48);
+    }
+    return codes;
+  }
+}
+
+template <Format F, int kPair>
+VADE_AVX512_INLINE void StoreSteps(const uint8_t* group, uint8_t* out) {
+  const StepPair codes = LoadSteps<F, false, kPair>(group);
+  _mm512_storeu_si512(out + 128 * kPair, codes.even);
+  _mm512_storeu_si512(out + 128 * kPair + 64, codes.odd);
+}
+
+template <Format F>
+VADE_AVX512_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
+  StoreSteps<F, 0>(group, out);
+  StoreSteps<F, 1>(group, out);
+  StoreSteps<F, 2>(group, out);
+  StoreSteps<F, 3>(group, out);
+}
+
+// The six-bit values of a block, one a byte, in their order.
+VADE_AVX512_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
+  const __m512i low = _mm512_set1_epi8(15);
+  const __m512i bits = Load(packed + 128);
+  VADE_UNROLL for (int i = 0; i < 2; ++i) {
+    const __m512i nibbles = Load(packed + 64 * i);
+    const __m512i first = _mm512_and_si512(nibbles, low);
+    const __m512i second = _mm512_and_si512(_mm512_srli_epi16(nibbles, 4), low);
+    _mm512_storeu_si512(values + 64 * i,
+                        i == 0 ? WithUpper<4>(first, bits, 48) : WithUpper<2>(first, bits, 48));
+    _mm512_storeu_si512(values + 128 + 64 * i,
+                        i == 0 ? WithUpper<0>(second, bits, 48) : WithUpper<-2>(second, bits, 48));
+  }
+}
+
+// --- integer sums -----------------------------------------------------------------------------------------
+
+// Two running sums a token: few tokens alone would wait for dpbusd's latency.
+template <int T>
+struct Dots {
+  __m512i even[T], odd[T];
+};
+
+template <Format F, bool kUnpacked, int kPair, int T>
+VADE_AVX512_INLINE void AddSteps(const uint8_t* group, const TokenRows& x, Dots<T>& dots) {
+  const StepPair codes = LoadSteps<F, kUnpacked, kPair>(group);
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    const uint8_t* row = x.first + static_cast<size_t>(t) * x.stride + 8 * kPair;
+    dots.even[t] = _mm512_dpbusd_epi32(dots.even[t], codes.even, Broadcast32(row));
+    dots.odd[t] = _mm512_dpbusd_epi32(dots.odd[t], codes.odd, Broadcast32(row + 4));
+  }
+}
+
+// Sixteen columns: half 0 or 1 of a group.
+template <Format F, bool kUnpacked, int kHalf, int T>
+VADE_AVX512_INLINE void AddHalfGroup(const uint8_t* group, const TokenRows& x, Dots<T>& dots) {
+  AddSteps<F, kUnpacked, 2 * kHalf, T>(group, x, dots);
+  AddSteps<F, kUnpacked, 2 * kHalf + 1, T>(group, x, dots);
+}
+
+template <int T>
+VADE_AVX512_INLINE Dots<T> ZeroDots() {
+  Dots<T> dots;
+  VADE_UNROLL for (int t = 0; t < T; ++t) dots.even[t] = dots.odd[t] = _mm512_setzero_si512();
+  return dots;
+}
+
+template <int T>
+VADE_AVX512_INLINE void AddTimes(const Dots<T>& dots, __m512i scale, __m512i (&sums)[T]) {
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    const __m512i dot = _mm512_add_epi32(dots.even[t], dots.odd[t]);
+    sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dot, scale));
+  }
+}
+
+// sums[t] = sum over kPairs of scales (pairs of 16 rows) by the tokens' sums of codes.
+template <bool kSigned, int kPairs, int T>
+VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums, __m512i (&sums)[T]) {
+  VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+  for (int pair = 0; pair < kPairs; ++pair) {
+    const __m256i bytes = LoadHalfLine(scales + 32 * pair);
+    const __m512i words = kSigned ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const __m512i both =
+          Broadcast32(code_sums.first + static_cast<size_t>(t) * code_sums.stride + 4 * pair);
+      sums[t] = _mm512_add_epi32(sums[t], _mm512_madd_epi16(words, both));
+    }
+  }
+}
+
+// --- blocks of 32 -----------------------------------------------------------------------------------------
+
+constexpr int32_t ZeroOfUnsigned(Format f) { return f == Format::kQ8Block32 ? 128 : ZeroOf(f); }
+
+template <Format F, bool kUnpacked, int T>
+VADE_AVX512_INLINE void AddBlock32(const uint8_t* block, const uint8_t* codes, const TokenRows& x,
+                                   const TokenRows& records, __m512 (&sums)[T]) {
+  Dots<T> dots = ZeroDots<T>();
+  if constexpr (ZeroOfUnsigned(F) != 0) {
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
+      int32_t sum;
+      std::memcpy(&sum, record + offsetof(Prepared32, sum), sizeof(sum));
+      dots.even[t] = _mm512_set1_epi32(-ZeroOfUnsigned(F) * sum);
+    }
+  }
+  AddHalfGroup<F, kUnpacked, 0, T>(codes, x, dots);
+  AddHalfGroup<F, kUnpacked, 1, T>(codes, x, dots);
+  const __m512 scale = LoadHalves(block);
+  __m512 minimum = _mm512_setzero_ps();
+  if constexpr (HasMinimum(F)) minimum = LoadHalves(block + kMinimumOffset);
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
+    const __m512 both = _mm512_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
+    const __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(dots.even[t], dots.odd[t]));
+    sums[t] = _mm512_fmadd_ps(dot, both, sums[t]);
+    if constexpr (HasMinimum(F)) {
+      const __m512 sum = BroadcastFloat(record + offsetof(Prepared32, scaled_sum));
+      sums[t] = _mm512_fmadd_ps(minimum, sum, sums[t]);
+    }
+  }
+}
+
+// --- blocks of 256 ----------------------------------------------------------------------------------------
+
+// sums += (or -=) float(dots) * (weight scale * activation scale)
+template <bool kSubtract, int T>
+VADE_AVX512_INLINE void AddScaled(const uint8_t* halves, const TokenRows& records,
+                                  const __m512i (&dots)[T], __m512 (&sums)[T]) {
+  const __m512 weight_scale = LoadHalves(halves);
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    const __m512 scale = BroadcastFloat(records.first + static_cast<size_t>(t) * records.stride +
+                                        offsetof(Prepared256, scale));
+    const __m512 both = _mm512_mul_ps(weight_scale, scale);
+    const __m512 value = _mm512_cvtepi32_ps(dots[t]);
+    sums[t] = kSubtract ? _mm512_fnmadd_ps(value, both, sums[t]) : _mm512_fmadd_ps(value, both, sums[t]);
+  }
+}
+
+// kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit words.
+template <Format F, bool kUnpacked, int T>
+VADE_AVX512_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, const TokenRows& x,
+                                  __m512i (&sums)[T]) {
+  constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(F);
+  VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+  TokenRows columns = x;
+  for (int pair = 0; pair < 4; ++pair) {
+    const __m512i words = _mm512_cvtepu16_epi32(LoadHalfLine(six_bits + 32 * pair));
+    const __m512i scales[2] = {_mm512_and_si512(words, _mm512_set1_epi32(255)),
+                               _mm512_srli_epi32(words, 8)};
+    VADE_UNROLL for (int which = 0; which < 2; ++which) {
+      Dots<T> dots = ZeroDots<T>();
+      AddHalfGroup<F, kUnpacked, 0, T>(codes, columns, dots);
+      AddHalfGroup<F, kUnpacked, 1, T>(codes, columns, dots);
+      AddTimes<T>(dots, scales[which], sums);
+      codes += kStep;
+      columns.first += 32;
+    }
+  }
+}
+
+// kQ6Super: a signed scale for each half of a group, and codes around 32.
+template <bool kUnpacked, int T>
+VADE_AVX512_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes, const TokenRows& x,
+                                        const TokenRows& code_sums, __m512i (&sums)[T]) {
+  constexpr Format kFormat = Format::kQ6Super;
+  constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(kFormat);
+  DotSums<true, 8, T>(scales, code_sums, sums);
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    sums[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums[t], 5));
+  }
+  TokenRows columns = x;
+  for (int group = 0; group < 8; ++group) {
+    const __m512i words = _mm512_cvtepi16_epi32(LoadHalfLine(scales + 32 * group));
+    Dots<T> first = ZeroDots<T>();
+    AddHalfGroup<kFormat, kUnpacked, 0, T>(codes, columns, first);
+    AddTimes<T>(first, _mm512_srai_epi32(_mm512_slli_epi32(words, 24), 24), sums);
+    Dots<T> second = ZeroDots<T>();
+    AddHalfGroup<kFormat, kUnpacked, 1, T>(codes, columns, second);
+    AddTimes<T>(second, _mm512_srai_epi32(words, 8), sums);
+    codes += kStep;
+    columns.first += 32;
+  }
+}
+
+template <Format F, bool kUnpacked, int T>
+VADE_AVX512_INLINE void AddSuperBlock(const uint8_t* block, const uint8_t* codes, const uint8_t* six_bits,
+                                      const TokenRows& x, const TokenRows& records, __m512 (&sums)[T]) {
+  __m512i dots[T];
+  if constexpr (F == Format::kQ6Super) {
+    const TokenRows sums16 = {records.first + offsetof(Prepared256, sums16), records.stride};
+    AddSixBitGroups<kUnpacked, T>(block + ScalesOffset(F), codes, x, sums16, dots);
+    AddScaled<false, T>(block, records, dots, sums);
+  } else {
+    alignas(64) uint8_t values[256];
+    if constexpr (!kUnpacked) {
+      UnpackSixBits(block + ScalesOffset(F), values);
+      six_bits = values;
+    }
+    AddGroups<F, kUnpacked, T>(six_bits, codes, x, dots);
+    AddScaled<false, T>(block, records, dots, sums);
+    const TokenRows sums32 = {records.first + offsetof(Prepared256, sums32), records.stride};
+    DotSums<false, 4, T>(six_bits + 128, sums32, dots);
+    AddScaled<true, T>(block + kMinimumOffset, records, dots, sums);
+  }
+}
+
+// --- runs of blocks ---------------------------------------------------------------------------------------
+
+template <Format F, bool kUnpacked, int T>
+VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun& run, const TokenRows& x, __m512 (&sums)[T]) {
+  constexpr size_t kRecordBytes = IsSuper(F) ? sizeof(Prepared256) : sizeof(Prepared32);
+  const uint8_t* block = run.packed;
+  const uint8_t* codes = kUnpacked ? run.codes : block + CodesOffset(F);
+  const uint8_t* six_bits = run.six_bits;
+  TokenRows columns = {x.first + BlockCols(F) * run.first_block, x.stride};
+  TokenRows records = {x.first + run.cols + kRecordBytes * run.first_block, x.stride};
+  for (size_t i = 0; i < run.blocks; ++i) {
+    if constexpr (IsSuper(F)) {
+      AddSuperBlock<F, kUnpacked, T>(block, codes, six_bits, columns, records, sums);
+      if (kUnpacked && F != Format::kQ6Super) six_bits += 256;
+    } else {
+      AddBlock32<F, kUnpacked, T>(block, codes, columns, records, sums);
+    }
+    block += BlockBytes(F);
+    codes += kUnpacked ? BlockCols(F) / 32 * kUnpackedGroupBytes : BlockBytes(F);
+    columns.first += BlockCols(F);
+    records.first += kRecordBytes;
+  }
+}
+
+template <Format F>
+VADE_AVX512_INLINE __m512 LoadWeights(const uint8_t* p) {
+  if constexpr (F == Format::kF32) {
+    return _mm512_loadu_ps(p);
+  } else if constexpr (F == Format::kF16) {
+    return LoadHalves(p);
+  } else {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(LoadHalfLine(p)), 16));
+  }
+}
+
+// A block of a float format is a column.
+template <Format F, int T>
+VADE_AVX512_INLINE void AddColumns(const BlockRun& run, const TokenRows& x, __m512 (&sums)[T]) {
+  const uint8_t* column = run.packed;
+  const uint8_t* values = x.first + sizeof(float) * run.first_block;
+  for (size_t i = 0; i < run.blocks; ++i, column += BlockBytes(F), values += sizeof(float)) {
+    const __m512 weights = LoadWeights<F>(column);
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const __m512 value = BroadcastFloat(values + static_cast<size_t>(t) * x.stride);
+      sums[t] = _mm512_fmadd_ps(weights, value, sums[t]);
+    }
+  }
+}
+
+template <Format F, bool kUnpacked, int T>
+VADE_AVX512 void AddTokens(const BlockRun& run, const TokenRows& x, float* totals) {
+  __m512 sums[T];
+  VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_loadu_ps(totals + 16 * t);
+  if constexpr (IsFloat(F)) {
+    AddColumns<F, T>(run, x, sums);
+  } else {
+    AddQuantisedBlocks<F, kUnpacked, T>(run, x, sums);
+  }
+  VADE_UNROLL for (int t = 0; t < T; ++t) _mm512_storeu_ps(totals + 16 * t, sums[t]);
+}
+
+template <Format F, bool kUnpacked>
+void AddRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums) {
+  switch (tokens) {
+    case 1: return AddTokens<F, kUnpacked, 1>(run, x, sums);
+    case 2: return AddTokens<F, kUnpacked, 2>(run, x, sums);
+    case 3: return AddTokens<F, kUnpacked, 3>(run, x, sums);
+    case 4: return AddTokens<F, kUnpacked, 4>(run, x, sums);
+    case 5: return AddTokens<F, kUnpacked, 5>(run, x, sums);
+    case 6: return AddTokens<F, kUnpacked, 6>(run, x, sums);
+    case 7: return AddTokens<F, kUnpacked, 7>(run, x, sums);
+    default: return AddTokens<F, kUnpacked, 8>(run, x, sums);
+  }
+}
+
+template <Format F>
+VADE_AVX512 void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t* six_bits) {
+  const uint8_t* block = run.packed;
+  for (size_t i = 0; i < run.blocks; ++i, block += BlockBytes(F)) {
+    for (size_t group = 0; group < BlockCols(F) / 32; ++group, codes += kUnpackedGroupBytes) {
+      UnpackGroup<F>(block + CodesOffset(F) + group * GroupBytes(F), codes);
+    }
+    if constexpr (F == Format::kQ4Super || F == Format::kQ5Super) {
+      UnpackSixBits(block + ScalesOffset(F), six_bits);
+      six_bits += 256;
+    }
+  }
+}
+
+template <Format F>
+constexpr RunFunctions Functions() {
+  if constexpr (IsFloat(F) || F == Format::kQ8Block32) {
+    return {AddRun<F, false>, nullptr, nullptr, kTokens};
+  } else {
+    return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kTokens};
+  }
+}
+
+RunFunctions FunctionsOf(Format format) {
+  switch (format) {
+    case Format::kF32: return Functions<Format::kF32>();
+    case Format::kF16: return Functions<Format::kF16>();
+    case Format::kBf16: return Functions<Format::kBf16>();
+    case Format::kQ4Block32: return Functions<Format::kQ4Block32>();
+    case Format::kQ5Block32: return Functions<Format::kQ5Block32>();
+    case Format::kQ8Block32: return Functions<Format::kQ8Block32>();
+    case Format::kQ4Super: return Functions<Format::kQ4Super>();
+    case Format::kQ5Super: return Functions<Format::kQ5Super>();
+    case Format::kQ6Super: return Functions<Format::kQ6Super>();
+    case Format::kQ4Centred: return Functions<Format::kQ4Centred>();
+    case Format::kQ5Centred: return Functions<Format::kQ5Centred>();
+  }
+  return Functions<Format::kF32>();
+}
+
+void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const uint8_t* x,
+              size_t tokens, float* y, size_t y_stride) {
+  MultiplyTiles(w, FunctionsOf(w.format), tile_begin, tile_end, {x, PreparedBytes(w.format, w.cols)},
+                tokens, y, y_stride);
+}
+
+}  // namespace
+
+const MatmulKernels kMatmulAvx512 = {PrepareAvx2, Multiply};
+
+}  // namespace vade::kernels

@@ -1,0 +1,54 @@
+// The loops around the blocks of a matrix product, the same for every vector level: which tokens and
+// columns are worked on together so that weights stay in the L1 cache and activations in the L2 cache.
+// The order of each sum does not depend on them. Private to matmul_*.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/packed.h"
+
+namespace vade::kernels {
+
+// One byte a code.
+inline constexpr size_t kUnpackedGroupBytes = 8 * kLine;
+
+// Prepared rows of some tokens, `stride` bytes apart, at some column.
+struct TokenRows {
+  const uint8_t* first;
+  size_t stride;
+};
+
+// A run of blocks of one tile: packed as in the matrix, or with its codes unpacked beside it.
+struct BlockRun {
+  const uint8_t* packed;     // first block
+  const uint8_t* codes;      // null, or kUnpackedGroupBytes for each group of the run
+  const uint8_t* six_bits;   // null, or 256 values a block (kQ4Super, kQ5Super)
+  size_t first_block;        // index within the row
+  size_t blocks;
+  size_t cols;               // of the whole row: where the records of the prepared rows begin
+};
+
+// sums[token][16 rows] += the run by the prepared rows x (at column 0); 1 <= tokens <= tokens_a_pass.
+using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums);
+// Unpacks the codes (and scales) of run.packed to where run.codes and run.six_bits will point.
+using UnpackRunFunction = void (*)(const BlockRun& run, uint8_t* codes, uint8_t* six_bits);
+
+struct RunFunctions {
+  AddRunFunction add_packed;
+  AddRunFunction add_unpacked;
+  UnpackRunFunction unpack;  // null: always multiplied as packed
+  size_t tokens_a_pass;
+};
+
+// MatmulKernels::multiply with the functions of the matrix' format.
+void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t tile_begin,
+                   size_t tile_end, const TokenRows& x, size_t tokens, float* y, size_t y_stride);
+
+// MatmulKernels::prepare for AVX2; AVX-512 uses it too.
+void PrepareAvx2(Format format, const float* x, size_t cols, uint8_t* out);
+
+RunFunctions Block32RunsAvx2(Format format);
+RunFunctions SuperRunsAvx2(Format format);
+
+}  // namespace vade::kernels
