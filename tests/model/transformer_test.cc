@@ -1,0 +1,374 @@
+// What decoder.h promises beside the numbers: the same bits whatever shares the batch, the threads, the pages;
+// errors that change nothing; hostile files that are refused.
+#include "model/transformer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "base/threads.h"
+#include "model/cpu_backend.h"
+#include "model/gguf_writer.h"
+#include "tests/testing/golden.h"
+#include "tests/testing/temp_dir.h"
+
+namespace vade {
+namespace {
+
+using testing::LastLogits;
+using testing::Must;
+
+// A qwen2 or llama file with random weights of a few kilobytes.
+struct TinyModel {
+  std::string architecture = "qwen2";
+  uint32_t layers = 2, width = 64, hidden = 96, heads = 4, kv_heads = 2, vocab = 300, context = 1200;
+  TensorType type = TensorType::kF32;
+  std::string extra_tensor = {};
+  std::vector<std::pair<std::string, uint32_t>> numbers = {};    // set behind the others: last one counts
+  std::vector<std::pair<std::string, std::string>> strings = {};
+  uint32_t wrong_rows = 0;                                  // of ffn_up
+
+  Status Write(const std::string& path) const {
+    GgufWriter writer;
+    writer.SetString("general.architecture", architecture);
+    writer.SetString("tokenizer.ggml.model", "no_vocab");
+    auto number = [&](const std::string& key, uint32_t value) {
+      const std::string name = architecture + "." + key;
+      for (const auto& [other, other_value] : numbers) if (other == key) value = other_value;
+      writer.SetUint(name, value);
+    };
+    number("block_count", layers);
+    number("context_length", context);
+    number("embedding_length", width);
+    number("feed_forward_length", hidden);
+    number("attention.head_count", heads);
+    number("attention.head_count_kv", kv_heads);
+    for (const auto& [key, value] : numbers) {
+      if (key.find("rope") == 0 || key.find("attention.key") == 0 || key.find("expert") == 0) {
+        writer.SetUint(architecture + "." + key, value);
+      }
+    }
+    for (const auto& [key, value] : strings) writer.SetString(architecture + "." + key, value);
+
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal(0, 0.15f);
+    std::vector<std::vector<float>> storage;
+    storage.reserve(1000);
+    auto tensor = [&](const std::string& name, std::vector<uint64_t> shape) {
+      size_t count = 1;
+      for (uint64_t n : shape) count *= n;
+      auto& values = storage.emplace_back(count);
+      for (float& x : values) x = normal(random) + (name.find("norm") != std::string::npos ? 1.0f : 0.0f);
+      writer.AddTensor(name, TensorType::kF32, std::move(shape),
+                       {reinterpret_cast<const uint8_t*>(values.data()), count * 4});
+    };
+    const uint64_t kv = uint64_t{width} / heads * kv_heads;
+    tensor("token_embd.weight", {width, vocab});
+    tensor("output_norm.weight", {width});
+    for (uint32_t i = 0; i < layers; ++i) {
+      const std::string p = "blk." + std::to_string(i) + ".";
+      tensor(p + "attn_norm.weight", {width});
+      tensor(p + "attn_q.weight", {width, width});
+      tensor(p + "attn_k.weight", {width, kv});
+      tensor(p + "attn_v.weight", {width, kv});
+      if (architecture == "qwen2") {
+        tensor(p + "attn_q.bias", {width});
+        tensor(p + "attn_k.bias", {kv});
+        tensor(p + "attn_v.bias", {kv});
+      }
+      tensor(p + "attn_output.weight", {width, width});
+      tensor(p + "ffn_norm.weight", {width});
+      tensor(p + "ffn_gate.weight", {width, hidden});
+      tensor(p + "ffn_up.weight", {width, wrong_rows ? wrong_rows : hidden});
+      tensor(p + "ffn_down.weight", {hidden, width});
+    }
+    if (!extra_tensor.empty()) tensor(extra_tensor, {width});
+    return writer.Write(path);
+  }
+};
+
+std::vector<int32_t> RandomTokens(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> tokens(count);
+  for (auto& t : tokens) t = static_cast<int32_t>(random() % 300);
+  return tokens;
+}
+
+bool SameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+class TransformerTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Decoder> Load(const TinyModel& model = {}, ThreadPool* pool = nullptr,
+                                uint64_t budget = 16 << 20) {
+    DecoderOptions options = testing::SmallOptions(kernels::KvType::kF16, pool);
+    options.kv_budget_bytes = budget;
+    return Must(TryLoad(model, options));
+  }
+  Result<std::unique_ptr<Decoder>> TryLoad(const TinyModel& model,
+                                           const DecoderOptions& options = testing::SmallOptions()) {
+    const std::string path = dir_.File("model.gguf");
+    RETURN_IF_ERROR(model.Write(path));
+    return LoadDecoder(path, options);
+  }
+  // Logits of the last token, everything read at once into a fresh sequence.
+  std::vector<float> Fresh(Decoder& decoder, std::span<const int32_t> tokens) {
+    const auto sequence = Must(decoder.NewSequence());
+    return LastLogits(decoder, *sequence, tokens);
+  }
+  testing::TempDir dir_;
+};
+
+TEST_F(TransformerTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(75, 1);
+  const auto whole = Must(decoder->NewSequence()), single = Must(decoder->NewSequence());
+  const Logits all = Must(testing::Read(*decoder, *whole, tokens, testing::AllOf(tokens.size())));
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    ASSERT_TRUE(SameBits(LastLogits(*decoder, *single, {&tokens[i], 1}), all.row(i))) << "token " << i;
+  }
+}
+
+TEST_F(TransformerTest, LongPromptsAreCutIntoStepsWithoutATrace) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(1100, 2);
+  const auto pieces = Must(decoder->NewSequence());
+  std::vector<float> last;
+  for (size_t begin = 0; begin < tokens.size(); begin += 100) {
+    last = LastLogits(*decoder, *pieces, std::span(tokens).subspan(begin, 100));
+  }
+  EXPECT_TRUE(SameBits(Fresh(*decoder, tokens), last));
+}
+
+TEST_F(TransformerTest, WantedRowsAreThoseOfTheFullAnswer) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(700, 3);
+  const auto a = Must(decoder->NewSequence()), b = Must(decoder->NewSequence());
+  const Logits all = Must(testing::Read(*decoder, *a, tokens, testing::AllOf(tokens.size())));
+  const std::vector<int32_t> wanted = {0, 7, 511, 512, 640, 699};
+  const Logits some = Must(testing::Read(*decoder, *b, tokens, wanted));
+  ASSERT_EQ(some.values.size(), wanted.size() * 300);
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(SameBits(some.row(i), all.row(wanted[i]))) << i;
+}
+
+TEST_F(TransformerTest, NoRowsWantedStillReads) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(40, 4);
+  const auto sequence = Must(decoder->NewSequence());
+  EXPECT_TRUE(Must(testing::Read(*decoder, *sequence, std::span(tokens).first(39), {})).values.empty());
+  EXPECT_EQ(sequence->length(), 39);
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&tokens[39], 1}), Fresh(*decoder, tokens)));
+}
+
+TEST_F(TransformerTest, ThreadsDoNotChangeABit) {
+  const auto tokens = RandomTokens(150, 5);
+  const auto expected = Fresh(*Load(), tokens);
+  for (int threads : {1, 2, 3}) {
+    ThreadPool pool(threads);
+    EXPECT_TRUE(SameBits(Fresh(*Load({}, &pool), tokens), expected)) << threads;
+  }
+}
+
+TEST_F(TransformerTest, MixedBatchGivesEachSequenceItsOwnBits) {
+  ThreadPool pool(2);
+  const auto decoder = Load({}, &pool);
+  const std::vector<std::vector<int32_t>> prompts = {RandomTokens(1, 6), RandomTokens(40, 7),
+                                                     RandomTokens(33, 8), RandomTokens(500, 9)};
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<std::vector<int32_t>> wanted;
+  std::vector<ForwardItem> batch;
+  for (const auto& prompt : prompts) wanted.push_back({static_cast<int32_t>(prompt.size()) - 1});
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    sequences.push_back(Must(decoder->NewSequence()));
+    batch.push_back({sequences.back().get(), prompts[i], {}, wanted[i]});
+  }
+  const Logits logits = Must(decoder->Forward(batch, Context()));
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_TRUE(SameBits(logits.row(i), Fresh(*decoder, prompts[i]))) << i;
+  }
+}
+
+TEST_F(TransformerTest, ForksAreSequencesOfTheirOwn) {
+  const auto decoder = Load();
+  const auto shared = RandomTokens(50, 10), left = RandomTokens(20, 11), right = RandomTokens(35, 12);
+  const auto root = Must(decoder->NewSequence());
+  LastLogits(*decoder, *root, shared);
+  const auto fork = Must(decoder->Fork(*root, 45));
+  const auto a = LastLogits(*decoder, *root, left);
+  const auto b = LastLogits(*decoder, *fork, right);
+  auto straight = shared;
+  straight.insert(straight.end(), left.begin(), left.end());
+  EXPECT_TRUE(SameBits(a, Fresh(*decoder, straight)));
+  straight.assign(shared.begin(), shared.begin() + 45);
+  straight.insert(straight.end(), right.begin(), right.end());
+  EXPECT_TRUE(SameBits(b, Fresh(*decoder, straight)));
+  EXPECT_EQ(decoder->Fork(*root, 71).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(TransformerTest, TruncatedSequenceIsTheShorterOne) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(90, 13), other = RandomTokens(10, 14);
+  const auto sequence = Must(decoder->NewSequence());
+  LastLogits(*decoder, *sequence, tokens);
+  const auto fork = Must(decoder->Fork(*sequence, 90));   // holds the page that is cut
+  ASSERT_TRUE(decoder->Truncate(*sequence, 70).ok());
+  const auto logits = LastLogits(*decoder, *sequence, other);
+  auto straight = std::vector<int32_t>(tokens.begin(), tokens.begin() + 70);
+  straight.insert(straight.end(), other.begin(), other.end());
+  EXPECT_TRUE(SameBits(logits, Fresh(*decoder, straight)));
+  straight = tokens;
+  straight.push_back(3);
+  const int32_t three = 3;
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *fork, {&three, 1}), Fresh(*decoder, straight)));
+  EXPECT_EQ(decoder->Truncate(*sequence, 81).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(TransformerTest, OnlyDifferencesOfPositionsMatter) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(30, 15);
+  const auto sequence = Must(decoder->NewSequence());
+  std::vector<int32_t> positions(30);
+  for (int i = 0; i < 30; ++i) positions[i] = 100 + i;
+  const int32_t last = 29;
+  const ForwardItem item{sequence.get(), tokens, positions, {&last, 1}};
+  const Logits logits = Must(decoder->Forward({&item, 1}, Context()));
+  EXPECT_LT(testing::LargestDifference(logits.values, Fresh(*decoder, tokens)), 5e-3f);
+  positions[29] = 150;
+  const auto gap = Must(decoder->NewSequence());
+  const ForwardItem other{gap.get(), tokens, positions, {&last, 1}};
+  EXPECT_GT(testing::LargestDifference(Must(decoder->Forward({&other, 1}, Context())).values, logits.values),
+            1e-2f);
+}
+
+TEST_F(TransformerTest, BadItemsAreRefusedAndChangeNothing) {
+  const auto decoder = Load(), stranger = Load();
+  const auto sequence = Must(decoder->NewSequence()), foreign = Must(stranger->NewSequence());
+  const std::vector<int32_t> tokens = {1, 2, 3}, beyond = {1, 300}, negative = {-1}, none;
+  const std::vector<int32_t> twice = {0, 0}, outside = {3}, back = {5, 5, 6}, far = {5, 6, 1200}, two = {1, 2};
+  LastLogits(*decoder, *sequence, tokens);
+  auto code = [&](const ForwardItem& item) { return decoder->Forward({&item, 1}, Context()).status().code(); };
+  EXPECT_EQ(code({sequence.get(), none, {}, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({nullptr, tokens, {}, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({foreign.get(), tokens, {}, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), beyond, {}, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), negative, {}, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), tokens, {}, twice}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), tokens, {}, outside}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), tokens, back, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), tokens, two, {}}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code({sequence.get(), tokens, far, {}}), StatusCode::kOutOfRange);
+  const ForwardItem same{sequence.get(), tokens, {}, {}};
+  const ForwardItem pair[] = {same, same};
+  EXPECT_EQ(decoder->Forward(pair, Context()).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(sequence->length(), 3);
+}
+
+TEST_F(TransformerTest, ContextIsALimit) {
+  const auto decoder = Load();
+  const auto sequence = Must(decoder->NewSequence());
+  const auto tokens = RandomTokens(1201, 16);
+  EXPECT_EQ(testing::Read(*decoder, *sequence, tokens, {}).status().code(), StatusCode::kOutOfRange);
+  EXPECT_TRUE(testing::Read(*decoder, *sequence, std::span(tokens).first(1200), {}).ok());
+  EXPECT_EQ(testing::Read(*decoder, *sequence, std::span(tokens).first(1), {}).status().code(),
+            StatusCode::kOutOfRange);
+}
+
+TEST_F(TransformerTest, FullPoolChangesNoSequence) {
+  const auto decoder = Load({}, nullptr, 100 << 10);      // a few pages
+  const auto a = Must(decoder->NewSequence()), b = Must(decoder->NewSequence());
+  const auto tokens = RandomTokens(60, 17), many = RandomTokens(1000, 18);
+  LastLogits(*decoder, *a, tokens);
+  const ForwardItem batch[] = {{a.get(), tokens, {}, {}}, {b.get(), many, {}, {}}};
+  EXPECT_EQ(decoder->Forward(batch, Context()).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(a->length(), 60);
+  EXPECT_EQ(b->length(), 0);
+  auto longer = tokens;
+  longer.push_back(9);
+  const int32_t nine = 9;
+  const auto logits = LastLogits(*decoder, *a, {&nine, 1});
+  EXPECT_TRUE(SameBits(logits, Fresh(*Load(), longer)));
+}
+
+TEST_F(TransformerTest, CancelledForwardChangesNothing) {
+  const auto decoder = Load();
+  const auto sequence = Must(decoder->NewSequence());
+  const auto tokens = RandomTokens(20, 19);
+  LastLogits(*decoder, *sequence, tokens);
+  CancelSource cancel;
+  cancel.Cancel();
+  const ForwardItem item{sequence.get(), tokens, {}, {}};
+  EXPECT_EQ(decoder->Forward({&item, 1}, Context().WithCancel(cancel.token())).status().code(),
+            StatusCode::kCancelled);
+  EXPECT_EQ(sequence->length(), 20);
+  auto longer = tokens;
+  longer.push_back(4);
+  const int32_t four = 4;
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&four, 1}), Fresh(*decoder, longer)));
+}
+
+TEST_F(TransformerTest, EmptyBatchIsAnEmptyAnswer) {
+  EXPECT_TRUE(Must(Load()->Forward({}, Context())).values.empty());
+}
+
+TEST_F(TransformerTest, InfoTellsWhatTheFileSays) {
+  DecoderOptions options = testing::SmallOptions();
+  options.context_tokens = 64;
+  const auto decoder = Must(TryLoad({}, options));
+  EXPECT_EQ(decoder->info().architecture, "qwen2");
+  EXPECT_EQ(decoder->info().name, "model.gguf");
+  EXPECT_EQ(decoder->info().context_tokens, 64);
+  EXPECT_EQ(decoder->info().layers, 2);
+  EXPECT_EQ(decoder->info().vocab_size, 300);
+  EXPECT_EQ(decoder->info().kv_bytes_per_token, 2u * 2 * 32 * 2);
+  EXPECT_GT(decoder->info().weight_bytes_per_token, 4u * 300 * 64);
+  EXPECT_EQ(decoder->tokenizer().vocab_size(), 300);
+  EXPECT_FALSE(decoder->chat_template().ok());
+}
+
+TEST_F(TransformerTest, UnknownKindsAreRefusedByName) {
+  auto message = [&](const TinyModel& model) {
+    const auto result = TryLoad(model);
+    EXPECT_EQ(result.status().code(), StatusCode::kUnimplemented);
+    return result.status().message();
+  };
+  EXPECT_NE(message({.architecture = "mamba"}).find("'mamba'"), std::string::npos);
+  EXPECT_NE(message({.strings = {{"rope.scaling.type", "yarn"}}}).find("'yarn'"), std::string::npos);
+  EXPECT_NE(message({.extra_tensor = "blk.0.attn_q_norm.weight"}).find("attn_q_norm"), std::string::npos);
+  EXPECT_NE(message({.numbers = {{"expert_count", 4}}}).find("experts"), std::string::npos);
+}
+
+TEST_F(TransformerTest, HostileNumbersAreRefused) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, uint32_t>>{
+           {"block_count", 0}, {"block_count", 4000000000u}, {"embedding_length", 0},
+           {"embedding_length", 4294967295u}, {"feed_forward_length", 0}, {"context_length", 0},
+           {"attention.head_count", 0}, {"attention.head_count", 65}, {"attention.head_count", 4294967295u},
+           {"attention.head_count_kv", 0}, {"attention.head_count_kv", 3}, {"attention.head_count_kv", 8},
+           {"attention.key_length", 0}, {"attention.key_length", 4294967295u}, {"attention.key_length", 17},
+           {"rope.dimension_count", 7}, {"rope.dimension_count", 4096}}) {
+    const auto result = TryLoad({.numbers = {{key, value}}});
+    EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument) << key << " = " << value;
+  }
+}
+
+TEST_F(TransformerTest, WrongShapeTellsExpectedAndActual) {
+  const auto result = TryLoad({.wrong_rows = 97});
+  EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(result.status().message().find("ffn_up"), std::string::npos);
+  EXPECT_NE(result.status().message().find("97"), std::string::npos) << result.status().message();
+  EXPECT_NE(result.status().message().find("96"), std::string::npos);
+}
+
+TEST_F(TransformerTest, PackedFileGivesTheBitsOfMemory) {
+  const auto tokens = RandomTokens(20, 20);
+  const auto expected = Fresh(*Load(), tokens);
+  DecoderOptions options = testing::SmallOptions();
+  options.packed_cache_dir = dir_.File("packed");
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_TRUE(SameBits(Fresh(*Must(TryLoad({}, options)), tokens), expected)) << run;
+  }
+}
+
+}  // namespace
+}  // namespace vade
