@@ -19,12 +19,12 @@
 namespace vade {
 
 struct Query {
-  std::string question;               // 1..kMaxQuestionBytes of UTF-8
+  std::string question = {};          // 1..kMaxQuestionBytes of UTF-8
   std::string collection = "default";
   int k = 5;                          // 1..1000
-  std::string filter;                 // "" = off
-  std::string as_of;                  // "" = now
-  std::vector<std::string> groups;    // of the caller
+  std::string filter = {};            // "" = off
+  std::string as_of = {};             // "" = now
+  std::vector<std::string> groups = {};  // of the caller
 };
 
 inline constexpr size_t kMaxQuestionBytes = 32 * 1024;

@@ -1,0 +1,227 @@
+// The whole path: list -> read -> parse -> compare -> split | embed -> commit. The bar is a queue between
+// two threads: one reads ahead while the other keeps the embedder busy.
+#include "ingest/ingest.h"
+
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/files.h"
+#include "base/strings.h"
+#include "base/threads.h"
+#include "ingest/byte_budget.h"
+#include "ingest/committer.h"
+#include "ingest/job.h"
+#include "ingest/progress.h"
+#include "ingest/sources.h"
+#include "ingest/splitter.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kBatchPassages = 32;
+constexpr size_t kQueuedBatches = 64;
+constexpr uint64_t kQueuedBytes = 64ull << 20;  // of documents that wait between the threads
+
+Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
+  auto found = store->GetCollection(name);
+  if (!found.ok() && found.status().code() == StatusCode::kNotFound) {
+    CollectionInfo info;
+    info.name = name;
+    info.embedder_id = embedder.id();
+    info.dimension = embedder.dimension();
+    const Status created = store->CreateCollection(info);
+    // Somebody else may have been quicker, with whatever embedder.
+    if (created.ok() || created.code() != StatusCode::kAlreadyExists) return created;
+    found = store->GetCollection(name);
+  }
+  RETURN_IF_ERROR(found.status());
+  if (found->embedder_id == embedder.id() && found->dimension == embedder.dimension()) return OkStatus();
+  return FailedPrecondition(StrCat("collection '", name, "' was made with embedder '", found->embedder_id, "' (",
+                                   found->dimension, " dimensions), and this is '", embedder.id(), "' (",
+                                   embedder.dimension(), "); use that embedder or another collection"));
+}
+
+// Splits a job and hands it on in batches. Stops when `sink` says no.
+template <typename Sink>
+Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options, const Embedder& embedder,
+                 Sink sink) {
+  Splitter splitter(job->text, job->info.mime_type, job->info.title, SplitOptionsOf(options, embedder),
+                    CounterOf(embedder));
+  job->embedded_title = splitter.embedded_title();
+  Passage next;
+  bool more = splitter.Next(&next);
+  for (bool first = true;; first = false) {
+    Batch batch;
+    batch.job = job;
+    batch.first = first;
+    while (more && batch.passages.size() < kBatchPassages) {
+      batch.passages.push_back(std::move(next));
+      more = splitter.Next(&next);
+    }
+    batch.last = !more;
+    Status status = sink(std::move(batch));
+    if (!status.ok() || !more) return status;
+  }
+}
+
+// The reading thread: from files to batches in a bounded queue.
+class Reader {
+ public:
+  Reader(Store* store, const Embedder& embedder, const IngestOptions& options, const SourceList& sources,
+         const Context& ctx)
+      : store_(store), embedder_(embedder), options_(options), sources_(sources), ctx_(ctx),
+        queue_(kQueuedBatches), budget_(kQueuedBytes), thread_([this] { Run(); }) {}
+
+  ~Reader() {
+    queue_.Close();
+    budget_.Close();
+    thread_.join();
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  // Nothing at the end, or when the context says that the work is not wanted.
+  std::optional<Batch> Next() {
+    std::optional<Batch> batch = queue_.Pop();
+    if (batch && batch->first) budget_.Return(batch->job->text.size());
+    return batch;
+  }
+
+ private:
+  void Run() {
+    for (const SourceFile& file : sources_.files) {
+      if (!ctx_.Check().ok() || !ReadOne(file).ok()) break;
+    }
+    queue_.Close();
+  }
+
+  // An error: nobody listens any more.
+  Status ReadOne(const SourceFile& file) {
+    auto prepared = Prepare(file);
+    auto job = prepared.ok() ? *prepared : std::make_shared<Job>();
+    job->source = file.path;
+    job->source_bytes = file.size_bytes;
+    if (prepared.ok() && !job->unchanged) {
+      return SplitInto(job, options_, embedder_, [this](Batch batch) { return Push(std::move(batch)); });
+    }
+    job->text.clear();
+    Batch batch;
+    batch.job = job;
+    batch.first = batch.last = true;
+    batch.failure = prepared.status();
+    return Push(std::move(batch));
+  }
+
+  Result<std::shared_ptr<Job>> Prepare(const SourceFile& file) {
+    if (file.size_bytes > options_.max_file_bytes) {
+      return InvalidArgument(StrCat("has ", file.size_bytes, " bytes, and ", options_.max_file_bytes,
+                                    " is the limit; split it"));
+    }
+    PutRequest request;
+    request.info.id = file.document_id;
+    request.info.source = file.document_id;
+    auto bytes = ReadFile(file.path, options_.max_file_bytes);
+    // A file that cannot be read is that file's failure, whatever the code.
+    if (!bytes.ok()) return InvalidArgument(bytes.status().message());
+    request.bytes = std::move(bytes).value();
+    return PrepareJob(store_, options_, std::move(request));
+  }
+
+  Status Push(Batch batch) {
+    RETURN_IF_ERROR(ctx_.Check());
+    if (batch.first && !budget_.Take(batch.job->text.size())) return Cancelled("closed");
+    return queue_.Push(std::move(batch)) ? OkStatus() : Cancelled("closed");
+  }
+
+  Store* store_;
+  const Embedder& embedder_;
+  const IngestOptions& options_;
+  const SourceList& sources_;
+  const Context& ctx_;
+  BoundedQueue<Batch> queue_;
+  ByteBudget budget_;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+void Count(const PutResult& result, IngestReport* report) {
+  switch (result.outcome) {
+    case IngestOutcome::kCreated: ++report->created; break;
+    case IngestOutcome::kUpdated: ++report->updated; break;
+    case IngestOutcome::kDuplicate: ++report->duplicate; break;
+    case IngestOutcome::kUnchanged: ++report->unchanged; break;
+    case IngestOutcome::kFailed: ++report->failed; break;
+  }
+  if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
+}
+
+PutResult Unchanged(const DocumentInfo& current) {
+  return {.outcome = IngestOutcome::kUnchanged, .document_id = current.id, .duplicate_of = "",
+          .revision = current.revision, .passages = current.passage_count, .commit = current.commit};
+}
+
+}  // namespace
+
+Ingestor::Ingestor(Store* store, Embedder* embedder, IngestOptions options)
+    : store_(store), embedder_(embedder), options_(std::move(options)) {}
+
+Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths,
+                                           const ProgressFunction& progress, const Context& ctx) {
+  RETURN_IF_ERROR(ctx.Check());
+  ASSIGN_OR_RETURN(const SourceList sources, ListSources(paths, options_, ctx));
+  RETURN_IF_ERROR(EnsureCollection(store_, *embedder_, options_.collection));
+
+  IngestReport report;
+  report.errors = sources.errors;
+  report.failed = sources.errors.size();
+  ProgressMeter meter(progress, sources.files.size(), sources.total_bytes);
+  const auto fail = [&](const Job& job, const Status& status) {
+    ++report.failed;
+    report.errors.push_back({job.source, status.message()});
+    meter.FileDone(job.source_bytes, 0);
+  };
+  Committer committer(store_, embedder_, options_, [&](const Job& job, const Result<PutResult>& result) {
+    if (!result.ok()) return fail(job, result.status());
+    Count(*result, &report);
+    meter.FileDone(job.source_bytes, result->passages);
+  });
+
+  Reader reader(store_, *embedder_, options_, sources, ctx);
+  while (std::optional<Batch> batch = reader.Next()) {
+    const std::shared_ptr<Job> job = batch->job;
+    if (!batch->failure.ok()) {
+      if (batch->failure.code() != StatusCode::kInvalidArgument) return batch->failure;  // the store's
+      fail(*job, batch->failure);
+    } else if (job->unchanged) {
+      ++report.unchanged;
+      meter.FileDone(job->source_bytes, 0);
+    } else {
+      RETURN_IF_ERROR(committer.Add(std::move(*batch), ctx));
+    }
+    meter.Report(job->source, committer.bytes_under_way());
+  }
+  RETURN_IF_ERROR(ctx.Check());
+  RETURN_IF_ERROR(committer.Finish(ctx));
+  meter.ReportEnd();
+  return report;
+}
+
+Result<PutResult> Ingestor::Put(const PutRequest& request, const Context& ctx) {
+  RETURN_IF_ERROR(ctx.Check());
+  RETURN_IF_ERROR(EnsureCollection(store_, *embedder_, options_.collection));
+  auto prepared = PrepareJob(store_, options_, request);
+  if (!prepared.ok()) return prepared.status().WithContext(StrCat("document '", request.info.id, "'"));
+  const std::shared_ptr<Job> job = std::move(prepared).value();
+  if (job->unchanged) return Unchanged(*job->previous);
+
+  Result<PutResult> outcome(Internal("the document was not committed"));
+  Committer committer(store_, embedder_, options_,
+                      [&](const Job&, const Result<PutResult>& result) { outcome = result; });
+  RETURN_IF_ERROR(SplitInto(job, options_, *embedder_,
+                            [&](Batch batch) { return committer.Add(std::move(batch), ctx); }));
+  RETURN_IF_ERROR(committer.Finish(ctx));
+  return outcome;
+}
+
+}  // namespace vade

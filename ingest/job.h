@@ -1,0 +1,44 @@
+// One document on its way through the stages, and the part of it that travels between two stages.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "index/index.h"
+#include "index/passage.h"
+#include "ingest/ingest.h"
+#include "ingest/splitter.h"
+
+namespace vade {
+
+struct Job {
+  std::string source;                    // as the user named it: for messages
+  uint64_t source_bytes = 0;
+  DocumentInfo info;                     // complete but for what the store sets
+  std::string text;                      // normalised
+  std::string embedded_title;
+  std::optional<DocumentInfo> previous;  // the revision that is current now
+  bool unchanged = false;                // `previous` says the same: nothing to do
+};
+
+// Passages of one job, in order. A job has one batch or more, and the last says so.
+struct Batch {
+  std::shared_ptr<Job> job;
+  std::vector<Passage> passages;
+  bool first = false;
+  bool last = false;
+  Status failure;                        // of the document; then there are no passages
+};
+
+// Bytes -> a job: parsed, hashed and compared with what the store has. INVALID_ARGUMENT: the document
+// cannot be read, with a reason that reads behind its name. NOT_FOUND: no such collection.
+Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options, PutRequest request);
+
+SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder);
+TokenCounter CounterOf(const Embedder& embedder);  // the embedder outlives it
+
+}  // namespace vade

@@ -1,0 +1,111 @@
+#include "retriever/retriever.h"
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/trace.h"
+#include "base/unicode.h"
+
+namespace vade {
+namespace {
+
+constexpr int kMaxHits = 1000;  // of one search, as Store says
+
+Status CheckQuery(const Query& query) {
+  if (query.question.size() > kMaxQuestionBytes) {
+    return InvalidArgument(StrCat("the question has ", query.question.size(), " bytes; shorten it to ",
+                                  kMaxQuestionBytes, " or fewer"));
+  }
+  if (!IsValidUtf8(query.question)) {
+    return InvalidArgument("the question is not valid UTF-8; send it in that encoding");
+  }
+  if (query.k < 1 || query.k > kMaxHits) {
+    return InvalidArgument(StrCat("k is ", query.k, "; give a number from 1 to ", kMaxHits));
+  }
+  return OkStatus();
+}
+
+// Composed, without white space around it: what typed and pasted forms of one question have in common.
+Result<std::string> NormalQuestion(std::string_view question) {
+  const std::string composed = Nfc(question);
+  size_t begin = composed.size(), end = 0;
+  for (size_t pos = 0; pos < composed.size();) {
+    const size_t at = pos;
+    if (IsWhitespace(NextCodePoint(composed, &pos))) continue;
+    begin = std::min(begin, at);
+    end = pos;
+  }
+  if (begin >= end) return InvalidArgument("the question is empty; ask something");
+  return composed.substr(begin, end - begin);
+}
+
+Status CheckEmbedder(const CollectionInfo& collection, const Embedder& embedder) {
+  if (collection.embedder_id == embedder.id() && collection.dimension == embedder.dimension()) {
+    return OkStatus();
+  }
+  return FailedPrecondition(StrCat("collection '", collection.name, "' was made with embedder '",
+                                   collection.embedder_id, "' (", collection.dimension,
+                                   " dimensions), and this is '", embedder.id(), "' (", embedder.dimension(),
+                                   "); use that embedder or another collection"));
+}
+
+// Keeps the first, that is the best, of hits with the same text.
+void DropRepeats(std::vector<Hit>* hits) {
+  std::unordered_set<std::string_view> seen;
+  std::vector<Hit> kept;
+  kept.reserve(hits->size());  // the views in `seen` point into strings that must not move
+  for (Hit& hit : *hits) {
+    if (seen.count(StripAsciiWhitespace(hit.passage.text)) > 0) continue;
+    kept.push_back(std::move(hit));
+    seen.insert(StripAsciiWhitespace(kept.back().passage.text));
+  }
+  *hits = std::move(kept);
+}
+
+// Asks for more than k, since repeats are dropped, and again for more while that was not enough.
+Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const Context& ctx) {
+  const auto wanted = static_cast<size_t>(request.k);
+  request.k = std::min(2 * request.k + 8, kMaxHits);
+  for (;;) {
+    RETURN_IF_ERROR(ctx.Check());
+    ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
+    const bool exhausted = found.hits.size() < static_cast<size_t>(request.k) || request.k == kMaxHits;
+    const size_t candidates = found.hits.size();
+    DropRepeats(&found.hits);
+    if (found.hits.size() >= wanted || exhausted) {
+      AddCount(ctx, "candidates", static_cast<int64_t>(candidates));
+      AddCount(ctx, "repeated", static_cast<int64_t>(candidates - found.hits.size()));
+      if (found.hits.size() > wanted) found.hits.resize(wanted);
+      return found;
+    }
+    request.k = std::min(4 * request.k, kMaxHits);
+  }
+}
+
+}  // namespace
+
+Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) const {
+  RETURN_IF_ERROR(ctx.Check());
+  RETURN_IF_ERROR(CheckQuery(query));
+  ASSIGN_OR_RETURN(std::string question, NormalQuestion(query.question));
+  ASSIGN_OR_RETURN(CollectionInfo collection, store_->GetCollection(query.collection));
+  RETURN_IF_ERROR(CheckEmbedder(collection, *embedder_));
+
+  SearchRequest request{.collection = query.collection, .vector = {}, .question = question, .k = query.k,
+                        .filter = query.filter, .as_of = query.as_of, .groups = query.groups};
+  {
+    TraceSpan span(ctx, "embed");
+    const std::string_view text = question;
+    ASSIGN_OR_RETURN(request.vector, embedder_->Embed(std::span(&text, 1), EmbedRole::kQuery, ctx));
+  }
+  TraceSpan span(ctx, "search");
+  ASSIGN_OR_RETURN(SearchResult found, SearchDistinct(store_, std::move(request), ctx));
+  AddCount(ctx, "hits", static_cast<int64_t>(found.hits.size()));
+  return Retrieved{.commit = found.commit, .hits = std::move(found.hits)};
+}
+
+}  // namespace vade

@@ -1,0 +1,323 @@
+#include "ingest/ingest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/strings.h"
+#include "tests/testing/hashing_embedder.h"
+#include "tests/testing/memory_store.h"
+#include "tests/testing/temp_dir.h"
+
+namespace vade {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+using testing::MemoryStore;
+using testing::TempDir;
+
+class Ingest : public ::testing::Test {
+ protected:
+  Result<IngestReport> Run(const std::vector<std::string>& paths, const Context& ctx = Context()) {
+    return Ingestor(&store_, &embedder_, options_).IngestPaths(paths, nullptr, ctx);
+  }
+  // "created updated unchanged duplicate failed", with the status when the run failed.
+  std::string Outcome(const std::vector<std::string>& paths) {
+    auto report = Run(paths);
+    if (!report.ok()) return report.status().ToString();
+    last_ = *report;
+    return StrCat(report->created, " ", report->updated, " ", report->unchanged, " ", report->duplicate, " ",
+                  report->failed);
+  }
+  std::string Folder() const { return folder_.path(); }
+  void Write(std::string_view name, std::string_view bytes) { folder_.Write(name, bytes); }
+  std::vector<std::string> Ids() {
+    std::vector<std::string> ids;
+    auto page = store_.ListDocuments("default", "", 1000);
+    if (page.ok()) {
+      for (const DocumentInfo& info : page->documents) ids.push_back(info.id);
+    }
+    return ids;
+  }
+  std::string ReasonFor(std::string_view source_end) {
+    for (const IngestError& error : last_.errors) {
+      if (error.source.ends_with(source_end)) return error.reason;
+    }
+    return "(no error)";
+  }
+  std::string LongText(int sentences, std::string_view word = "word") {
+    std::string text = "# Long\n\n";
+    for (int i = 0; i < sentences; ++i) text += StrCat("Sentence ", i, " has the ", word, " and some more words. ");
+    return text;
+  }
+
+  TempDir folder_;
+  MemoryStore store_;
+  HashingEmbedder embedder_;
+  IngestOptions options_;
+  IngestReport last_;
+};
+
+TEST_F(Ingest, TellsCreatedUnchangedUpdatedAndDuplicateApart) {
+  Write("a.md", "# A\n\nFirst text.\n");
+  Write("sub/b.md", "# B\n\nSecond text.\n");
+  EXPECT_EQ(Outcome({Folder()}), "2 0 0 0 0");
+  EXPECT_EQ(last_.passages, 2u);
+  EXPECT_EQ(Outcome({Folder()}), "0 0 2 0 0");
+  EXPECT_EQ(last_.passages, 0u);
+  Write("a.md", "# A\n\nFirst text, corrected.\n");
+  Write("c.md", "# B\n\nSecond text.\n");
+  EXPECT_EQ(Outcome({Folder()}), "0 1 1 1 0");
+  EXPECT_THAT(Ids(), UnorderedElementsAre("a.md", "c.md", "sub/b.md"));
+  auto document = store_.GetDocument("default", "a.md");
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->text, "# A\n\nFirst text, corrected.\n");
+  EXPECT_EQ(document->info.title, "A");
+  EXPECT_EQ(document->info.mime_type, "text/markdown");
+  EXPECT_EQ(document->info.revision, 2u);
+}
+
+TEST_F(Ingest, GivesADuplicateItsOwnPassagesWithoutEmbeddingAgain) {
+  Write("a.md", LongText(100));
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  const size_t embedded = embedder_.embedded();
+  ASSERT_GT(embedded, 3u);
+  Write("b.md", LongText(100));
+  EXPECT_EQ(Outcome({Folder()}), "0 0 1 1 0");
+  EXPECT_EQ(embedder_.embedded(), embedded);
+  std::vector<float> first, second;
+  auto a = store_.GetPassages("default", "a.md", &first);
+  auto b = store_.GetPassages("default", "b.md", &second);
+  ASSERT_TRUE(a.ok() && b.ok());
+  ASSERT_EQ(a->size(), b->size());
+  EXPECT_EQ(b->front().document_id, "b.md");
+  EXPECT_NE(a->front().id, b->front().id);
+  EXPECT_EQ(first, second);
+}
+
+TEST_F(Ingest, FindsDuplicatesWithinOneRun) {
+  Write("a.md", LongText(100));
+  Write("b.md", LongText(100));
+  Write("c.md", LongText(100));
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 2 0");
+  auto a = store_.GetPassages("default", "a.md", nullptr);
+  ASSERT_TRUE(a.ok());
+  EXPECT_EQ(embedder_.embedded(), a->size());
+}
+
+TEST_F(Ingest, EmbedsOnlyWhatAnUpdateChanged) {
+  Write("a.md", LongText(200));
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  const size_t embedded = embedder_.embedded();
+  Write("a.md", LongText(200) + "\n\n# New\n\nA new section.\n");
+  EXPECT_EQ(Outcome({Folder()}), "0 1 0 0 0");
+  EXPECT_EQ(embedder_.embedded(), embedded + 1);
+  std::vector<float> vectors;
+  auto passages = store_.GetPassages("default", "a.md", &vectors);
+  ASSERT_TRUE(passages.ok());
+  for (size_t i = 0; i < passages->size(); ++i) {  // reused or new: the vector is that of its own text
+    const Passage& passage = (*passages)[i];
+    const std::string title = passage.heading_path.starts_with("Long") ? "" : "Long > ";
+    const auto expected = embedder_.EmbedOne(title + passage.heading_path + "\n" + passage.text);
+    EXPECT_EQ(std::vector<float>(vectors.begin() + static_cast<long>(i * 64), vectors.begin() + static_cast<long>(i * 64 + 64)), expected) << i;
+  }
+}
+
+TEST_F(Ingest, ReportsBadFilesAndStoresTheOthers) {
+  Write("a.md", "# A\n\nText.\n");
+  Write("empty.md", "");
+  Write("blank.txt", "\n \n");
+  Write("doc.pdf", "%PDF-1.4 ...");
+  Write("big.txt", std::string(2000, 'x'));
+  std::filesystem::create_symlink("nowhere", folder_.File("dangling.md"));
+  std::filesystem::create_directory_symlink(".", folder_.File("loop"));
+  options_.max_file_bytes = 1000;
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 6");
+  EXPECT_THAT(Ids(), UnorderedElementsAre("a.md"));
+  EXPECT_EQ(ReasonFor("empty.md"), "is empty");
+  EXPECT_EQ(ReasonFor("blank.txt"), "is empty");
+  EXPECT_EQ(ReasonFor("doc.pdf"), "PDF is not supported yet; convert it to text or Markdown");
+  EXPECT_THAT(ReasonFor("big.txt"), HasSubstr("has 2000 bytes, and 1000 is the limit"));
+  EXPECT_THAT(ReasonFor("dangling.md"), HasSubstr("dangling.md"));
+  EXPECT_THAT(ReasonFor("loop"), HasSubstr("leads back"));
+}
+
+TEST_F(Ingest, NamesDocumentsByTheirPathBelowTheRoot) {
+  Write("x/a.md", "# A\n\nText.\n");
+  Write("y/a.md", "# A\n\nOther.\n");
+  EXPECT_EQ(Outcome({folder_.File("x/a.md")}), "1 0 0 0 0");
+  EXPECT_THAT(Ids(), UnorderedElementsAre("a.md"));
+  options_.source_root = Folder();
+  EXPECT_EQ(Outcome({folder_.File("x"), folder_.File("y/a.md"), folder_.File("x/a.md")}), "1 0 0 1 0");
+  EXPECT_THAT(Ids(), UnorderedElementsAre("a.md", "x/a.md", "y/a.md"));
+  options_.source_root = folder_.File("x");
+  EXPECT_EQ(Outcome({folder_.File("y")}), "0 0 0 0 1");
+  EXPECT_THAT(ReasonFor("a.md"), HasSubstr("is not below the source root"));
+}
+
+TEST_F(Ingest, RefusesTheSecondOfTwoFilesWithOneId) {
+  Write("x/a.md", "# A\n\nText.\n");
+  Write("y/a.md", "# A\n\nOther.\n");
+  EXPECT_EQ(Outcome({folder_.File("x"), folder_.File("y"), folder_.File("x")}), "1 0 0 0 1");
+  EXPECT_THAT(ReasonFor("y/a.md"), HasSubstr("give a --source-root that is above both"));
+  auto document = store_.GetDocument("default", "a.md");
+  ASSERT_TRUE(document.ok());
+  EXPECT_THAT(document->text, HasSubstr("Text."));
+}
+
+TEST_F(Ingest, FailsOnlyWhenNothingCanBeDone) {
+  Write("a.md", "# A\n\nText.\n");
+  EXPECT_THAT(Outcome({folder_.File("none")}), HasSubstr("NOT_FOUND"));
+  EXPECT_EQ(Outcome({folder_.File("none"), Folder()}), "1 0 0 0 1");
+  EXPECT_THAT(Outcome({}), HasSubstr("INVALID_ARGUMENT"));
+}
+
+TEST_F(Ingest, RefusesACollectionOfAnotherEmbedder) {
+  Write("a.md", "# A\n\nText.\n");
+  ASSERT_TRUE(store_.CreateCollection({.name = "default", .embedder_id = "e5", .dimension = 384}).ok());
+  const std::string outcome = Outcome({Folder()});
+  EXPECT_THAT(outcome, HasSubstr("FAILED_PRECONDITION"));
+  EXPECT_THAT(outcome, HasSubstr("'e5'"));
+  EXPECT_THAT(outcome, HasSubstr("'hashing-64'"));
+}
+
+TEST_F(Ingest, StopsWithTheStoresErrorAndKeepsWhatWasCommitted) {
+  for (int i = 0; i < 10; ++i) Write(StrCat("f", i, ".md"), LongText(300, StrCat("w", i)));
+  store_.FailNext("commit", ResourceExhausted("the disk is full"), 3);
+  EXPECT_EQ(Outcome({Folder()}), "RESOURCE_EXHAUSTED: the disk is full");
+  EXPECT_EQ(Ids().size(), 3u);
+  EXPECT_EQ(Outcome({Folder()}), "7 0 3 0 0");
+}
+
+TEST_F(Ingest, GoesOnWhenTheStoreRefusesOneDocument) {
+  for (int i = 0; i < 5; ++i) Write(StrCat("f", i, ".md"), LongText(20, StrCat("w", i)));
+  store_.FailNext("text", InvalidArgument("bad text"), 2);
+  EXPECT_EQ(Outcome({Folder()}), "4 0 0 0 1");
+  EXPECT_EQ(ReasonFor("f2.md"), "bad text");
+}
+
+TEST_F(Ingest, BatchesSpanDocumentsAndStayBounded) {
+  for (int i = 0; i < 100; ++i) Write(StrCat("f", i, ".md"), StrCat("# F", i, "\n\nText ", i, ".\n"));
+  Write("long.md", LongText(2000));
+  EXPECT_EQ(Outcome({Folder()}), "101 0 0 0 0");
+  EXPECT_LE(store_.counts().largest_batch, 256u);
+  auto long_one = store_.GetDocument("default", "long.md");
+  ASSERT_TRUE(long_one.ok());
+  EXPECT_EQ(long_one->text, LongText(2000));
+  EXPECT_GT(long_one->info.passage_count, 64u);
+}
+
+// Cancels after a number of calls.
+class CancellingEmbedder : public HashingEmbedder {
+ public:
+  explicit CancellingEmbedder(CancelSource* source) : source_(source) {}
+  Result<std::vector<float>> Embed(std::span<const std::string_view> texts, EmbedRole role,
+                                   const Context& ctx) override {
+    if (++calls_ == 3) source_->Cancel();
+    return HashingEmbedder::Embed(texts, role, ctx);
+  }
+
+ private:
+  CancelSource* source_;
+  std::atomic<int> calls_{0};
+};
+
+TEST_F(Ingest, StopsBetweenBatchesWhenCancelled) {
+  for (int i = 0; i < 40; ++i) Write(StrCat("f", 10 + i, ".md"), LongText(300, StrCat("w", i)));
+  CancelSource source;
+  CancellingEmbedder embedder(&source);
+  auto report = Ingestor(&store_, &embedder, options_)
+                    .IngestPaths({Folder()}, nullptr, Context().WithCancel(source.token()));
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.status().code(), StatusCode::kCancelled);
+  EXPECT_LE(embedder.embedded(), 96u);
+  EXPECT_LT(Ids().size(), 20u);
+}
+
+TEST_F(Ingest, ReportsProgressUpToTheEnd) {
+  for (int i = 0; i < 10; ++i) Write(StrCat("f", i, ".md"), LongText(50, StrCat("w", i)));
+  std::vector<IngestProgress> seen;
+  auto report = Ingestor(&store_, &embedder_, options_)
+                    .IngestPaths({Folder()}, [&](const IngestProgress& p) { seen.push_back(p); }, Context());
+  ASSERT_TRUE(report.ok());
+  ASSERT_FALSE(seen.empty());
+  EXPECT_EQ(seen.back().files_done, 10u);
+  EXPECT_EQ(seen.back().files_total, 10u);
+  EXPECT_EQ(seen.back().bytes_done, seen.back().bytes_total);
+  EXPECT_EQ(seen.back().passages, report->passages);
+  EXPECT_EQ(seen.back().seconds_left, 0);
+  for (size_t i = 1; i < seen.size(); ++i) EXPECT_GE(seen[i].bytes_done, seen[i - 1].bytes_done);
+}
+
+TEST_F(Ingest, GivesEveryDocumentTheGroupsOfTheRun) {
+  Write("a.md", "# A\n\nText.\n");
+  options_.groups = {"staff"};
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  options_.groups = {"staff", "board"};
+  EXPECT_EQ(Outcome({Folder()}), "0 1 0 0 0");
+  auto info = store_.FindDocument("default", "a.md");
+  ASSERT_TRUE(info.ok() && *info);
+  EXPECT_EQ((*info)->groups, (std::vector<std::string>{"board", "staff"}));
+}
+
+TEST_F(Ingest, PutsOneDocument) {
+  Ingestor ingestor(&store_, &embedder_, options_);
+  PutRequest request;
+  request.info.id = "note-1";
+  request.info.title = "Given";
+  request.info.metadata["year"] = 2026.0;
+  request.bytes = "# Heading\r\n\r\nCaf\xE9 at noon.\r\n";  // Latin-1
+  auto put = ingestor.Put(request, Context());
+  ASSERT_TRUE(put.ok()) << put.status().ToString();
+  EXPECT_EQ(put->outcome, IngestOutcome::kCreated);
+  EXPECT_EQ(put->revision, 1u);
+  EXPECT_EQ(put->passages, 1u);
+  auto document = store_.GetDocument("default", "note-1");
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->text, "# Heading\n\nCaf\xC3\xA9 at noon.\n");
+  EXPECT_EQ(document->info.title, "Given");
+  EXPECT_EQ(document->info.source, "note-1");
+  EXPECT_EQ(document->info.mime_type, "text/markdown");
+
+  auto again = ingestor.Put(request, Context());
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->outcome, IngestOutcome::kUnchanged);
+  EXPECT_EQ(again->commit, put->commit);
+  request.info.metadata["year"] = 2027.0;
+  auto updated = ingestor.Put(request, Context());
+  ASSERT_TRUE(updated.ok());
+  EXPECT_EQ(updated->outcome, IngestOutcome::kUpdated);
+  EXPECT_EQ(updated->revision, 2u);
+  request.info.id = "note-2";
+  auto twin = ingestor.Put(request, Context());
+  ASSERT_TRUE(twin.ok());
+  EXPECT_EQ(twin->outcome, IngestOutcome::kDuplicate);
+  EXPECT_EQ(twin->duplicate_of, "note-1");
+  EXPECT_EQ(embedder_.embedded(), 1u);
+}
+
+TEST_F(Ingest, RefusesAPutThatIsNoDocument) {
+  Ingestor ingestor(&store_, &embedder_, options_);
+  const auto put = [&](std::string id, std::string bytes) {
+    PutRequest request;
+    request.info.id = std::move(id);
+    request.bytes = std::move(bytes);
+    return ingestor.Put(request, Context()).status().ToString();
+  };
+  EXPECT_EQ(put("x", ""), "INVALID_ARGUMENT: document 'x': is empty");
+  EXPECT_THAT(put("", "text"), HasSubstr("has no id"));
+  EXPECT_THAT(put("a\nb", "text"), HasSubstr("has a bad id"));
+  EXPECT_THAT(put("\xFF", "text"), HasSubstr("has a bad id"));
+  EXPECT_THAT(put("x", std::string(64, '\0')), HasSubstr("INVALID_ARGUMENT: document 'x': is not text"));
+  EXPECT_TRUE(Ids().empty());
+}
+
+}  // namespace
+}  // namespace vade

@@ -1,0 +1,378 @@
+// A Store that lives in memory: the same contract as OpenStore()'s without files, segments or terms. The
+// whole store is one mutex and one map, so that a test sees only the module that it tests. Search scans
+// every vector and orders by cosine; term_score counts the question's words that the passage holds.
+// Tests make a call fail with FailNext().
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/strings.h"
+#include "base/unicode.h"
+#include "index/index.h"
+
+namespace vade::testing {
+
+class MemoryStore : public Store {
+ public:
+  struct Counts {
+    uint64_t begun = 0, committed = 0, searches = 0, passage_batches = 0;
+    size_t largest_batch = 0;
+  };
+
+  explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
+
+  // The next call of `operation` ("begin", "text", "passages", "commit", "search") after `skip` good ones
+  // returns `status`.
+  void FailNext(std::string operation, Status status, int skip = 0) {
+    std::lock_guard lock(mutex_);
+    failures_[std::move(operation)] = {skip, std::move(status)};
+  }
+  Counts counts() const {
+    std::lock_guard lock(mutex_);
+    return counts_;
+  }
+
+  Status CreateCollection(const CollectionInfo& info) override {
+    std::lock_guard lock(mutex_);
+    if (!ValidName(info.name)) {
+      return InvalidArgument(StrCat("collection name '", info.name, "' is not 1..64 of [A-Za-z0-9_.-]"));
+    }
+    if (info.dimension < 1) return InvalidArgument("a collection needs a dimension of at least 1");
+    if (collections_.count(info.name) > 0) {
+      return AlreadyExists(StrCat("collection '", info.name, "' exists already"));
+    }
+    Collection& made = collections_[info.name];
+    made.info = {.name = info.name, .embedder_id = info.embedder_id, .dimension = info.dimension};
+    ++commit_;
+    return OkStatus();
+  }
+
+  Result<CollectionInfo> GetCollection(std::string_view name) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(name));
+    return Describe(*found);
+  }
+
+  Result<std::vector<CollectionInfo>> ListCollections() override {
+    std::lock_guard lock(mutex_);
+    std::vector<CollectionInfo> all;
+    for (const auto& [name, collection] : collections_) all.push_back(Describe(collection));
+    return all;
+  }
+
+  Status DeleteCollection(std::string_view name) override {
+    std::lock_guard lock(mutex_);
+    RETURN_IF_ERROR(Find(name).status());
+    collections_.erase(collections_.find(name));
+    ++commit_;
+    return OkStatus();
+  }
+
+  Result<std::unique_ptr<DocumentWriter>> BeginDocument(std::string_view collection,
+                                                        const DocumentInfo& info) override {
+    std::lock_guard lock(mutex_);
+    RETURN_IF_ERROR(TakeFailure("begin"));
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    if (info.id.empty()) return InvalidArgument("a document needs an id");
+    ++counts_.begun;
+    return std::unique_ptr<DocumentWriter>(
+        new Writer(this, std::string(collection), info, found->info.dimension));
+  }
+
+  Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
+                                                   std::string_view document_id) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    auto at = found->documents.find(document_id);
+    if (at == found->documents.end()) return std::optional<DocumentInfo>();
+    return std::optional<DocumentInfo>(at->second.info);
+  }
+
+  Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
+                                                 std::string_view content_hash) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    for (const auto& [id, stored] : found->documents) {
+      if (stored.info.content_hash == content_hash) return std::optional<DocumentInfo>(stored.info);
+    }
+    return std::optional<DocumentInfo>();
+  }
+
+  Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Stored* stored, FindStored(collection, document_id));
+    return Document{stored->info, stored->text};
+  }
+
+  Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
+                                     int limit) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    if (limit < 1) return InvalidArgument("limit must be at least 1");
+    DocumentPage page;
+    for (auto at = found->documents.upper_bound(after); at != found->documents.end(); ++at) {
+      if (page.documents.size() == static_cast<size_t>(limit)) {
+        page.next = page.documents.back().id;
+        break;
+      }
+      page.documents.push_back(at->second.info);
+    }
+    return page;
+  }
+
+  Result<std::vector<Passage>> GetPassages(std::string_view collection, std::string_view document_id,
+                                           std::vector<float>* vectors) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Stored* stored, FindStored(collection, document_id));
+    if (vectors != nullptr) *vectors = stored->vectors;
+    return stored->passages;
+  }
+
+  Result<uint64_t> DeleteDocuments(std::string_view collection, std::span<const std::string> document_ids,
+                                   const Context& ctx) override {
+    RETURN_IF_ERROR(ctx.Check());
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    uint64_t deleted = 0;
+    for (const std::string& id : document_ids) deleted += found->documents.erase(id);
+    if (deleted > 0) ++commit_;
+    return deleted;
+  }
+
+  Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
+    RETURN_IF_ERROR(ctx.Check());
+    std::lock_guard lock(mutex_);
+    RETURN_IF_ERROR(TakeFailure("search"));
+    ++counts_.searches;
+    ASSIGN_OR_RETURN(Collection* found, Find(request.collection));
+    RETURN_IF_ERROR(CheckRequest(request, found->info));
+    SearchResult result{.commit = commit_, .hits = {}};
+    for (const auto& [id, stored] : found->documents) {
+      if (MayRead(stored.info, request.groups)) Score(stored, request, &result.hits);
+    }
+    std::stable_sort(result.hits.begin(), result.hits.end(),
+                     [](const Hit& a, const Hit& b) { return a.score > b.score; });
+    if (result.hits.size() > static_cast<size_t>(request.k)) result.hits.resize(request.k);
+    return result;
+  }
+
+  uint64_t commit_number() override {
+    std::lock_guard lock(mutex_);
+    return commit_;
+  }
+
+  Result<VerifyReport> Verify(const Context& ctx) override {
+    RETURN_IF_ERROR(ctx.Check());
+    std::lock_guard lock(mutex_);
+    VerifyReport report;
+    for (const auto& [name, collection] : collections_) {
+      report.documents += collection.documents.size();
+      for (const auto& [id, stored] : collection.documents) {
+        report.passages += stored.passages.size();
+        report.vectors += stored.vectors.size() / static_cast<size_t>(collection.info.dimension);
+      }
+    }
+    return report;
+  }
+
+  Status SealAll(const Context& ctx) override { return ctx.Check(); }
+
+ private:
+  struct Stored {
+    DocumentInfo info;
+    std::string text;
+    std::vector<Passage> passages;
+    std::vector<float> vectors;  // [passages, dimension]
+  };
+  struct Collection {
+    CollectionInfo info;
+    std::map<std::string, Stored, std::less<>> documents;
+  };
+  struct Failure {
+    int skip = 0;
+    Status status;
+  };
+
+  class Writer : public DocumentWriter {
+   public:
+    Writer(MemoryStore* store, std::string collection, const DocumentInfo& info, int dimension)
+        : store_(store), collection_(std::move(collection)), dimension_(dimension) {
+      staged_.info = info;
+    }
+
+    Status AddText(std::string_view utf8) override {
+      RETURN_IF_ERROR(store_->LockedFailure("text"));
+      if (committed_) return FailedPrecondition("the document is committed already");
+      if (!IsValidUtf8(utf8)) {
+        return InvalidArgument("the text is not valid UTF-8");
+      }
+      staged_.text.append(utf8);
+      return OkStatus();
+    }
+
+    Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) override {
+      RETURN_IF_ERROR(store_->LockedFailure("passages"));
+      if (committed_) return FailedPrecondition("the document is committed already");
+      if (vectors.size() != passages.size() * static_cast<size_t>(dimension_)) {
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': ", passages.size(), " passages with ",
+                                      vectors.size(), " numbers; expected ", dimension_, " for each"));
+      }
+      for (const Passage& passage : passages) RETURN_IF_ERROR(Stage(passage));
+      staged_.vectors.insert(staged_.vectors.end(), vectors.begin(), vectors.end());
+      store_->NoteBatch(passages.size());
+      return OkStatus();
+    }
+
+    Result<CommitResult> Commit(const Context& ctx) override {
+      RETURN_IF_ERROR(ctx.Check());
+      RETURN_IF_ERROR(store_->LockedFailure("commit"));
+      if (committed_) return FailedPrecondition("the document is committed already");
+      committed_ = true;
+      return store_->Publish(collection_, std::move(staged_));
+    }
+
+   private:
+    Status Stage(const Passage& passage) {
+      const std::string& text = staged_.text;
+      const bool sane = passage.begin <= passage.end && passage.end <= text.size() &&
+                        FloorToCodePoint(text, passage.begin) == passage.begin &&
+                        FloorToCodePoint(text, passage.end) == passage.end;
+      if (!sane) {
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': passage [", passage.begin, ",",
+                                      passage.end, ") is outside its text of ", text.size(), " bytes"));
+      }
+      Passage& stored = staged_.passages.emplace_back(passage);
+      stored.document_id = staged_.info.id;
+      stored.text = text.substr(passage.begin, passage.end - passage.begin);
+      return OkStatus();
+    }
+
+    MemoryStore* store_;
+    std::string collection_;
+    int dimension_;
+    Stored staged_;
+    bool committed_ = false;
+  };
+
+  static bool ValidName(std::string_view name) {
+    if (name.empty() || name.size() > 64 || name[0] == '.') return false;
+    return std::all_of(name.begin(), name.end(), [](unsigned char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+             c == '.' || c == '-';
+    });
+  }
+
+  static bool MayRead(const DocumentInfo& info, const std::vector<std::string>& groups) {
+    if (info.groups.empty()) return true;
+    return std::any_of(info.groups.begin(), info.groups.end(), [&](const std::string& group) {
+      return std::find(groups.begin(), groups.end(), group) != groups.end();
+    });
+  }
+
+  static Status CheckRequest(const SearchRequest& request, const CollectionInfo& info) {
+    if (!request.filter.empty()) return Unimplemented("filters are not enforced yet; leave it empty");
+    if (!request.as_of.empty()) return Unimplemented("as_of is not enforced yet; leave it empty");
+    if (request.k < 1 || request.k > 1000) return InvalidArgument(StrCat("k is ", request.k, "; give 1..1000"));
+    if (request.vector.size() != static_cast<size_t>(info.dimension)) {
+      return InvalidArgument(StrCat("the question's vector has ", request.vector.size(), " dimensions; '",
+                                    info.name, "' has ", info.dimension));
+    }
+    return OkStatus();
+  }
+
+  static void Score(const Stored& stored, const SearchRequest& request, std::vector<Hit>* hits) {
+    const size_t dimension = request.vector.size();
+    for (size_t i = 0; i < stored.passages.size(); ++i) {
+      double dot = 0;
+      for (size_t d = 0; d < dimension; ++d) dot += stored.vectors[i * dimension + d] * request.vector[d];
+      Hit& hit = hits->emplace_back();
+      hit.passage = stored.passages[i];
+      hit.title = stored.info.title;
+      hit.source = stored.info.source;
+      hit.valid_from = stored.info.valid_from;
+      hit.score = hit.dense_score = dot;
+      for (const TextSpan& word : Words(request.question)) {
+        const std::string_view needle(request.question.data() + word.begin, word.end - word.begin);
+        if (hit.passage.text.find(needle) != std::string::npos) hit.term_score += 1;
+      }
+    }
+  }
+
+  Result<Collection*> Find(std::string_view name) {
+    auto at = collections_.find(name);
+    if (at == collections_.end()) return NotFound(StrCat("collection '", name, "' does not exist"));
+    return &at->second;
+  }
+
+  Result<Stored*> FindStored(std::string_view collection, std::string_view document_id) {
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    auto at = found->documents.find(document_id);
+    if (at == found->documents.end()) return NotFound(StrCat("document '", document_id, "' does not exist"));
+    return &at->second;
+  }
+
+  static CollectionInfo Describe(const Collection& collection) {
+    CollectionInfo info = collection.info;
+    info.document_count = collection.documents.size();
+    for (const auto& [id, stored] : collection.documents) info.passage_count += stored.passages.size();
+    return info;
+  }
+
+  Status TakeFailure(const std::string& operation) {
+    auto at = failures_.find(operation);
+    if (at == failures_.end() || at->second.skip-- > 0) return OkStatus();
+    Status status = at->second.status;
+    failures_.erase(at);
+    return status;
+  }
+  Status LockedFailure(const std::string& operation) {
+    std::lock_guard lock(mutex_);
+    return TakeFailure(operation);
+  }
+  void NoteBatch(size_t passages) {
+    std::lock_guard lock(mutex_);
+    ++counts_.passage_batches;
+    counts_.largest_batch = std::max(counts_.largest_batch, passages);
+  }
+
+  Result<CommitResult> Publish(const std::string& collection, Stored staged) {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    auto at = found->documents.find(staged.info.id);
+    const bool created = at == found->documents.end();
+    for (Passage& passage : staged.passages) passage.id = next_id_++;
+    const int64_t now = clock_.UnixMicros();
+    staged.info.revision = created ? 1 : at->second.info.revision + 1;
+    staged.info.commit = ++commit_;
+    staged.info.passage_count = staged.passages.size();
+    staged.info.text_bytes = staged.text.size();
+    staged.info.created_unix_micros = created ? now : at->second.info.created_unix_micros;
+    staged.info.updated_unix_micros = now;
+    const CommitResult result{.commit = commit_, .revision = staged.info.revision, .created = created};
+    ++counts_.committed;
+    const std::string id = staged.info.id;
+    found->documents[id] = std::move(staged);
+    return result;
+  }
+
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Collection, std::less<>> collections_;
+  std::map<std::string, Failure> failures_;
+  Counts counts_;
+  uint64_t commit_ = 0;
+  PassageId next_id_ = 1;
+};
+
+}  // namespace vade::testing
