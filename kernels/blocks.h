@@ -27,8 +27,6 @@ struct SuperBlock {
   uint8_t codes[256];
 };
 
-bool IsBlock32(TensorType type);
-bool IsSuperBlock(TensorType type);
 void ReadBlock32(TensorType type, const uint8_t* bytes, Block32* out);
 void ReadSuperBlock(TensorType type, const uint8_t* bytes, SuperBlock* out);
 

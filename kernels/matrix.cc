@@ -17,44 +17,66 @@ using Codes = uint8_t[kTileRows][32];
 
 constexpr size_t RoundUp64(size_t n) { return (n + 63) / 64 * 64; }
 
+// The four codes of a row at a step, one a byte; shifts and masks below treat all four at once.
+uint32_t StepOf(const Codes& codes, size_t row, size_t step) {
+  uint32_t four;
+  std::memcpy(&four, codes[row] + 4 * step, 4);
+  return four;
+}
+
+void PutStep(Codes& codes, size_t row, size_t step, uint32_t four) {
+  std::memcpy(codes[row] + 4 * step, &four, 4);
+}
+
+uint32_t LoadRow(const uint8_t* line, size_t row) {
+  uint32_t four;
+  std::memcpy(&four, line + 4 * row, 4);
+  return four;
+}
+
+void StoreRow(uint8_t* line, size_t row, uint32_t four) { std::memcpy(line + 4 * row, &four, 4); }
+
+constexpr uint32_t kNibbles = 0x0f0f0f0f;
+
 // Lines of the low four bits of steps `first`, first + 1, ...
 void WriteNibbleLines(const Codes& codes, size_t first, size_t lines, uint8_t* out) {
-  for (size_t line = 0; line < lines; ++line, out += kLine) {
-    const size_t column = 4 * (first + 2 * line);
-    for (size_t byte = 0; byte < kLine; ++byte) {
-      const uint8_t* row = codes[byte / 4] + column + byte % 4;
-      out[byte] = static_cast<uint8_t>((row[0] & 15) | (row[4] & 15) << 4);
+  for (size_t line = 0; line < lines; ++line, out += kLine, first += 2) {
+    for (size_t row = 0; row < kTileRows; ++row) {
+      StoreRow(out, row, (StepOf(codes, row, first) & kNibbles) |
+                             (StepOf(codes, row, first + 1) & kNibbles) << 4);
     }
   }
 }
 
 void ReadNibbleLines(const uint8_t* in, size_t first, size_t lines, Codes& codes) {
-  for (size_t line = 0; line < lines; ++line, in += kLine) {
-    const size_t column = 4 * (first + 2 * line);
-    for (size_t byte = 0; byte < kLine; ++byte) {
-      uint8_t* row = codes[byte / 4] + column + byte % 4;
-      row[0] = in[byte] & 15;
-      row[4] = in[byte] >> 4;
+  for (size_t line = 0; line < lines; ++line, in += kLine, first += 2) {
+    for (size_t row = 0; row < kTileRows; ++row) {
+      const uint32_t both = LoadRow(in, row);
+      PutStep(codes, row, first, both & kNibbles);
+      PutStep(codes, row, first + 1, both >> 4 & kNibbles);
     }
   }
 }
 
 // A line that holds the upper bits (`width` of them, above the low four) of 8 / width steps.
 void WriteUpperLine(const Codes& codes, size_t first, size_t width, uint8_t* out) {
-  for (size_t byte = 0; byte < kLine; ++byte) {
-    const uint8_t* row = codes[byte / 4] + 4 * first + byte % 4;
-    int bits = 0;
-    for (size_t u = 0; u < 8 / width; ++u) bits |= row[4 * u] >> 4 << (width * u);
-    out[byte] = static_cast<uint8_t>(bits);
+  const uint32_t mask = width == 1 ? 0x01010101 : 0x03030303;
+  for (size_t row = 0; row < kTileRows; ++row) {
+    uint32_t bits = 0;
+    for (size_t u = 0; u < 8 / width; ++u) {
+      bits |= (StepOf(codes, row, first + u) >> 4 & mask) << (width * u);
+    }
+    StoreRow(out, row, bits);
   }
 }
 
 void ReadUpperLine(const uint8_t* in, size_t first, size_t width, Codes& codes) {
-  const int mask = (1 << width) - 1;
-  for (size_t byte = 0; byte < kLine; ++byte) {
-    uint8_t* row = codes[byte / 4] + 4 * first + byte % 4;
+  const uint32_t mask = width == 1 ? 0x01010101 : 0x03030303;
+  for (size_t row = 0; row < kTileRows; ++row) {
+    const uint32_t bits = LoadRow(in, row);
     for (size_t u = 0; u < 8 / width; ++u) {
-      row[4 * u] = static_cast<uint8_t>(row[4 * u] | (in[byte] >> (width * u) & mask) << 4);
+      const uint32_t upper = (bits >> (width * u) & mask) << 4;
+      PutStep(codes, row, first + u, StepOf(codes, row, first + u) | upper);
     }
   }
 }
@@ -72,8 +94,8 @@ void WriteGroup(Format format, const Codes& codes, uint8_t* out) {
       }
       return;
     default:
-      for (size_t byte = 0; byte < 8 * kLine; ++byte) {
-        out[byte] = codes[byte % kLine / 4][byte / kLine * 4 + byte % 4];
+      for (size_t step = 0; step < 8; ++step, out += kLine) {
+        for (size_t row = 0; row < kTileRows; ++row) StoreRow(out, row, StepOf(codes, row, step));
       }
   }
 }
@@ -102,19 +124,28 @@ struct TileSource {
   TensorType type;
   const uint8_t* first_row;
   size_t row_bytes;
+  size_t block_bytes;
   size_t rows;  // 1..16; the others are padding
   const uint8_t* Block(size_t row, size_t index) const {
-    return first_row + row * row_bytes + index * InfoOf(type).block_bytes;
+    return first_row + row * row_bytes + index * block_bytes;
   }
 };
 
-void PackFloatTile(const TileSource& source, size_t cols, uint8_t* out) {
-  const size_t width = InfoOf(source.type).block_bytes;
-  for (size_t k = 0; k < cols; ++k) {
-    for (size_t row = 0; row < source.rows; ++row) {
-      std::memcpy(out + (k * kTileRows + row) * width, source.Block(row, k), width);
+template <typename Bits>  // of a value's width
+void PackFloats(const TileSource& source, size_t cols, uint8_t* out) {
+  for (size_t row = 0; row < source.rows; ++row) {
+    const uint8_t* values = source.Block(row, 0);
+    for (size_t k = 0; k < cols; ++k) {
+      Bits value;
+      std::memcpy(&value, values + k * sizeof(Bits), sizeof(Bits));
+      std::memcpy(out + (k * kTileRows + row) * sizeof(Bits), &value, sizeof(Bits));
     }
   }
+}
+
+void PackFloatTile(const TileSource& source, size_t cols, uint8_t* out) {
+  if (source.block_bytes == 4) return PackFloats<uint32_t>(source, cols, out);
+  PackFloats<uint16_t>(source, cols, out);
 }
 
 void PackBlock32(const TileSource& source, size_t index, Format format, uint8_t* out) {
@@ -282,8 +313,8 @@ void ReadGroup(Format format, const uint8_t* group, uint8_t codes[kTileRows][32]
       }
       return;
     default:
-      for (size_t byte = 0; byte < 8 * kLine; ++byte) {
-        out[byte % kLine / 4][byte / kLine * 4 + byte % 4] = group[byte];
+      for (size_t step = 0; step < 8; ++step, group += kLine) {
+        for (size_t row = 0; row < kTileRows; ++row) PutStep(out, row, step, LoadRow(group, row));
       }
   }
 }
@@ -334,7 +365,7 @@ void PackTiles(TensorType type, const uint8_t* tensor, size_t rows, size_t cols,
   for (size_t tile = tile_begin; tile < tile_end; ++tile) {
     const size_t first = tile * kTileRows;
     const TileSource source = {type, tensor + first * row_bytes, row_bytes,
-                               std::min(kTileRows, rows - first)};
+                               info.block_bytes, std::min(kTileRows, rows - first)};
     PackTile(source, cols, out + tile * tile_bytes);
   }
 }

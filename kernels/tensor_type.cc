@@ -167,9 +167,6 @@ const TensorTypeInfo& InfoOf(TensorType type) {
   return *info;
 }
 
-bool IsBlock32(TensorType type) { return InfoOf(type).block_elements == 32; }
-bool IsSuperBlock(TensorType type) { return InfoOf(type).block_elements == 256; }
-
 // half scale, (Q4_1, Q5_1: half minimum,) (Q5: uint32 fifth bits,) codes
 void ReadBlock32(TensorType type, const uint8_t* bytes, Block32* out) {
   *out = Block32{};
