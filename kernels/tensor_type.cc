@@ -64,8 +64,11 @@ void ReadTwoBits(const uint8_t* bytes, uint8_t* codes) {
 
 // Codes of 4 bits: each group of 64 lies in 32 bytes, low halves first.
 void ReadFourBits(const uint8_t* bytes, uint8_t* codes) {
-  for (int i = 0; i < 256; ++i) {
-    codes[i] = bytes[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
+  for (int group = 0; group < 4; ++group, bytes += 32, codes += 64) {
+    for (int i = 0; i < 32; ++i) {
+      codes[i] = bytes[i] & 15;
+      codes[i + 32] = bytes[i] >> 4;
+    }
   }
 }
 
@@ -102,18 +105,23 @@ void ReadQ4KorQ5K(bool five, const uint8_t* p, SuperBlock* out) {
   ReadSixBitPairs(p + 4, out);
   ReadFourBits(p + (five ? 48 : 16), out->codes);
   if (!five) return;
-  for (int i = 0; i < 256; ++i) {
-    out->codes[i] |= static_cast<uint8_t>((p[16 + i % 32] >> i / 32 & 1) << 4);
+  for (int group = 0; group < 8; ++group) {
+    for (int i = 0; i < 32; ++i) {
+      out->codes[32 * group + i] |= static_cast<uint8_t>((p[16 + i] >> group & 1) << 4);
+    }
   }
 }
 
 // uint8 low_bits[128], uint8 high_bits[64], int8 scales[16], half scale
 void ReadQ6K(const uint8_t* p, SuperBlock* out) {
-  for (int i = 0; i < 256; ++i) {
-    const int half = i / 128, in_half = i % 128;
-    const int low = p[half * 64 + in_half % 64] >> (in_half / 64 * 4) & 15;
-    const int high = p[128 + half * 32 + in_half % 32] >> (in_half / 32 * 2) & 3;
-    out->codes[i] = static_cast<uint8_t>(low | high << 4);
+  for (int quarter = 0; quarter < 8; ++quarter) {  // of a half of 128 codes
+    const uint8_t* low = p + quarter / 4 * 64 + quarter % 2 * 32;
+    const uint8_t* high = p + 128 + quarter / 4 * 32;
+    const int low_shift = quarter % 4 / 2 * 4, high_shift = quarter % 4 * 2;
+    for (int i = 0; i < 32; ++i) {
+      const int upper = high[i] >> high_shift & 3;
+      out->codes[32 * quarter + i] = static_cast<uint8_t>((low[i] >> low_shift & 15) | upper << 4);
+    }
   }
   for (int i = 0; i < 16; ++i) {
     out->scales[i] = static_cast<int8_t>(p[192 + i]);
