@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/trace.h"
 #include "index/index.h"
@@ -18,6 +19,7 @@ namespace vade {
 class StoreFixture : public testing::Test {
  protected:
   StoreFixture() : directory_(testing::TempDir() + "vade-store-" + NewRequestId()) {
+    SetLogLevel(LogLevel::kOff);  // damage is what many tests are about
     options_.background = false;
     options_.seal_tail_at = 0;
   }
