@@ -222,6 +222,9 @@ VADE_AVX2 void FromKv(KvType type, const void* x, size_t n, float* out) {
 
 // --- attention: softmax in one pass over tiles of keys ----------------------------------------------------
 
+// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would otherwise
+// keep the sums in memory.
+
 // Queries that go over the keys together; their running sums stay in the first-level cache.
 constexpr size_t kQueryBlock = 16;
 
@@ -242,30 +245,38 @@ template <int kQueries>
 VADE_AVX2 inline void ScoreFour(const float* const* query, const float* key, size_t keys, size_t dim,
                                 float (*scores)[kAttentionTile], size_t at) {
   const float* rows[4];
+#pragma GCC unroll 4
   for (size_t k = 0; k < 4; ++k) rows[k] = key + std::min(k, keys - 1) * dim;
   __m256 sums[kQueries][4];
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) sums[q][k] = _mm256_setzero_ps();
   }
   size_t i = 0;
   for (; i + kLanes <= dim; i += kLanes) {
     __m256 x[kQueries];
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) x[q] = _mm256_loadu_ps(query[q] + i);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const __m256 w = _mm256_loadu_ps(rows[k] + i);
+#pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm256_fmadd_ps(x[q], w, sums[q][k]);
     }
   }
   if (i < dim) {
     const __m256i lanes = FirstLanes(dim - i);
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const __m256 w = _mm256_maskload_ps(rows[k] + i, lanes);
+#pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) {
         sums[q][k] = _mm256_fmadd_ps(_mm256_maskload_ps(query[q] + i, lanes), w, sums[q][k]);
       }
     }
   }
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
     _mm_storeu_ps(scores[q] + at, SumFour(sums[q][0], sums[q][1], sums[q][2], sums[q][3]));
   }
@@ -308,25 +319,32 @@ VADE_AVX2 inline void Mix(const float (*weights)[kAttentionTile], const float* v
   size_t i = 0;
   for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
     __m256 sums[kQueries][4];
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) sums[q][k] = _mm256_loadu_ps(out[q] + i + k * kLanes);
     }
     for (size_t j = begin; j < end; ++j) {
       const float* value = values + j * dim + i;
       __m256 w[kQueries];
+#pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) w[q] = _mm256_broadcast_ss(weights[q] + j);
 #pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) {
         const __m256 v = _mm256_loadu_ps(value + k * kLanes);
+#pragma GCC unroll 4
         for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm256_fmadd_ps(w[q], v, sums[q][k]);
       }
     }
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) _mm256_storeu_ps(out[q] + i + k * kLanes, sums[q][k]);
     }
   }
   for (; i < dim; i += kLanes) {
     const __m256i lanes = FirstLanes(std::min(kLanes, dim - i));
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
       __m256 sum = _mm256_maskload_ps(out[q] + i, lanes);
       for (size_t j = begin; j < end; ++j) {

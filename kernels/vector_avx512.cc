@@ -2,8 +2,10 @@
 // summation as vector_avx2.cc with its chains twice as wide.
 
 // g++ 12 takes the undefined operands of its own AVX-512 headers for uninitialised variables.
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
 
 #include <algorithm>
@@ -204,6 +206,9 @@ VADE_AVX512 void FromKv(KvType type, const void* x, size_t n, float* out) {
 
 // --- attention: softmax in one pass over tiles of keys ----------------------------------------------------
 
+// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would otherwise
+// keep the sums in memory.
+
 // Queries that go over the keys together; their running sums stay in the first-level cache.
 constexpr size_t kQueryBlock = 16;
 constexpr size_t kTileVectors = kAttentionTile / kLanes;
@@ -225,21 +230,27 @@ template <int kQueries>
 VADE_AVX512 inline void ScoreFour(const float* const* query, const float* key, size_t keys, size_t dim,
                                   float (*scores)[kAttentionTile], size_t at) {
   const float* rows[4];
+#pragma GCC unroll 4
   for (size_t k = 0; k < 4; ++k) rows[k] = key + std::min(k, keys - 1) * dim;
   __m512 sums[kQueries][4];
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) sums[q][k] = _mm512_setzero_ps();
   }
   for (size_t i = 0; i < dim; i += kLanes) {
     const __mmask16 lanes = FirstLanes(dim - i);
     __m512 x[kQueries];
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) x[q] = _mm512_maskz_loadu_ps(lanes, query[q] + i);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const __m512 w = _mm512_maskz_loadu_ps(lanes, rows[k] + i);
+#pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm512_fmadd_ps(x[q], w, sums[q][k]);
     }
   }
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
     _mm_storeu_ps(scores[q] + at, SumFour(sums[q][0], sums[q][1], sums[q][2], sums[q][3]));
   }
@@ -289,7 +300,9 @@ VADE_AVX512 inline void MixColumns(const float (*weights)[kAttentionTile], const
                                    size_t begin, size_t end, size_t dim, size_t i, float* const* out) {
   const __mmask16 last = FirstLanes(dim - i - (kVectors - 1) * kLanes);
   __m512 sums[kQueries][kVectors];
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
     for (int k = 0; k < kVectors; ++k) {
       const __mmask16 lanes = k + 1 == kVectors ? last : static_cast<__mmask16>(0xffff);
       sums[q][k] = _mm512_maskz_loadu_ps(lanes, out[q] + i + k * kLanes);
@@ -298,14 +311,19 @@ VADE_AVX512 inline void MixColumns(const float (*weights)[kAttentionTile], const
   for (size_t j = begin; j < end; ++j) {
     const float* value = values + j * dim + i;
     __m512 w[kQueries];
+#pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) w[q] = _mm512_set1_ps(weights[q][j]);
+#pragma GCC unroll 4
     for (int k = 0; k < kVectors; ++k) {
       const __mmask16 lanes = k + 1 == kVectors ? last : static_cast<__mmask16>(0xffff);
       const __m512 v = _mm512_maskz_loadu_ps(lanes, value + k * kLanes);
+#pragma GCC unroll 4
       for (int q = 0; q < kQueries; ++q) sums[q][k] = _mm512_fmadd_ps(w[q], v, sums[q][k]);
     }
   }
+#pragma GCC unroll 4
   for (int q = 0; q < kQueries; ++q) {
+#pragma GCC unroll 4
     for (int k = 0; k < kVectors; ++k) {
       const __mmask16 lanes = k + 1 == kVectors ? last : static_cast<__mmask16>(0xffff);
       _mm512_mask_storeu_ps(out[q] + i + k * kLanes, lanes, sums[q][k]);
