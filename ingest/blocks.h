@@ -3,9 +3,9 @@
 //   auto scanner = ScanBlocks(text, kMarkdownType);
 //   for (Block block; scanner->Next(&block);) ...
 //
-// Blocks are ascending and disjoint; what lies between them is white space. A scanner holds no more than
-// its place in the text, so a text of any size is scanned in constant memory, in time linear in its size
-// whatever it contains. The text outlives the scanner. One thread a scanner.
+// Blocks are ascending and disjoint; what lies between them is white space. A scanner holds no more
+// than its place in the text, so a text of any size is scanned in constant memory, in time linear
+// in its size whatever it contains. The text outlives the scanner. One thread a scanner.
 #pragma once
 
 #include <cstddef>
@@ -19,19 +19,20 @@ enum class BlockKind {
   kFrontMatter,  // YAML or TOML between marks at the top
   kHeading,
   kParagraph,
-  kListItem,     // one item, without the items nested in it
+  kListItem,  // one item, without the items nested in it
   kQuote,
   kTable,
-  kCode,         // fenced, indented, <pre>, <script>, <style>; marks included
-  kComment,      // <!-- ... -->
-  kBreak,        // a thematic break: "---"
+  kCode,     // fenced, indented, <pre>, <script>, <style>; marks included
+  kComment,  // <!-- ... -->
+  kBreak,    // a thematic break: "---"
 };
 
 struct Block {
   BlockKind kind = BlockKind::kParagraph;
-  size_t begin = 0;  // of the first line's first character that counts; code begins at its line's start
-  size_t end = 0;    // behind the last line, its line end not included
-  int level = 0;     // of a heading: 1..6
+  size_t begin =
+      0;  // of the first line's first character that counts; code begins at its line's start
+  size_t end = 0;                         // behind the last line, its line end not included
+  int level = 0;                          // of a heading: 1..6
   size_t label_begin = 0, label_end = 0;  // of a heading: its words, without marks
 };
 
@@ -41,10 +42,12 @@ class BlockScanner {
   virtual bool Next(Block* block) = 0;  // false at the end
 };
 
-// A scanner for kMarkdownType; any other type is read as plain text: paragraphs between blank lines.
+// A scanner for kMarkdownType; any other type is read as plain text: paragraphs between blank
+// lines.
 std::unique_ptr<BlockScanner> ScanBlocks(std::string_view text, std::string_view mime_type);
 
-// A heading's words as a reader sees them: without link targets, emphasis, code marks, tags, anchors.
+// A heading's words as a reader sees them: without link targets, emphasis, code marks, tags,
+// anchors.
 std::string HeadingLabel(std::string_view text, const Block& heading);
 
 // White space collapsed, at most 200 bytes.

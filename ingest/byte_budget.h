@@ -15,7 +15,8 @@ class ByteBudget {
   // Waits for room; an amount over the limit gets through alone. False when closed.
   bool Take(uint64_t bytes) {
     std::unique_lock lock(mutex_);
-    room_.wait(lock, [&] { return closed_ || taken_ == 0 || bytes <= limit_ - std::min(taken_, limit_); });
+    room_.wait(
+        lock, [&] { return closed_ || taken_ == 0 || bytes <= limit_ - std::min(taken_, limit_); });
     if (closed_) return false;
     taken_ += bytes;
     return true;

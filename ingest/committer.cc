@@ -23,8 +23,8 @@ constexpr size_t kTextSlice = 1 << 20;
 
 // Whether an error of the store concerns one document only, so that others may still succeed.
 bool IsAboutDocument(const Status& status) {
-  return status.code() == StatusCode::kInvalidArgument || status.code() == StatusCode::kOutOfRange ||
-         status.code() == StatusCode::kAborted;
+  return status.code() == StatusCode::kInvalidArgument ||
+         status.code() == StatusCode::kOutOfRange || status.code() == StatusCode::kAborted;
 }
 
 uint64_t TextKey(const Passage& passage) {
@@ -39,7 +39,10 @@ IngestOutcome OutcomeOf(bool duplicate, bool created) {
 }  // namespace
 
 Committer::Committer(Store* store, Embedder* embedder, const IngestOptions& options, Done done)
-    : store_(store), embedder_(embedder), options_(options), done_(std::move(done)),
+    : store_(store),
+      embedder_(embedder),
+      options_(options),
+      done_(std::move(done)),
       dimension_(static_cast<size_t>(embedder->dimension())) {}
 
 Status Committer::Add(Batch batch, const Context& ctx) {
@@ -71,7 +74,8 @@ double Committer::bytes_under_way() const {
 }
 
 Status Committer::Open(const std::shared_ptr<Job>& job, const Context& ctx) {
-  // A document with the same bytes that is still open must be in the store before it can lend its vectors.
+  // A document with the same bytes that is still open must be in the store before it can lend its
+  // vectors.
   const bool twin = std::any_of(open_.begin(), open_.end(), [&](const OpenDocument& other) {
     return other.job->info.content_hash == job->info.content_hash;
   });
@@ -88,7 +92,8 @@ Status Committer::Begin(OpenDocument* document) {
   RETURN_IF_ERROR(FindKnown(document));
   ASSIGN_OR_RETURN(document->writer, store_->BeginDocument(options_.collection, job.info));
   for (std::string_view rest = job.text; !rest.empty();) {
-    const std::string_view slice = rest.substr(0, FloorToCodePoint(rest, std::min(rest.size(), kTextSlice)));
+    const std::string_view slice =
+        rest.substr(0, FloorToCodePoint(rest, std::min(rest.size(), kTextSlice)));
     RETURN_IF_ERROR(document->writer->AddText(slice));
     rest.remove_prefix(slice.size());
   }
@@ -116,10 +121,12 @@ Status Committer::LoadKnown(const DocumentInfo& stored, OpenDocument* document) 
   }
   known.passages = std::move(passages).value();
   if (known.vectors.size() != known.passages.size() * dimension_) {
-    return Internal(StrCat("document '", stored.id, "' has ", known.passages.size(), " passages and ",
-                           known.vectors.size(), " numbers in their vectors; run `vade verify`"));
+    return Internal(StrCat("document '", stored.id, "' has ", known.passages.size(),
+                           " passages and ", known.vectors.size(),
+                           " numbers in their vectors; run `vade verify`"));
   }
-  for (size_t i = 0; i < known.passages.size(); ++i) known.by_text.emplace(TextKey(known.passages[i]), i);
+  for (size_t i = 0; i < known.passages.size(); ++i)
+    known.by_text.emplace(TextKey(known.passages[i]), i);
   return OkStatus();
 }
 
@@ -149,13 +156,15 @@ Result<std::vector<float>> Committer::VectorsOfWaiting(const Context& ctx) {
   texts.reserve(to_embed_);
   for (const Waiting& one : waiting_) {
     if (one.known != nullptr) continue;
-    texts.push_back(EmbeddingText(one.document->job->embedded_title, one.passage.heading_path, one.passage.text));
+    texts.push_back(EmbeddingText(one.document->job->embedded_title, one.passage.heading_path,
+                                  one.passage.text));
   }
   std::vector<float> fresh;
   if (!texts.empty()) {
     const std::vector<std::string_view> views(texts.begin(), texts.end());
     ASSIGN_OR_RETURN(fresh, embedder_->Embed(views, EmbedRole::kPassage, ctx));
-    if (fresh.size() != views.size() * dimension_) return Internal("the embedder returned too few numbers");
+    if (fresh.size() != views.size() * dimension_)
+      return Internal("the embedder returned too few numbers");
   }
   std::vector<float> all;
   all.reserve(waiting_.size() * dimension_);
@@ -180,7 +189,8 @@ Status Committer::StoreWaiting(const std::vector<float>& vectors) {
       passages.push_back(std::move(waiting_[end].passage));
     }
     if (!document->failure.ok()) continue;
-    const std::span<const float> rows(vectors.data() + begin * dimension_, (end - begin) * dimension_);
+    const std::span<const float> rows(vectors.data() + begin * dimension_,
+                                      (end - begin) * dimension_);
     document->failure = document->writer->AddPassages(passages, rows);
     if (!document->failure.ok() && !IsAboutDocument(document->failure)) return document->failure;
     document->passages += passages.size();
@@ -201,8 +211,10 @@ Status Committer::CommitComplete(const Context& ctx) {
       if (!commit.ok() && !IsAboutDocument(commit.status())) return commit.status();
       if (commit.ok()) {
         result = PutResult{.outcome = OutcomeOf(!document.duplicate_of.empty(), commit->created),
-                           .document_id = document.job->info.id, .duplicate_of = document.duplicate_of,
-                           .revision = commit->revision, .passages = document.passages,
+                           .document_id = document.job->info.id,
+                           .duplicate_of = document.duplicate_of,
+                           .revision = commit->revision,
+                           .passages = document.passages,
                            .commit = commit->commit};
       } else {
         result = commit.status();

@@ -1,13 +1,14 @@
-// Split documents -> vectors -> commits. Batches for the embedder span documents, so that a folder of
-// short notes is embedded as fast as one long text; documents are committed one by one and whole.
+// Split documents -> vectors -> commits. Batches for the embedder span documents, so that a folder
+// of short notes is embedded as fast as one long text; documents are committed one by one and
+// whole.
 //
-//   Committer committer(store, embedder, options, [&](const Job& job, const Result<PutResult>& result) {...});
-//   RETURN_IF_ERROR(committer.Add(batch, ctx));    // any number, batches of one job in order
-//   RETURN_IF_ERROR(committer.Finish(ctx));
+//   Committer committer(store, embedder, options, [&](const Job& job, const Result<PutResult>&
+//   result) {...}); RETURN_IF_ERROR(committer.Add(batch, ctx));    // any number, batches of one
+//   job in order RETURN_IF_ERROR(committer.Finish(ctx));
 //
-// A vector is computed once for one text: passages of a duplicate, and those that a new revision shares
-// with the one before it, take theirs from the store. Destroying a Committer drops what is not committed.
-// One thread.
+// A vector is computed once for one text: passages of a duplicate, and those that a new revision
+// shares with the one before it, take theirs from the store. Destroying a Committer drops what is
+// not committed. One thread.
 #pragma once
 
 #include <cstdint>
@@ -52,15 +53,15 @@ class Committer {
     std::unique_ptr<DocumentWriter> writer;
     KnownVectors known;
     std::string duplicate_of;
-    uint64_t passages = 0;                         // stored so far
-    uint64_t stored_until = 0;                     // byte of the text
-    bool complete = false;                         // all its passages have been added
+    uint64_t passages = 0;      // stored so far
+    uint64_t stored_until = 0;  // byte of the text
+    bool complete = false;      // all its passages have been added
     Status failure;
   };
   struct Waiting {
     OpenDocument* document;
     Passage passage;
-    const float* known = nullptr;                  // null: to be embedded
+    const float* known = nullptr;  // null: to be embedded
   };
 
   Status Open(const std::shared_ptr<Job>& job, const Context& ctx);
@@ -78,10 +79,10 @@ class Committer {
   const IngestOptions& options_;
   const Done done_;
   const size_t dimension_;
-  std::list<OpenDocument> open_;                   // in order; a list, so that pointers stay valid
+  std::list<OpenDocument> open_;  // in order; a list, so that pointers stay valid
   std::vector<Waiting> waiting_;
-  size_t to_embed_ = 0;                            // of waiting_
-  uint64_t open_bytes_ = 0;                        // of the texts of open_
+  size_t to_embed_ = 0;      // of waiting_
+  uint64_t open_bytes_ = 0;  // of the texts of open_
 };
 
 }  // namespace vade

@@ -23,8 +23,8 @@ struct Magic {
   std::string_view kind;
 };
 
-// What files that people keep beside their documents begin with. Each would otherwise be refused as "not
-// text", or, worse, be read as Latin-1.
+// What files that people keep beside their documents begin with. Each would otherwise be refused as
+// "not text", or, worse, be read as Latin-1.
 constexpr Magic kMagics[] = {
     {"%PDF-", "PDF"},
     {std::string_view("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8), "an old Office file (doc, xls, ppt)"},
@@ -37,11 +37,15 @@ constexpr Magic kMagics[] = {
     {std::string_view("II*\0", 4), "a TIFF image"},
     {std::string_view("MM\0*", 4), "a TIFF image"},
     {"\x1F\x8B", "a gzip archive"},
-    {"\xFD" "7zXZ", "an xz archive"},
+    {"\xFD"
+     "7zXZ",
+     "an xz archive"},
     {"7z\xBC\xAF\x27\x1C", "a 7-Zip archive"},
     {"\x28\xB5\x2F\xFD", "a Zstandard archive"},
     {"Rar!\x1A\x07", "a RAR archive"},
-    {"\x7F" "ELF", "a program (ELF)"},
+    {"\x7F"
+     "ELF",
+     "a program (ELF)"},
     {"\xCA\xFE\xBA\xBE", "a program (Java class or Mach-O)"},
     {"\xCF\xFA\xED\xFE", "a program (Mach-O)"},
     {std::string_view("SQLite format 3\0", 16), "an SQLite database"},
@@ -114,7 +118,8 @@ bool HasMarkdownSigns(std::string_view text) {
 
 Result<std::string_view> TypeOf(std::string_view text, std::string_view extension,
                                 std::string_view mime_type) {
-  const std::string given = AsciiLower(StripAsciiWhitespace(mime_type.substr(0, mime_type.find(';'))));
+  const std::string given =
+      AsciiLower(StripAsciiWhitespace(mime_type.substr(0, mime_type.find(';'))));
   if (given == kMarkdownType || given == "text/x-markdown") return kMarkdownType;
   if (given == "text/html" || given == "text/rtf") return Unsupported(given);
   if (given.starts_with("text/")) return kPlainTextType;
@@ -172,7 +177,8 @@ std::string FirstLineTitle(std::string_view text, std::string_view mime_type) {
   auto scanner = ScanBlocks(HeadOf(text), mime_type);
   for (Block block; scanner->Next(&block);) {
     if (mime_type == kMarkdownType && block.kind != BlockKind::kParagraph) continue;
-    const std::string_view line = text.substr(block.begin, text.find('\n', block.begin) - block.begin);
+    const std::string_view line =
+        text.substr(block.begin, text.find('\n', block.begin) - block.begin);
     const std::string_view trimmed = StripAsciiWhitespace(line);
     if (CodePointCount(trimmed.substr(0, 8 * kMaxTitleLine)) > kMaxTitleLine) return "";
     return std::string(trimmed);
@@ -195,10 +201,12 @@ Result<ParsedDocument> ParseDocument(std::string_view bytes, std::string_view na
   std::string_view kind = KindByContent(bytes, extension);
   if (!kind.empty()) return Unsupported(kind);
   auto decoded = DecodeText(bytes);
-  if (kind = KindByExtension(extension); !kind.empty() && mime_type.empty()) return Unsupported(kind);
+  if (kind = KindByExtension(extension); !kind.empty() && mime_type.empty())
+    return Unsupported(kind);
   if (!decoded.ok()) {
     const std::string& reason = decoded.status().message();
-    return InvalidArgument(reason.starts_with("is not text") ? reason : StrCat("is not text: ", reason));
+    return InvalidArgument(reason.starts_with("is not text") ? reason
+                                                             : StrCat("is not text: ", reason));
   }
   ParsedDocument document;
   document.text = std::move(decoded->utf8);

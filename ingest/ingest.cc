@@ -1,5 +1,5 @@
-// The whole path: list -> read -> parse -> compare -> split | embed -> commit. The bar is a queue between
-// two threads: one reads ahead while the other keeps the embedder busy.
+// The whole path: list -> read -> parse -> compare -> split | embed -> commit. The bar is a queue
+// between two threads: one reads ahead while the other keeps the embedder busy.
 #include "ingest/ingest.h"
 
 #include <memory>
@@ -37,18 +37,20 @@ Status EnsureCollection(Store* store, const Embedder& embedder, const std::strin
     found = store->GetCollection(name);
   }
   RETURN_IF_ERROR(found.status());
-  if (found->embedder_id == embedder.id() && found->dimension == embedder.dimension()) return OkStatus();
-  return FailedPrecondition(StrCat("collection '", name, "' was made with embedder '", found->embedder_id, "' (",
-                                   found->dimension, " dimensions), and this is '", embedder.id(), "' (",
-                                   embedder.dimension(), "); use that embedder or another collection"));
+  if (found->embedder_id == embedder.id() && found->dimension == embedder.dimension())
+    return OkStatus();
+  return FailedPrecondition(
+      StrCat("collection '", name, "' was made with embedder '", found->embedder_id, "' (",
+             found->dimension, " dimensions), and this is '", embedder.id(), "' (",
+             embedder.dimension(), "); use that embedder or another collection"));
 }
 
 // Splits a job and hands it on in batches. Stops when `sink` says no.
 template <typename Sink>
-Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options, const Embedder& embedder,
-                 Sink sink) {
-  Splitter splitter(job->text, job->info.mime_type, job->info.title, SplitOptionsOf(options, embedder),
-                    CounterOf(embedder));
+Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
+                 const Embedder& embedder, Sink sink) {
+  Splitter splitter(job->text, job->info.mime_type, job->info.title,
+                    SplitOptionsOf(options, embedder), CounterOf(embedder));
   job->embedded_title = splitter.embedded_title();
   Passage next;
   bool more = splitter.Next(&next);
@@ -69,10 +71,16 @@ Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options, 
 // The reading thread: from files to batches in a bounded queue.
 class Reader {
  public:
-  Reader(Store* store, const Embedder& embedder, const IngestOptions& options, const SourceList& sources,
-         const Context& ctx)
-      : store_(store), embedder_(embedder), options_(options), sources_(sources), ctx_(ctx),
-        queue_(kQueuedBatches), budget_(kQueuedBytes), thread_([this] { Run(); }) {}
+  Reader(Store* store, const Embedder& embedder, const IngestOptions& options,
+         const SourceList& sources, const Context& ctx)
+      : store_(store),
+        embedder_(embedder),
+        options_(options),
+        sources_(sources),
+        ctx_(ctx),
+        queue_(kQueuedBatches),
+        budget_(kQueuedBytes),
+        thread_([this] { Run(); }) {}
 
   ~Reader() {
     queue_.Close();
@@ -104,7 +112,8 @@ class Reader {
     job->source = file.path;
     job->source_bytes = file.size_bytes;
     if (prepared.ok() && !job->unchanged) {
-      return SplitInto(job, options_, embedder_, [this](Batch batch) { return Push(std::move(batch)); });
+      return SplitInto(job, options_, embedder_,
+                       [this](Batch batch) { return Push(std::move(batch)); });
     }
     job->text.clear();
     Batch batch;
@@ -116,8 +125,8 @@ class Reader {
 
   Result<std::shared_ptr<Job>> Prepare(const SourceFile& file) {
     if (file.size_bytes > options_.max_file_bytes) {
-      return InvalidArgument(StrCat("has ", file.size_bytes, " bytes, and ", options_.max_file_bytes,
-                                    " is the limit; split it"));
+      return InvalidArgument(StrCat("has ", file.size_bytes, " bytes, and ",
+                                    options_.max_file_bytes, " is the limit; split it"));
     }
     PutRequest request;
     request.info.id = file.document_id;
@@ -147,18 +156,32 @@ class Reader {
 
 void Count(const PutResult& result, IngestReport* report) {
   switch (result.outcome) {
-    case IngestOutcome::kCreated: ++report->created; break;
-    case IngestOutcome::kUpdated: ++report->updated; break;
-    case IngestOutcome::kDuplicate: ++report->duplicate; break;
-    case IngestOutcome::kUnchanged: ++report->unchanged; break;
-    case IngestOutcome::kFailed: ++report->failed; break;
+    case IngestOutcome::kCreated:
+      ++report->created;
+      break;
+    case IngestOutcome::kUpdated:
+      ++report->updated;
+      break;
+    case IngestOutcome::kDuplicate:
+      ++report->duplicate;
+      break;
+    case IngestOutcome::kUnchanged:
+      ++report->unchanged;
+      break;
+    case IngestOutcome::kFailed:
+      ++report->failed;
+      break;
   }
   if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
 }
 
 PutResult Unchanged(const DocumentInfo& current) {
-  return {.outcome = IngestOutcome::kUnchanged, .document_id = current.id, .duplicate_of = "",
-          .revision = current.revision, .passages = current.passage_count, .commit = current.commit};
+  return {.outcome = IngestOutcome::kUnchanged,
+          .document_id = current.id,
+          .duplicate_of = "",
+          .revision = current.revision,
+          .passages = current.passage_count,
+          .commit = current.commit};
 }
 
 }  // namespace
@@ -181,17 +204,19 @@ Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths
     report.errors.push_back({job.source, status.message()});
     meter.FileDone(job.source_bytes, 0);
   };
-  Committer committer(store_, embedder_, options_, [&](const Job& job, const Result<PutResult>& result) {
-    if (!result.ok()) return fail(job, result.status());
-    Count(*result, &report);
-    meter.FileDone(job.source_bytes, result->passages);
-  });
+  Committer committer(store_, embedder_, options_,
+                      [&](const Job& job, const Result<PutResult>& result) {
+                        if (!result.ok()) return fail(job, result.status());
+                        Count(*result, &report);
+                        meter.FileDone(job.source_bytes, result->passages);
+                      });
 
   Reader reader(store_, *embedder_, options_, sources, ctx);
   while (std::optional<Batch> batch = reader.Next()) {
     const std::shared_ptr<Job> job = batch->job;
     if (!batch->failure.ok()) {
-      if (batch->failure.code() != StatusCode::kInvalidArgument) return batch->failure;  // the store's
+      if (batch->failure.code() != StatusCode::kInvalidArgument)
+        return batch->failure;  // the store's
       fail(*job, batch->failure);
     } else if (job->unchanged) {
       ++report.unchanged;
@@ -211,7 +236,8 @@ Result<PutResult> Ingestor::Put(const PutRequest& request, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   RETURN_IF_ERROR(EnsureCollection(store_, *embedder_, options_.collection));
   auto prepared = PrepareJob(store_, options_, request);
-  if (!prepared.ok()) return prepared.status().WithContext(StrCat("document '", request.info.id, "'"));
+  if (!prepared.ok())
+    return prepared.status().WithContext(StrCat("document '", request.info.id, "'"));
   const std::shared_ptr<Job> job = std::move(prepared).value();
   if (job->unchanged) return Unchanged(*job->previous);
 

@@ -1,4 +1,5 @@
-// Files and texts -> documents in the store: read, decode, split, embed, one atomic commit a document.
+// Files and texts -> documents in the store: read, decode, split, embed, one atomic commit a
+// document.
 //
 //   Ingestor ingestor(&store, &embedder, {.collection = "default"});
 //   ASSIGN_OR_RETURN(IngestReport report, ingestor.IngestPaths({"docs/"}, progress, ctx));
@@ -29,7 +30,7 @@ struct IngestError {
 
 struct IngestReport {
   uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0;
-  uint64_t passages = 0;              // newly stored
+  uint64_t passages = 0;  // newly stored
   std::vector<IngestError> errors;
 };
 
@@ -38,21 +39,21 @@ struct IngestProgress {
   uint64_t bytes_done = 0, bytes_total = 0;
   uint64_t passages = 0;
   double bytes_per_second = 0;
-  double seconds_left = 0;            // negative: unknown
-  std::string current;                // source at work
+  double seconds_left = 0;  // negative: unknown
+  std::string current;      // source at work
 };
 using ProgressFunction = std::function<void(const IngestProgress&)>;
 
 // A document handed over as bytes rather than found as a file.
 struct PutRequest {
-  DocumentInfo info;                  // id required; title, source, mime_type optional: derived when ""
-  std::string bytes;                  // text or Markdown in any charset
+  DocumentInfo info;  // id required; title, source, mime_type optional: derived when ""
+  std::string bytes;  // text or Markdown in any charset
 };
 
 struct PutResult {
   IngestOutcome outcome = IngestOutcome::kFailed;
   std::string document_id;
-  std::string duplicate_of;           // id of the document with the same bytes, when kDuplicate
+  std::string duplicate_of;  // id of the document with the same bytes, when kDuplicate
   uint64_t revision = 0;
   uint64_t passages = 0;
   uint64_t commit = 0;
@@ -60,21 +61,21 @@ struct PutResult {
 
 struct IngestOptions {
   std::string collection = "default";
-  std::string source_root;            // document ids are paths relative to it; "": each argument's folder
+  std::string source_root;  // document ids are paths relative to it; "": each argument's folder
   uint64_t max_file_bytes = 256ull << 20;
-  size_t passage_tokens = 256;        // at most, in the embedder's tokens
-  size_t overlap_tokens = 32;         // whole sentences repeated at the start of the next passage; 0: off
-  std::vector<std::string> groups;    // given to every document
+  size_t passage_tokens = 256;  // at most, in the embedder's tokens
+  size_t overlap_tokens = 32;   // whole sentences repeated at the start of the next passage; 0: off
+  std::vector<std::string> groups;  // given to every document
 };
 
 class Ingestor {
  public:
   Ingestor(Store* store, Embedder* embedder, IngestOptions options);
 
-  // Creates the collection when it does not exist. Returns an error only when nothing could be done at
-  // all (no such path, store closed, cancelled); else the report has the failures.
-  Result<IngestReport> IngestPaths(const std::vector<std::string>& paths, const ProgressFunction& progress,
-                                   const Context& ctx);
+  // Creates the collection when it does not exist. Returns an error only when nothing could be done
+  // at all (no such path, store closed, cancelled); else the report has the failures.
+  Result<IngestReport> IngestPaths(const std::vector<std::string>& paths,
+                                   const ProgressFunction& progress, const Context& ctx);
 
   // One document. The error is the file's: INVALID_ARGUMENT when it is empty or no text.
   Result<PutResult> Put(const PutRequest& request, const Context& ctx);

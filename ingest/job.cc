@@ -18,14 +18,15 @@ constexpr int kFrameTokens = 8;
 Status CheckRequest(const PutRequest& request, const IngestOptions& options) {
   const std::string& id = request.info.id;
   if (id.empty()) return InvalidArgument("has no id; give it one");
-  const bool controls = std::any_of(id.begin(), id.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+  const bool controls =
+      std::any_of(id.begin(), id.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; });
   if (id.size() > kMaxIdBytes || controls || !IsValidUtf8(id)) {
     return InvalidArgument(StrCat("has a bad id; it must be UTF-8 of at most ", kMaxIdBytes,
                                   " bytes without control characters"));
   }
   if (request.bytes.size() > options.max_file_bytes) {
-    return InvalidArgument(StrCat("has ", request.bytes.size(), " bytes, and ", options.max_file_bytes,
-                                  " is the limit; split it"));
+    return InvalidArgument(StrCat("has ", request.bytes.size(), " bytes, and ",
+                                  options.max_file_bytes, " is the limit; split it"));
   }
   return OkStatus();
 }
@@ -46,7 +47,8 @@ void AddGroups(const std::vector<std::string>& more, std::vector<std::string>* g
 
 }  // namespace
 
-Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options, PutRequest request) {
+Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options,
+                                        PutRequest request) {
   RETURN_IF_ERROR(CheckRequest(request, options));
   auto job = std::make_shared<Job>();
   job->source_bytes = request.bytes.size();
@@ -67,7 +69,8 @@ Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& optio
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder) {
   SplitOptions split;
-  const int most = std::max(embedder.max_tokens() - kFrameTokens, static_cast<int>(kMinPassageTokens));
+  const int most =
+      std::max(embedder.max_tokens() - kFrameTokens, static_cast<int>(kMinPassageTokens));
   split.passage_tokens = std::min(options.passage_tokens, static_cast<size_t>(most));
   split.overlap_tokens = options.overlap_tokens;
   return split;

@@ -16,10 +16,10 @@
 namespace vade {
 
 struct Job {
-  std::string source;                    // as the user named it: for messages
+  std::string source;  // as the user named it: for messages
   uint64_t source_bytes = 0;
-  DocumentInfo info;                     // complete but for what the store sets
-  std::string text;                      // normalised
+  DocumentInfo info;  // complete but for what the store sets
+  std::string text;   // normalised
   std::string embedded_title;
   std::optional<DocumentInfo> previous;  // the revision that is current now
   bool unchanged = false;                // `previous` says the same: nothing to do
@@ -31,12 +31,13 @@ struct Batch {
   std::vector<Passage> passages;
   bool first = false;
   bool last = false;
-  Status failure;                        // of the document; then there are no passages
+  Status failure;  // of the document; then there are no passages
 };
 
-// Bytes -> a job: parsed, hashed and compared with what the store has. INVALID_ARGUMENT: the document
-// cannot be read, with a reason that reads behind its name. NOT_FOUND: no such collection.
-Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options, PutRequest request);
+// Bytes -> a job: parsed, hashed and compared with what the store has. INVALID_ARGUMENT: the
+// document cannot be read, with a reason that reads behind its name. NOT_FOUND: no such collection.
+Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options,
+                                        PutRequest request);
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder);
 TokenCounter CounterOf(const Embedder& embedder);  // the embedder outlives it

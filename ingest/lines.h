@@ -8,10 +8,10 @@ namespace vade {
 
 struct Line {
   size_t begin = 0;
-  size_t end = 0;     // of the characters, "\n" not included
-  size_t next = 0;    // begin of the following line, or the text's size
-  size_t first = 0;   // first character that is no white space; == end when blank
-  int indent = 0;     // columns before `first`, tabs to multiples of four
+  size_t end = 0;    // of the characters, "\n" not included
+  size_t next = 0;   // begin of the following line, or the text's size
+  size_t first = 0;  // first character that is no white space; == end when blank
+  int indent = 0;    // columns before `first`, tabs to multiples of four
   bool blank() const { return first == end; }
 };
 

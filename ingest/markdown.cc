@@ -72,7 +72,9 @@ size_t ItemMark(std::string_view content) {
   if (content[0] == '-' || content[0] == '*' || content[0] == '+') {
     length = 1;
   } else {
-    while (length < content.size() && length < 9 && content[length] >= '0' && content[length] <= '9') ++length;
+    while (length < content.size() && length < 9 && content[length] >= '0' &&
+           content[length] <= '9')
+      ++length;
     if (length == 0 || length == content.size()) return 0;
     if (content[length] != '.' && content[length] != ')') return 0;
     ++length;
@@ -295,7 +297,8 @@ bool MarkdownScanner::IndentedCode(const Line& line, Block* block) {
   block->kind = BlockKind::kCode;
   block->begin = line.begin;
   Take(line, block);
-  size_t pos = pos_;  // runs ahead over blank lines, which belong to the code only when code follows
+  size_t pos =
+      pos_;  // runs ahead over blank lines, which belong to the code only when code follows
   while (pos < text_.size()) {
     const Line next = LineAt(text_, pos);
     if (!next.blank() && next.indent < 4) break;
@@ -316,7 +319,9 @@ bool MarkdownScanner::BeginsBlock(const Line& line) const {
   return in_list_ || !digit || content.substr(0, 2) == "1." || content.substr(0, 2) == "1)";
 }
 
-bool MarkdownScanner::Continues(const Line& line) const { return !line.blank() && !BeginsBlock(line); }
+bool MarkdownScanner::Continues(const Line& line) const {
+  return !line.blank() && !BeginsBlock(line);
+}
 
 void MarkdownScanner::Paragraph(const Line& line, Block* block) {
   block->kind = BlockKind::kParagraph;
@@ -358,7 +363,8 @@ std::string ShortLabel(std::string_view words) {
 
 namespace {
 
-// The position behind "(target)" or "[reference]" that follows a link's words, or `pos` when none does.
+// The position behind "(target)" or "[reference]" that follows a link's words, or `pos` when none
+// does.
 size_t SkipLinkTarget(std::string_view raw, size_t pos) {
   if (pos >= raw.size() || (raw[pos] != '(' && raw[pos] != '[')) return pos;
   const size_t close = raw.find(raw[pos] == '(' ? ')' : ']', pos);
@@ -372,43 +378,54 @@ bool BeginsTag(std::string_view rest) {
   return tag && rest.find('>') != std::string_view::npos;
 }
 
+// Whether the character at `i` is punctuation behind a backslash: "C\\#".
+bool IsEscaped(std::string_view raw, size_t i) {
+  return raw[i - 1] == '\\' && i < raw.size() && raw[i] > ' ' && raw[i] < 'A';
+}
+
+// How many bytes at `i` are marks that a reader does not see; outside of inline code.
+size_t MarksAt(std::string_view raw, size_t i) {
+  const std::string_view rest = raw.substr(i);
+  switch (raw[i]) {
+    case '*':
+      return 1;
+    case '_': {  // inside a word it is a letter
+      const bool outer = i == 0 || i + 1 == raw.size() || raw[i - 1] == ' ' || raw[i + 1] == ' ';
+      return outer ? 1 : 0;
+    }
+    case '!':
+      return rest.starts_with("![") ? 1 : 0;
+    case '[':
+      return rest.find(']') == std::string_view::npos ? 0 : 1;
+    case ']':
+      return SkipLinkTarget(raw, i + 1) - i;
+    case '<':
+      return BeginsTag(rest) ? rest.find('>') + 1 : 0;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 std::string HeadingLabel(std::string_view text, const Block& heading) {
   std::string_view raw = text.substr(heading.label_begin, heading.label_end - heading.label_begin);
-  if (raw.size() > 4 * kMaxLabelBytes) raw = raw.substr(0, FloorToCodePoint(raw, 4 * kMaxLabelBytes));
-  if (raw.ends_with('}')) {  // "Words {#anchor}"
-    const size_t open = raw.rfind("{#");
-    if (open != std::string_view::npos) raw = raw.substr(0, open);
-  }
-  std::string out;
+  raw = raw.substr(0, FloorToCodePoint(raw, std::min(raw.size(), 4 * kMaxLabelBytes)));
+  if (raw.ends_with('}')) raw = raw.substr(0, raw.rfind("{#"));  // "Words {#anchor}"
+  std::string words;
   bool code = false;
   for (size_t i = 0; i < raw.size();) {
-    const char c = raw[i];
-    if (c == '`') {
-      code = !code;
-      ++i;
-    } else if (code) {
-      out.push_back(raw[i++]);
-    } else if (c == '\\' && i + 1 < raw.size() && raw[i + 1] > ' ' && raw[i + 1] < 'A') {
-      out.push_back(raw[i + 1]);
+    if (raw[i] == '`') code = !code;
+    if (!code && IsEscaped(raw, i + 1)) {
+      words.push_back(raw[i + 1]);
       i += 2;
-    } else if (c == '*' || (c == '_' && (i == 0 || i + 1 == raw.size() || raw[i - 1] == ' ' || raw[i + 1] == ' '))) {
-      ++i;
-    } else if (c == '!' && raw.substr(i, 2) == "![") {
-      ++i;
-    } else if (c == '[' && raw.find(']', i) != std::string_view::npos) {
-      ++i;
-    } else if (c == ']') {
-      const size_t behind = SkipLinkTarget(raw, i + 1);
-      i = behind;
-    } else if (BeginsTag(raw.substr(i))) {
-      i = raw.find('>', i) + 1;
-    } else {
-      out.push_back(raw[i++]);
+      continue;
     }
+    const size_t marks = raw[i] == '`' ? 1 : code ? 0 : MarksAt(raw, i);
+    if (marks == 0) words.push_back(raw[i]);
+    i += std::max<size_t>(marks, 1);
   }
-  return ShortLabel(out);
+  return ShortLabel(words);
 }
 
 }  // namespace vade

@@ -1,8 +1,9 @@
 // Markdown -> blocks with byte ranges. See blocks.h.
 //
-// Reads CommonMark's and GFM's block structure as far as cutting a text needs it: where headings, fences,
-// items, tables and quotes begin and end. It renders nothing and rejects nothing: whatever is not
-// recognised is a paragraph. (md4c and its kin would be less code here, but they tell no offsets.)
+// Reads CommonMark's and GFM's block structure as far as cutting a text needs it: where headings,
+// fences, items, tables and quotes begin and end. It renders nothing and rejects nothing: whatever
+// is not recognised is a paragraph. (md4c and its kin would be less code here, but they tell no
+// offsets.)
 #pragma once
 
 #include <array>
@@ -30,17 +31,17 @@ class MarkdownScanner : public BlockScanner {
   bool IndentedCode(const Line& line, Block* block);
   void Paragraph(const Line& line, Block* block);
 
-  bool BeginsBlock(const Line& line) const;   // a line that ends a paragraph before it
+  bool BeginsBlock(const Line& line) const;  // a line that ends a paragraph before it
   bool BeginsTable(const Line& line) const;
   bool BeginsMarkup(const Line& line) const;
   void Take(const Line& line, Block* block);  // the block reaches to the end of this line
   void TakeWhile(bool (MarkdownScanner::*wanted)(const Line&) const, Block* block);
-  bool Continues(const Line& line) const;     // goes on with a paragraph, an item, a table
+  bool Continues(const Line& line) const;  // goes on with a paragraph, an item, a table
   bool ContinuesQuote(const Line& line) const;
 
   std::string_view text_;
   size_t pos_ = 0;
-  bool in_list_ = false;   // an indented line goes on with an item rather than being code
+  bool in_list_ = false;  // an indented line goes on with an item rather than being code
   std::array<bool, 4> never_closed_ = {};  // this closing mark does not occur any more
 };
 

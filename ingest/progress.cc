@@ -11,7 +11,8 @@ constexpr double kSecondsToTrust = 0.5;
 
 }  // namespace
 
-ProgressMeter::ProgressMeter(const ProgressFunction& function, uint64_t files_total, uint64_t bytes_total)
+ProgressMeter::ProgressMeter(const ProgressFunction& function, uint64_t files_total,
+                             uint64_t bytes_total)
     : function_(function), start_(SteadyClock::now()), last_(start_ - kInterval) {
   progress_.files_total = files_total;
   progress_.bytes_total = bytes_total;
@@ -40,11 +41,15 @@ void ProgressMeter::Send(double bytes_under_way) {
   last_ = SteadyClock::now();
   const double seconds = std::chrono::duration<double>(last_ - start_).count();
   // A file may have grown or shrunk since it was listed.
-  progress_.bytes_done = std::min(finished_bytes_ + static_cast<uint64_t>(bytes_under_way), progress_.bytes_total);
-  progress_.bytes_per_second = seconds > 0 ? static_cast<double>(progress_.bytes_done) / seconds : 0;
+  progress_.bytes_done =
+      std::min(finished_bytes_ + static_cast<uint64_t>(bytes_under_way), progress_.bytes_total);
+  progress_.bytes_per_second =
+      seconds > 0 ? static_cast<double>(progress_.bytes_done) / seconds : 0;
   const uint64_t left = progress_.bytes_total - progress_.bytes_done;
   const bool known = progress_.bytes_per_second > 0 && seconds >= kSecondsToTrust;
-  progress_.seconds_left = left == 0 ? 0 : known ? static_cast<double>(left) / progress_.bytes_per_second : -1;
+  progress_.seconds_left = left == 0 ? 0
+                           : known   ? static_cast<double>(left) / progress_.bytes_per_second
+                                     : -1;
   function_(progress_);
 }
 

@@ -74,7 +74,8 @@ class Lister {
   const Context& ctx_;
   std::string root_;
   SourceList list_;
-  std::unordered_map<std::string, std::pair<std::string, std::string>> ids_;  // id -> path, absolute path
+  std::unordered_map<std::string, std::pair<std::string, std::string>>
+      ids_;  // id -> path, absolute path
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Paths on the command line -> the files to read, each with the id of its document.
 //
-// The id is the path below options.source_root, or, when there is none, below the folder that was named; a
-// file that was named has its name for id. Names between are separated by '/'. Two files that come out with
-// one id (of different folders that were named together) are refused from the second on, with the remedy.
+// The id is the path below options.source_root, or, when there is none, below the folder that was
+// named; a file that was named has its name for id. Names between are separated by '/'. Two files
+// that come out with one id (of different folders that were named together) are refused from the
+// second on, with the remedy.
 #pragma once
 
 #include <cstdint>

@@ -12,17 +12,19 @@
 namespace vade {
 namespace {
 
-// Sentences are looked for in windows of this size, so that one endless paragraph costs no more memory than
-// many short ones.
+// Sentences are looked for in windows of this size, so that one endless paragraph costs no more
+// memory than many short ones.
 constexpr size_t kWindowBytes = 16 * 1024;
 // Tokenizers put up to this many tokens more around a whole than around its parts.
 constexpr size_t kMarginTokens = 2;
 
-// Characters that belong to the one before: combining marks, joiners, variation selectors, skin tones.
+// Characters that belong to the one before: combining marks, joiners, variation selectors, skin
+// tones.
 bool JoinsLeft(char32_t c) {
-  return (c >= 0x300 && c <= 0x36F) || (c >= 0x1AB0 && c <= 0x1AFF) || (c >= 0x20D0 && c <= 0x20FF) ||
-         (c >= 0xFE00 && c <= 0xFE0F) || c == 0x200D || c == 0x200C || (c >= 0x3099 && c <= 0x309A) ||
-         (c >= 0x1F3FB && c <= 0x1F3FF) || (c >= 0x064B && c <= 0x0652) || (c >= 0x093E && c <= 0x094D) ||
+  return (c >= 0x300 && c <= 0x36F) || (c >= 0x1AB0 && c <= 0x1AFF) ||
+         (c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE00 && c <= 0xFE0F) || c == 0x200D ||
+         c == 0x200C || (c >= 0x3099 && c <= 0x309A) || (c >= 0x1F3FB && c <= 0x1F3FF) ||
+         (c >= 0x064B && c <= 0x0652) || (c >= 0x093E && c <= 0x094D) ||
          (c >= 0xE0100 && c <= 0xE01EF);
 }
 
@@ -83,10 +85,12 @@ void Splitter::Step() {
     block_ = Block();
     return;
   }
-  while (total_tokens_ > 3 * options_.passage_tokens && units_.size() > overlap_ + 1) CutFront(false);
+  while (total_tokens_ > 3 * options_.passage_tokens && units_.size() > overlap_ + 1)
+    CutFront(false);
 }
 
-// --- Sections ------------------------------------------------------------------------------------------
+// --- Sections
+// ------------------------------------------------------------------------------------------
 
 void Splitter::EnterHeading(const Block& block) {
   while (!headings_.empty() && headings_.back().first >= block.level) headings_.pop_back();
@@ -95,12 +99,14 @@ void Splitter::EnterHeading(const Block& block) {
   for (const auto& [level, label] : headings_) {
     if (!label.empty()) path.push_back(label);
   }
-  SectionPtr next = MakeSection(std::move(path), section_->top + (block.level == 1 ? 1 : 0), block.level);
+  SectionPtr next =
+      MakeSection(std::move(path), section_->top + (block.level == 1 ? 1 : 0), block.level);
   if (BelongsApart(*next)) EndRun();
   section_ = std::move(next);
 }
 
-Splitter::SectionPtr Splitter::MakeSection(std::vector<std::string> path, uint64_t top, int level) const {
+Splitter::SectionPtr Splitter::MakeSection(std::vector<std::string> path, uint64_t top,
+                                           int level) const {
   auto section = std::make_shared<Section>();
   section->top = top;
   section->level = level;
@@ -109,7 +115,8 @@ Splitter::SectionPtr Splitter::MakeSection(std::vector<std::string> path, uint64
     section->joined = Join(section->path, " > ");
     section->prefix_tokens = count_(EmbeddingText(title_, section->joined, ""));
     // Outer headings go first when headings alone would take half of the passage.
-    if (section->path.empty() || section->prefix_tokens <= options_.passage_tokens / 2) return section;
+    if (section->path.empty() || section->prefix_tokens <= options_.passage_tokens / 2)
+      return section;
     section->path.erase(section->path.begin());
   }
 }
@@ -136,16 +143,20 @@ Splitter::SectionPtr Splitter::CommonSection(size_t count) const {
       continue;
     }
     size_t same = 0;
-    while (same < std::min(depth, section->path.size()) && common->path[same] == section->path[same]) ++same;
+    while (same < std::min(depth, section->path.size()) &&
+           common->path[same] == section->path[same])
+      ++same;
     depth = same;
   }
   if (common == nullptr) return units_[count - 1].section;  // no body
   if (depth == common->path.size()) return first;
-  std::vector<std::string> path(common->path.begin(), common->path.begin() + static_cast<long>(depth));
+  std::vector<std::string> path(common->path.begin(),
+                                common->path.begin() + static_cast<long>(depth));
   return MakeSection(std::move(path), common->top, static_cast<int>(depth));
 }
 
-// --- Units ---------------------------------------------------------------------------------------------
+// --- Units
+// ---------------------------------------------------------------------------------------------
 
 std::pair<size_t, size_t> Splitter::Trimmed(size_t begin, size_t end, bool keep_indent) const {
   size_t content = begin;
@@ -177,7 +188,8 @@ size_t Splitter::Room(const Section& section) const {
 size_t Splitter::WindowEnd() const {
   if (block_.end - cursor_ <= kWindowBytes) return block_.end;
   const size_t newline = text_.rfind('\n', cursor_ + kWindowBytes);
-  if (IsByLine(block_.kind) && newline != std::string_view::npos && newline > cursor_) return newline + 1;
+  if (IsByLine(block_.kind) && newline != std::string_view::npos && newline > cursor_)
+    return newline + 1;
   return CutNear(cursor_ + kWindowBytes / 2, cursor_ + kWindowBytes);
 }
 
@@ -197,7 +209,8 @@ void Splitter::ReadWindow(size_t begin, size_t end) {
   // A sentence goes on in the next line, which ICU would not believe.
   std::string prose(text_.substr(begin, end - begin));
   std::replace(prose.begin(), prose.end(), '\n', ' ');
-  for (const TextSpan& span : Sentences(prose)) AddUnit(begin + span.begin, begin + span.end, false);
+  for (const TextSpan& span : Sentences(prose))
+    AddUnit(begin + span.begin, begin + span.end, false);
 }
 
 void Splitter::AddUnit(size_t begin, size_t end, bool piece) {
@@ -216,12 +229,13 @@ void Splitter::AddUnit(size_t begin, size_t end, bool piece) {
   total_tokens_ += tokens;
 }
 
-// A good place to cut a long stretch, in [begin, end], near its middle: before a word, else between two
-// characters. `begin` and `end` are moved to code point borders.
+// A good place to cut a long stretch, in [begin, end], near its middle: before a word, else between
+// two characters. `begin` and `end` are moved to code point borders.
 size_t Splitter::CutNear(size_t begin, size_t end) const {
   constexpr size_t kReach = 192;
   const size_t middle = FloorToCodePoint(text_, begin + (end - begin) / 2);
-  const size_t from = FloorToCodePoint(text_, std::max(begin, middle > kReach ? middle - kReach : 0));
+  const size_t from =
+      FloorToCodePoint(text_, std::max(begin, middle > kReach ? middle - kReach : 0));
   const size_t to = FloorToCodePoint(text_, std::min(end, middle + kReach));
   size_t best = 0;
   for (const TextSpan& word : Words(text_.substr(from, to - from))) {
@@ -243,7 +257,8 @@ size_t Splitter::CutNear(size_t begin, size_t end) const {
   return after;
 }
 
-// --- Passages ------------------------------------------------------------------------------------------
+// --- Passages
+// ------------------------------------------------------------------------------------------
 
 void Splitter::EndRun() {
   while (units_.size() > overlap_) CutFront(true);
@@ -259,7 +274,8 @@ void Splitter::DropOverlapUnit() {
   --overlap_;
 }
 
-// Emits one passage from the front of units_. Sums of tokens steer; what is emitted has been counted whole.
+// Emits one passage from the front of units_. Sums of tokens steer; what is emitted has been
+// counted whole.
 void Splitter::CutFront(bool run_ended) {
   for (;;) {
     size_t room = options_.passage_tokens;
@@ -271,14 +287,17 @@ void Splitter::CutFront(bool run_ended) {
     }
     cut = std::max<size_t>(cut, 1);
     if (cut < units_.size() && MakeRoomBehindHeading(cut)) continue;
-    while (cut > overlap_ + 1 && !Fits(units_[0].begin, units_[cut - 1].end, *CommonSection(cut))) --cut;
-    if (Fits(units_[0].begin, units_[cut - 1].end, *CommonSection(cut))) return Emit(cut, run_ended);
+    while (cut > overlap_ + 1 && !Fits(units_[0].begin, units_[cut - 1].end, *CommonSection(cut)))
+      --cut;
+    if (Fits(units_[0].begin, units_[cut - 1].end, *CommonSection(cut)))
+      return Emit(cut, run_ended);
     if (overlap_ > 0) {
       DropOverlapUnit();
     } else if (FloorToCodePoint(text_, units_[0].end - 1) > units_[0].begin) {
       SplitUnit(0);
     } else {
-      return Emit(cut, run_ended);  // one character, and still too much: the limit is too low for it
+      return Emit(cut,
+                  run_ended);  // one character, and still too much: the limit is too low for it
     }
   }
 }
@@ -380,7 +399,8 @@ void Splitter::KeepOverlap(size_t cut) {
     while (keep > 1) {
       const Unit& unit = units_[keep - 1];
       sum += unit.tokens;
-      const bool whole_sentence = IsProse(unit.kind) && !unit.piece && unit.section.get() == section;
+      const bool whole_sentence =
+          IsProse(unit.kind) && !unit.piece && unit.section.get() == section;
       if (!whole_sentence || sum > options_.overlap_tokens || keep - 1 <= overlap_) break;
       --keep;
     }
@@ -392,8 +412,8 @@ void Splitter::KeepOverlap(size_t cut) {
   overlap_ = cut - keep;
 }
 
-// Appends a short run to the passage before it, where both are whole: a passage that began in the middle of
-// its section would lose its heading, since only those that both have in common remain.
+// Appends a short run to the passage before it, where both are whole: a passage that began in the
+// middle of its section would lose its heading, since only those that both have in common remain.
 bool Splitter::JoinHeld(const Draft& draft) {
   if (!held_ || !held_->whole_run || !draft.whole_run || draft.tokens >= options_.least_tokens ||
       held_->section->top != draft.section->top) {
@@ -403,7 +423,8 @@ bool Splitter::JoinHeld(const Draft& draft) {
   const std::vector<std::string>& other = draft.section->path;
   path.erase(std::mismatch(path.begin(), path.end(), other.begin(), other.end()).first, path.end());
   SectionPtr common = MakeSection(std::move(path), draft.section->top, 0);
-  if (held_->tokens + draft.tokens > Room(*common) || !Fits(held_->begin, draft.end, *common)) return false;
+  if (held_->tokens + draft.tokens > Room(*common) || !Fits(held_->begin, draft.end, *common))
+    return false;
   held_->end = draft.end;
   held_->tokens += draft.tokens;
   held_->section = std::move(common);

@@ -1,19 +1,24 @@
-// Normalised text -> passages: along headings, paragraphs, items and sentences, within a token limit.
+// Normalised text -> passages: along headings, paragraphs, items and sentences, within a token
+// limit.
 //
-//   Splitter splitter(text, kMarkdownType, title, options, [&](auto s) { return embedder.CountTokens(s); });
-//   for (Passage passage; splitter.Next(&passage);) ...   // begin, end, ordinal, heading_path are set
+//   Splitter splitter(text, kMarkdownType, title, options, [&](auto s) { return
+//   embedder.CountTokens(s); }); for (Passage passage; splitter.Next(&passage);) ...   // begin,
+//   end, ordinal, heading_path are set
 //
 // What holds for every text:
 //   - the passages cover all of it but white space; begins and ends ascend; no code point is cut;
-//   - the text that is embedded (EmbeddingText) has at most `passage_tokens` tokens, and a passage at most
+//   - the text that is embedded (EmbeddingText) has at most `passage_tokens` tokens, and a passage
+//   at most
 //     kMaxBytesPerToken bytes for each of these;
-//   - a heading stands with what follows it; only whole sentences of one section are repeated at the
+//   - a heading stands with what follows it; only whole sentences of one section are repeated at
+//   the
 //     start of the next passage.
-// A short section joins its neighbour, except across top-level headings, and then carries the headings that
-// both have in common. Words, code lines and table rows are cut only when one is longer than a passage.
+// A short section joins its neighbour, except across top-level headings, and then carries the
+// headings that both have in common. Words, code lines and table rows are cut only when one is
+// longer than a passage.
 //
-// Time is linear in the text (each byte is counted by the tokenizer two or three times) and memory is a few
-// passages' worth, whatever the text's size. One thread a splitter; the text outlives it.
+// Time is linear in the text (each byte is counted by the tokenizer two or three times) and memory
+// is a few passages' worth, whatever the text's size. One thread a splitter; the text outlives it.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +45,14 @@ struct SplitOptions {
 inline constexpr size_t kMinPassageTokens = 16;
 inline constexpr size_t kMaxBytesPerToken = 32;
 
-// Tokens of a bare text. Need not be additive: the sum over parts only steers, the whole is counted.
+// Tokens of a bare text. Need not be additive: the sum over parts only steers, the whole is
+// counted.
 using TokenCounter = std::function<size_t(std::string_view)>;
 
-// The one place that decides what a passage's vector is made of. `title` is Splitter::embedded_title().
-std::string EmbeddingText(std::string_view title, std::string_view heading_path, std::string_view text);
+// The one place that decides what a passage's vector is made of. `title` is
+// Splitter::embedded_title().
+std::string EmbeddingText(std::string_view title, std::string_view heading_path,
+                          std::string_view text);
 
 // The title as far as it is embedded: "" when it would take more than a quarter of the limit.
 std::string EmbeddedTitle(std::string_view title, size_t passage_tokens, const TokenCounter& count);
@@ -75,18 +83,18 @@ class Splitter {
     size_t tokens = 0;
     BlockKind kind = BlockKind::kParagraph;
     bool starts_block = false;
-    bool piece = false;        // of a sentence or line that was too long
+    bool piece = false;  // of a sentence or line that was too long
     SectionPtr section;
   };
 
-  struct Draft {               // a passage that may still take in its successor
+  struct Draft {  // a passage that may still take in its successor
     size_t begin = 0, end = 0;
     size_t tokens = 0;
-    SectionPtr section;        // the headings that all of it has in common
-    bool whole_run = false;    // holds its sections from heading to end
+    SectionPtr section;      // the headings that all of it has in common
+    bool whole_run = false;  // holds its sections from heading to end
   };
 
-  void Step();                            // reads on: one block, or one window of a long one
+  void Step();  // reads on: one block, or one window of a long one
   void EnterHeading(const Block& block);
   SectionPtr MakeSection(std::vector<std::string> path, uint64_t top, int level) const;
   SectionPtr CommonSection(size_t count) const;  // of the first `count` units
@@ -97,7 +105,7 @@ class Splitter {
   size_t WindowEnd() const;
   std::pair<size_t, size_t> Trimmed(size_t begin, size_t end, bool keep_indent) const;
   size_t Count(size_t begin, size_t end) const;
-  size_t Room(const Section& section) const;     // tokens for the passage itself
+  size_t Room(const Section& section) const;  // tokens for the passage itself
   size_t CutNear(size_t begin, size_t end) const;
 
   void EndRun();
@@ -127,11 +135,11 @@ class Splitter {
 
   std::vector<std::pair<int, std::string>> headings_;  // open ones: level and label
   SectionPtr section_;
-  std::deque<Unit> units_;     // of the run at work: sections that stay together
-  size_t total_tokens_ = 0;    // of units_
-  size_t overlap_ = 0;         // leading units that the passage before holds too
-  bool run_cut_ = false;       // part of the run has been emitted
-  bool has_body_ = false;      // the run holds more than headings and what is not shown
+  std::deque<Unit> units_;   // of the run at work: sections that stay together
+  size_t total_tokens_ = 0;  // of units_
+  size_t overlap_ = 0;       // leading units that the passage before holds too
+  bool run_cut_ = false;     // part of the run has been emitted
+  bool has_body_ = false;    // the run holds more than headings and what is not shown
 
   std::optional<Draft> held_;
   std::deque<Passage> ready_;

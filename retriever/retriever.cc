@@ -17,8 +17,8 @@ constexpr int kMaxHits = 1000;  // of one search, as Store says
 
 Status CheckQuery(const Query& query) {
   if (query.question.size() > kMaxQuestionBytes) {
-    return InvalidArgument(StrCat("the question has ", query.question.size(), " bytes; shorten it to ",
-                                  kMaxQuestionBytes, " or fewer"));
+    return InvalidArgument(StrCat("the question has ", query.question.size(),
+                                  " bytes; shorten it to ", kMaxQuestionBytes, " or fewer"));
   }
   if (!IsValidUtf8(query.question)) {
     return InvalidArgument("the question is not valid UTF-8; send it in that encoding");
@@ -29,7 +29,8 @@ Status CheckQuery(const Query& query) {
   return OkStatus();
 }
 
-// Composed, without white space around it: what typed and pasted forms of one question have in common.
+// Composed, without white space around it: what typed and pasted forms of one question have in
+// common.
 Result<std::string> NormalQuestion(std::string_view question) {
   const std::string composed = Nfc(question);
   size_t begin = composed.size(), end = 0;
@@ -47,10 +48,10 @@ Status CheckEmbedder(const CollectionInfo& collection, const Embedder& embedder)
   if (collection.embedder_id == embedder.id() && collection.dimension == embedder.dimension()) {
     return OkStatus();
   }
-  return FailedPrecondition(StrCat("collection '", collection.name, "' was made with embedder '",
-                                   collection.embedder_id, "' (", collection.dimension,
-                                   " dimensions), and this is '", embedder.id(), "' (", embedder.dimension(),
-                                   "); use that embedder or another collection"));
+  return FailedPrecondition(
+      StrCat("collection '", collection.name, "' was made with embedder '", collection.embedder_id,
+             "' (", collection.dimension, " dimensions), and this is '", embedder.id(), "' (",
+             embedder.dimension(), "); use that embedder or another collection"));
 }
 
 // Keeps the first, that is the best, of hits with the same text.
@@ -73,7 +74,8 @@ Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const C
   for (;;) {
     RETURN_IF_ERROR(ctx.Check());
     ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
-    const bool exhausted = found.hits.size() < static_cast<size_t>(request.k) || request.k == kMaxHits;
+    const bool exhausted =
+        found.hits.size() < static_cast<size_t>(request.k) || request.k == kMaxHits;
     const size_t candidates = found.hits.size();
     DropRepeats(&found.hits);
     if (found.hits.size() >= wanted || exhausted) {
@@ -95,8 +97,13 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
   ASSIGN_OR_RETURN(CollectionInfo collection, store_->GetCollection(query.collection));
   RETURN_IF_ERROR(CheckEmbedder(collection, *embedder_));
 
-  SearchRequest request{.collection = query.collection, .vector = {}, .question = question, .k = query.k,
-                        .filter = query.filter, .as_of = query.as_of, .groups = query.groups};
+  SearchRequest request{.collection = query.collection,
+                        .vector = {},
+                        .question = question,
+                        .k = query.k,
+                        .filter = query.filter,
+                        .as_of = query.as_of,
+                        .groups = query.groups};
   {
     TraceSpan span(ctx, "embed");
     const std::string_view text = question;

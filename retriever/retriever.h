@@ -19,11 +19,11 @@
 namespace vade {
 
 struct Query {
-  std::string question = {};          // 1..kMaxQuestionBytes of UTF-8
+  std::string question = {};  // 1..kMaxQuestionBytes of UTF-8
   std::string collection = "default";
-  int k = 5;                          // 1..1000
-  std::string filter = {};            // "" = off
-  std::string as_of = {};             // "" = now
+  int k = 5;                             // 1..1000
+  std::string filter = {};               // "" = off
+  std::string as_of = {};                // "" = now
   std::vector<std::string> groups = {};  // of the caller
 };
 
@@ -31,7 +31,7 @@ inline constexpr size_t kMaxQuestionBytes = 32 * 1024;
 
 struct Retrieved {
   uint64_t commit = 0;
-  std::vector<Hit> hits;              // best first; passages of the same text at most once
+  std::vector<Hit> hits;  // best first; passages of the same text at most once
 };
 
 class Retriever {

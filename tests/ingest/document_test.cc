@@ -18,7 +18,8 @@ std::string Describe(std::string_view bytes, std::string_view name, std::string_
 }
 
 TEST(ParseDocument, TakesTheTitleFromTheBestPlace) {
-  EXPECT_EQ(Describe("---\nlang: en\ntitle: \"Sick leave\"\n---\n# Other\n", "a.md"), "text/markdown 'Sick leave'");
+  EXPECT_EQ(Describe("---\nlang: en\ntitle: \"Sick leave\"\n---\n# Other\n", "a.md"),
+            "text/markdown 'Sick leave'");
   EXPECT_EQ(Describe("intro\n\n## The *rules*\n", "a.md"), "text/markdown 'The rules'");
   EXPECT_EQ(Describe("A short line\nand more\n", "a.txt"), "text/plain 'A short line'");
   const std::string prose(300, 'x');
@@ -45,10 +46,14 @@ TEST(ParseDocument, NamesTheKindOfWhatItDoesNotRead) {
   };
   EXPECT_EQ(refused("%PDF-1.7 ...", "a.txt"), "INVALID_ARGUMENT: PDF");
   EXPECT_EQ(refused("PK\x03\x04 ....", "a.docx"), "INVALID_ARGUMENT: Word (docx)");
-  EXPECT_EQ(refused("PK\x03\x04 ....", "a.zip"), "INVALID_ARGUMENT: a zip archive or an Office file");
+  EXPECT_EQ(refused("PK\x03\x04 ....", "a.zip"),
+            "INVALID_ARGUMENT: a zip archive or an Office file");
   EXPECT_EQ(refused("\x89PNG\r\n\x1a\n", "a"), "INVALID_ARGUMENT: a PNG image");
   EXPECT_EQ(refused("\x1f\x8b\x08", "a"), "INVALID_ARGUMENT: a gzip archive");
-  EXPECT_EQ(refused("\x7f" "ELF\x02", "a"), "INVALID_ARGUMENT: a program (ELF)");
+  EXPECT_EQ(refused("\x7f"
+                    "ELF\x02",
+                    "a"),
+            "INVALID_ARGUMENT: a program (ELF)");
   EXPECT_EQ(refused("{\\rtf1 a}", "a.rtf"), "INVALID_ARGUMENT: RTF");
   EXPECT_EQ(refused("<p>a</p>", "a.html"), "INVALID_ARGUMENT: HTML");
   EXPECT_EQ(refused("\n<!DOCTYPE HTML>\n<p>a", "page"), "INVALID_ARGUMENT: HTML");
@@ -60,7 +65,8 @@ TEST(ParseDocument, RefusesWhatIsEmptyOrNoText) {
   EXPECT_EQ(Describe("\xEF\xBB\xBF", "a.md"), "INVALID_ARGUMENT: is empty");
   std::string noise;
   for (int i = 0; i < 4096; ++i) noise.push_back(static_cast<char>((i * 2654435761u) >> 13));
-  EXPECT_TRUE(Describe(noise, "a.bin").starts_with("INVALID_ARGUMENT: is not text: ")) << Describe(noise, "a.bin");
+  EXPECT_TRUE(Describe(noise, "a.bin").starts_with("INVALID_ARGUMENT: is not text: "))
+      << Describe(noise, "a.bin");
 }
 
 TEST(ParseDocument, ChangesOnlyLineEndsAndTheMark) {
@@ -70,17 +76,20 @@ TEST(ParseDocument, ChangesOnlyLineEndsAndTheMark) {
 }
 
 std::string IngestData(std::string_view file) {
-  auto bytes = ReadFile(std::string(VADE_SOURCE_DIR "/../shared/data/ingest/") + std::string(file), 64 << 20);
+  auto bytes = ReadFile(std::string(VADE_SOURCE_DIR "/../shared/data/ingest/") + std::string(file),
+                        64 << 20);
   return bytes.ok() ? *bytes : "";
 }
 
 TEST(ParseDocument, ReadsCharsetsOfTheWorld) {
-  if (!FileExists(VADE_SOURCE_DIR "/../shared/data/ingest/manifest.jsonl")) GTEST_SKIP() << "no ../shared/data";
-  for (const auto& [file, expected] : {std::pair("encoding/zh-gbk.txt", "expected/zh-gbk.utf8.txt"),
-                                       std::pair("encoding/zh-gb18030.txt", "expected/zh-gb18030.utf8.txt"),
-                                       std::pair("encoding/zh-big5.txt", "expected/zh-big5.utf8.txt"),
-                                       std::pair("encoding/zh-utf16le-bom.txt", "expected/zh-utf16.utf8.txt"),
-                                       std::pair("encoding/zh-utf16be-nobom.txt", "expected/zh-utf16.utf8.txt")}) {
+  if (!FileExists(VADE_SOURCE_DIR "/../shared/data/ingest/manifest.jsonl"))
+    GTEST_SKIP() << "no ../shared/data";
+  for (const auto& [file, expected] :
+       {std::pair("encoding/zh-gbk.txt", "expected/zh-gbk.utf8.txt"),
+        std::pair("encoding/zh-gb18030.txt", "expected/zh-gb18030.utf8.txt"),
+        std::pair("encoding/zh-big5.txt", "expected/zh-big5.utf8.txt"),
+        std::pair("encoding/zh-utf16le-bom.txt", "expected/zh-utf16.utf8.txt"),
+        std::pair("encoding/zh-utf16be-nobom.txt", "expected/zh-utf16.utf8.txt")}) {
     auto parsed = ParseDocument(IngestData(file), file, "");
     ASSERT_TRUE(parsed.ok()) << file << ": " << parsed.status().ToString();
     EXPECT_EQ(parsed->text, IngestData(expected)) << file;
@@ -88,7 +97,8 @@ TEST(ParseDocument, ReadsCharsetsOfTheWorld) {
 }
 
 TEST(ParseDocument, RefusesDamagedFilesAndNeverDies) {
-  if (!FileExists(VADE_SOURCE_DIR "/../shared/data/ingest/manifest.jsonl")) GTEST_SKIP() << "no ../shared/data";
+  if (!FileExists(VADE_SOURCE_DIR "/../shared/data/ingest/manifest.jsonl"))
+    GTEST_SKIP() << "no ../shared/data";
   size_t read = 0, refused = 0;
   const Status walked = WalkFiles(
       VADE_SOURCE_DIR "/../shared/data/ingest",
@@ -110,8 +120,9 @@ TEST(ParseDocument, RefusesDamagedFilesAndNeverDies) {
   EXPECT_TRUE(walked.ok()) << walked.ToString();
   EXPECT_GT(read, 30u);
   EXPECT_GT(refused, 50u);
-  for (std::string_view file : {"bad/random.bin", "bad/empty.txt", "bad/fake-text-all-whitespace.txt",
-                                "bad/password.pdf", "bad/testODTEncrypted.odt", "bad/testODTnotaZipFile.odt"}) {
+  for (std::string_view file :
+       {"bad/random.bin", "bad/empty.txt", "bad/fake-text-all-whitespace.txt", "bad/password.pdf",
+        "bad/testODTEncrypted.odt", "bad/testODTnotaZipFile.odt"}) {
     EXPECT_FALSE(ParseDocument(IngestData(file), file, "").ok()) << file;
   }
 }

@@ -19,9 +19,9 @@ namespace vade {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::UnorderedElementsAre;
 using testing::MemoryStore;
 using testing::TempDir;
+using ::testing::UnorderedElementsAre;
 
 class Ingest : public ::testing::Test {
  protected:
@@ -33,8 +33,8 @@ class Ingest : public ::testing::Test {
     auto report = Run(paths);
     if (!report.ok()) return report.status().ToString();
     last_ = *report;
-    return StrCat(report->created, " ", report->updated, " ", report->unchanged, " ", report->duplicate, " ",
-                  report->failed);
+    return StrCat(report->created, " ", report->updated, " ", report->unchanged, " ",
+                  report->duplicate, " ", report->failed);
   }
   std::string Folder() const { return folder_.path(); }
   void Write(std::string_view name, std::string_view bytes) { folder_.Write(name, bytes); }
@@ -54,7 +54,8 @@ class Ingest : public ::testing::Test {
   }
   std::string LongText(int sentences, std::string_view word = "word") {
     std::string text = "# Long\n\n";
-    for (int i = 0; i < sentences; ++i) text += StrCat("Sentence ", i, " has the ", word, " and some more words. ");
+    for (int i = 0; i < sentences; ++i)
+      text += StrCat("Sentence ", i, " has the ", word, " and some more words. ");
     return text;
   }
 
@@ -122,11 +123,15 @@ TEST_F(Ingest, EmbedsOnlyWhatAnUpdateChanged) {
   std::vector<float> vectors;
   auto passages = store_.GetPassages("default", "a.md", &vectors);
   ASSERT_TRUE(passages.ok());
-  for (size_t i = 0; i < passages->size(); ++i) {  // reused or new: the vector is that of its own text
+  for (size_t i = 0; i < passages->size();
+       ++i) {  // reused or new: the vector is that of its own text
     const Passage& passage = (*passages)[i];
     const std::string title = passage.heading_path.starts_with("Long") ? "" : "Long > ";
     const auto expected = embedder_.EmbedOne(title + passage.heading_path + "\n" + passage.text);
-    EXPECT_EQ(std::vector<float>(vectors.begin() + static_cast<long>(i * 64), vectors.begin() + static_cast<long>(i * 64 + 64)), expected) << i;
+    EXPECT_EQ(std::vector<float>(vectors.begin() + static_cast<long>(i * 64),
+                                 vectors.begin() + static_cast<long>(i * 64 + 64)),
+              expected)
+        << i;
   }
 }
 
@@ -155,7 +160,8 @@ TEST_F(Ingest, NamesDocumentsByTheirPathBelowTheRoot) {
   EXPECT_EQ(Outcome({folder_.File("x/a.md")}), "1 0 0 0 0");
   EXPECT_THAT(Ids(), UnorderedElementsAre("a.md"));
   options_.source_root = Folder();
-  EXPECT_EQ(Outcome({folder_.File("x"), folder_.File("y/a.md"), folder_.File("x/a.md")}), "1 0 0 1 0");
+  EXPECT_EQ(Outcome({folder_.File("x"), folder_.File("y/a.md"), folder_.File("x/a.md")}),
+            "1 0 0 1 0");
   EXPECT_THAT(Ids(), UnorderedElementsAre("a.md", "x/a.md", "y/a.md"));
   options_.source_root = folder_.File("x");
   EXPECT_EQ(Outcome({folder_.File("y")}), "0 0 0 0 1");
@@ -181,7 +187,8 @@ TEST_F(Ingest, FailsOnlyWhenNothingCanBeDone) {
 
 TEST_F(Ingest, RefusesACollectionOfAnotherEmbedder) {
   Write("a.md", "# A\n\nText.\n");
-  ASSERT_TRUE(store_.CreateCollection({.name = "default", .embedder_id = "e5", .dimension = 384}).ok());
+  ASSERT_TRUE(
+      store_.CreateCollection({.name = "default", .embedder_id = "e5", .dimension = 384}).ok());
   const std::string outcome = Outcome({Folder()});
   EXPECT_THAT(outcome, HasSubstr("FAILED_PRECONDITION"));
   EXPECT_THAT(outcome, HasSubstr("'e5'"));
@@ -204,7 +211,8 @@ TEST_F(Ingest, GoesOnWhenTheStoreRefusesOneDocument) {
 }
 
 TEST_F(Ingest, BatchesSpanDocumentsAndStayBounded) {
-  for (int i = 0; i < 100; ++i) Write(StrCat("f", i, ".md"), StrCat("# F", i, "\n\nText ", i, ".\n"));
+  for (int i = 0; i < 100; ++i)
+    Write(StrCat("f", i, ".md"), StrCat("# F", i, "\n\nText ", i, ".\n"));
   Write("long.md", LongText(2000));
   EXPECT_EQ(Outcome({Folder()}), "101 0 0 0 0");
   EXPECT_LE(store_.counts().largest_batch, 256u);
@@ -245,7 +253,8 @@ TEST_F(Ingest, ReportsProgressUpToTheEnd) {
   for (int i = 0; i < 10; ++i) Write(StrCat("f", i, ".md"), LongText(50, StrCat("w", i)));
   std::vector<IngestProgress> seen;
   auto report = Ingestor(&store_, &embedder_, options_)
-                    .IngestPaths({Folder()}, [&](const IngestProgress& p) { seen.push_back(p); }, Context());
+                    .IngestPaths(
+                        {Folder()}, [&](const IngestProgress& p) { seen.push_back(p); }, Context());
   ASSERT_TRUE(report.ok());
   ASSERT_FALSE(seen.empty());
   EXPECT_EQ(seen.back().files_done, 10u);
@@ -315,7 +324,8 @@ TEST_F(Ingest, RefusesAPutThatIsNoDocument) {
   EXPECT_THAT(put("", "text"), HasSubstr("has no id"));
   EXPECT_THAT(put("a\nb", "text"), HasSubstr("has a bad id"));
   EXPECT_THAT(put("\xFF", "text"), HasSubstr("has a bad id"));
-  EXPECT_THAT(put("x", std::string(64, '\0')), HasSubstr("INVALID_ARGUMENT: document 'x': is not text"));
+  EXPECT_THAT(put("x", std::string(64, '\0')),
+              HasSubstr("INVALID_ARGUMENT: document 'x': is not text"));
   EXPECT_TRUE(Ids().empty());
 }
 

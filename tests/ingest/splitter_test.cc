@@ -38,7 +38,8 @@ Split SplitText(std::string_view text, std::string_view type, const SplitOptions
 }
 
 // One line a passage: headings and text, line ends as "|".
-std::string Render(std::string_view text, const SplitOptions& options, std::string_view type = kMarkdownType) {
+std::string Render(std::string_view text, const SplitOptions& options,
+                   std::string_view type = kMarkdownType) {
   std::string out;
   for (const Passage& passage : SplitText(text, type, options).passages) {
     std::string shown = passage.text;
@@ -78,7 +79,8 @@ void CheckPromises(std::string_view text, std::string_view type, const SplitOpti
       ASSERT_GT(passage.end, covered) << "passage " << i;
     }
     if (passage.begin > covered) {
-      ASSERT_TRUE(SpaceOnly(text.substr(covered, passage.begin - covered))) << "before passage " << i;
+      ASSERT_TRUE(SpaceOnly(text.substr(covered, passage.begin - covered)))
+          << "before passage " << i;
     }
     const std::string embedded = EmbeddingText(split.title, passage.heading_path, passage.text);
     ASSERT_LE(CountWords(embedded), options.passage_tokens) << embedded;
@@ -98,18 +100,21 @@ TEST(Splitter, KeepsAShortDocumentWhole) {
 
 TEST(Splitter, CutsAtHeadingsAndTellsTheirPath) {
   const std::string body = Words("x", 70);
-  const std::string text = StrCat("# A\n", body, "\n## B\n", body, "\n### C\n", body, "\n## D\n", body, "\n");
-  EXPECT_EQ(Render(text, {}), StrCat("[A] # A|", body, "\n[A > B] ## B|", body, "\n[A > B > C] ### C|", body,
-                                     "\n[A > D] ## D|", body, "\n"));
+  const std::string text =
+      StrCat("# A\n", body, "\n## B\n", body, "\n### C\n", body, "\n## D\n", body, "\n");
+  EXPECT_EQ(Render(text, {}), StrCat("[A] # A|", body, "\n[A > B] ## B|", body,
+                                     "\n[A > B > C] ### C|", body, "\n[A > D] ## D|", body, "\n"));
 }
 
 TEST(Splitter, JoinsShortSectionsButNotAcrossTopLevelHeadings) {
-  EXPECT_EQ(Render("# A\n## B\nb.\n## C\nc.\n# D\nd.\n", {}), "[A] # A|## B|b.|## C|c.\n[D] # D|d.\n");
+  EXPECT_EQ(Render("# A\n## B\nb.\n## C\nc.\n# D\nd.\n", {}),
+            "[A] # A|## B|b.|## C|c.\n[D] # D|d.\n");
 }
 
 TEST(Splitter, JoinsAShortTailToTheWholeSectionBeforeIt) {
   const std::string body = Words("x", 70);
-  EXPECT_EQ(Render(StrCat("# A\n## B\n", body, "\n## C\nc.\n"), {}), StrCat("[A] # A|## B|", body, "|## C|c.\n"));
+  EXPECT_EQ(Render(StrCat("# A\n## B\n", body, "\n## C\nc.\n"), {}),
+            StrCat("[A] # A|## B|", body, "|## C|c.\n"));
 }
 
 TEST(Splitter, PutsTheHeadingWithWhatFollowsHoweverLong) {
@@ -121,7 +126,8 @@ TEST(Splitter, PutsTheHeadingWithWhatFollowsHoweverLong) {
 }
 
 TEST(Splitter, CutsBetweenParagraphsRatherThanInThem) {
-  const std::string p1 = StrCat(Words("a", 10), " ", Words("b", 20)), p2 = StrCat(Words("c", 15), " ", Words("d", 15));
+  const std::string p1 = StrCat(Words("a", 10), " ", Words("b", 20)),
+                    p2 = StrCat(Words("c", 15), " ", Words("d", 15));
   EXPECT_EQ(Render(StrCat(p1, "\n\n", p2, "\n"), {.passage_tokens = 50, .overlap_tokens = 0}),
             StrCat("[] ", p1, "\n[] ", p2, "\n"));
 }
@@ -140,20 +146,24 @@ TEST(Splitter, RepeatsWholeSentencesOfTheSameSectionOnly) {
     if (passages[i].begin >= passages[i - 1].end) continue;
     ++repeated;
     EXPECT_EQ(text[passages[i].begin], 'S') << "overlap begins at a sentence";
-    EXPECT_LE(CountWords(text.substr(passages[i].begin, passages[i - 1].end - passages[i].begin)), 12u);
+    EXPECT_LE(CountWords(text.substr(passages[i].begin, passages[i - 1].end - passages[i].begin)),
+              12u);
     EXPECT_NE(passages[i].begin, section);
   }
   EXPECT_GE(repeated, 2u);
   for (const Passage& passage : passages) {
-    EXPECT_FALSE(passage.begin < section && passage.end > section) << "a passage over both sections";
+    EXPECT_FALSE(passage.begin < section && passage.end > section)
+        << "a passage over both sections";
   }
 }
 
 TEST(Splitter, SentencesGoOnOverLineEnds) {
   // Wrapped prose: a cut must come at a full stop, not at a line's end.
   std::string text;
-  for (int i = 0; i < 20; ++i) text += StrCat("Alpha beta\ngamma delta epsilon\nzeta number ", i, ".\n");
-  for (const Passage& p : SplitText(text, kPlainTextType, {.passage_tokens = 40, .overlap_tokens = 0}).passages) {
+  for (int i = 0; i < 20; ++i)
+    text += StrCat("Alpha beta\ngamma delta epsilon\nzeta number ", i, ".\n");
+  for (const Passage& p :
+       SplitText(text, kPlainTextType, {.passage_tokens = 40, .overlap_tokens = 0}).passages) {
     EXPECT_TRUE(p.text.starts_with("Alpha")) << p.text;
     EXPECT_TRUE(p.text.ends_with(".")) << p.text;
   }
@@ -183,10 +193,12 @@ TEST(Splitter, CutsAnEndlessLineAtWords) {
 }
 
 TEST(Splitter, CutsChineseAtSentences) {
-  const std::string sentence = "\xE8\xBF\x99\xE6\x98\xAF\xE4\xB8\x80\xE4\xB8\xAA\xE5\x8F\xA5\xE5\xAD\x90\xE3\x80\x82";
+  const std::string sentence =
+      "\xE8\xBF\x99\xE6\x98\xAF\xE4\xB8\x80\xE4\xB8\xAA\xE5\x8F\xA5\xE5\xAD\x90\xE3\x80\x82";
   std::string text;
   for (int i = 0; i < 60; ++i) text += sentence;
-  const auto passages = SplitText(text, kPlainTextType, {.passage_tokens = 60, .overlap_tokens = 10}).passages;
+  const auto passages =
+      SplitText(text, kPlainTextType, {.passage_tokens = 60, .overlap_tokens = 10}).passages;
   ASSERT_GE(passages.size(), 6u);
   for (const Passage& passage : passages) {
     EXPECT_TRUE(passage.text.starts_with("\xE8\xBF\x99"));
@@ -197,11 +209,13 @@ TEST(Splitter, CutsChineseAtSentences) {
 TEST(Splitter, KeepsMarksWithTheirLetters) {
   std::string text;  // one word of 3000 letters, each with an accent of its own
   for (int i = 0; i < 3000; ++i) text += "e\xCC\x81";
-  for (const Passage& p : SplitText(text, kPlainTextType, {.passage_tokens = 64}).passages) EXPECT_EQ(p.text[0], 'e');
+  for (const Passage& p : SplitText(text, kPlainTextType, {.passage_tokens = 64}).passages)
+    EXPECT_EQ(p.text[0], 'e');
 }
 
 TEST(Splitter, LeavesOutATitleOrHeadingsThatWouldFillThePassage) {
-  const std::string text = StrCat("# ", Words("outer", 9), "\n## ", Words("inner", 5), "\n", Words("x", 40), "\n");
+  const std::string text =
+      StrCat("# ", Words("outer", 9), "\n## ", Words("inner", 5), "\n", Words("x", 40), "\n");
   const Split split = SplitText(text, kMarkdownType, {.passage_tokens = 20}, Words("title", 12));
   EXPECT_EQ(split.title, "");
   EXPECT_EQ(split.passages.back().heading_path, Words("inner", 5));
@@ -218,11 +232,46 @@ TEST(EmbeddingText, SaysTitleAndHeadingsOnce) {
 
 std::string RandomText(std::mt19937* random, size_t pieces) {
   static constexpr std::string_view kPieces[] = {
-      "\n", "\n", "\n\n", " ", " ", "word ", "Sentence ends. ", "# ", "## H\n", "### deep `x`\n", "- item ", "  - nested ",
-      "1. ", "> ", "```\n", "~~~~\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n", "<!-- ", "-->", "<pre>", "</pre>", "---\n",
-      "===\n", "    code\n", "\t", "\xE4\xB8\xAD\xE6\x96\x87\xE5\x8F\xA5\xE5\xAD\x90\xE3\x80\x82", "\xE3\x80\x80",
-      "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7", "e\xCC\x81", "\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA",
-      "\xD8\xB9\xD8\xB1\xD8\xA8\xD9\x8A ", "\xE2\x80\xA8", "a: b\n", "{#x}", "\\", "`", "*", "[l](u)", "3.14 e.g. Dr. X? "};
+      "\n",
+      "\n",
+      "\n\n",
+      " ",
+      " ",
+      "word ",
+      "Sentence ends. ",
+      "# ",
+      "## H\n",
+      "### deep `x`\n",
+      "- item ",
+      "  - nested ",
+      "1. ",
+      "> ",
+      "```\n",
+      "~~~~\n",
+      "| a | b |\n|---|---|\n",
+      "| 1 | 2 |\n",
+      "<!-- ",
+      "-->",
+      "<pre>",
+      "</pre>",
+      "---\n",
+      "===\n",
+      "    code\n",
+      "\t",
+      "\xE4\xB8\xAD\xE6\x96\x87\xE5\x8F\xA5\xE5\xAD\x90\xE3\x80\x82",
+      "\xE3\x80\x80",
+      "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7",
+      "e\xCC\x81",
+      "\xF0\x9F\x87\xA9\xF0\x9F\x87\xAA",
+      "\xD8\xB9\xD8\xB1\xD8\xA8\xD9\x8A ",
+      "\xE2\x80\xA8",
+      "a: b\n",
+      "{#x}",
+      "\\",
+      "`",
+      "*",
+      "[l](u)",
+      "3.14 e.g. Dr. X? "};
   std::string text;
   for (size_t i = 0; i < pieces; ++i) {
     const std::string_view piece = kPieces[(*random)() % std::size(kPieces)];
@@ -248,7 +297,8 @@ TEST(Splitter, KeepsItsPromisesForRandomTexts) {
 }
 
 TEST(Splitter, TakesTimeLinearInTextsMadeToBeSlow) {
-  for (std::string_view piece : {"# a\n", "a", " ", "a. ", "a\n\n", "- a\n", "## a\nb\n", "```\n", "| a |\n|-|\n", "\xCC\x81", "    a\n"}) {
+  for (std::string_view piece : {"# a\n", "a", " ", "a. ", "a\n\n", "- a\n", "## a\nb\n", "```\n",
+                                 "| a |\n|-|\n", "\xCC\x81", "    a\n"}) {
     std::string text;
     while (text.size() < 1'000'000) text += piece;
     CheckPromises(text, kMarkdownType, {}, "T");
@@ -270,7 +320,8 @@ Statistics SplitFolder(const std::string& folder) {
         ASSIGN_OR_RETURN(ParsedDocument document, ParseDocument(bytes, entry.path, ""));
         CheckPromises(document.text, document.mime_type, {}, document.title);
         ++out.files;
-        for (const Passage& passage : SplitText(document.text, document.mime_type, {}, document.title).passages) {
+        for (const Passage& passage :
+             SplitText(document.text, document.mime_type, {}, document.title).passages) {
           const size_t words = CountWords(passage.text);
           ++out.passages;
           out.tiny += words < 32;
@@ -289,8 +340,8 @@ TEST(Splitter, MakesPassagesOfUsefulSizeFromARealManual) {
   if (!IsDirectory(root)) GTEST_SKIP() << "no ../shared/data/docs_rustbook";
   for (const std::string language : {"en", "zh"}) {
     const Statistics found = SplitFolder(root + language);
-    std::printf("%s: %zu files, %zu passages, mean %.0f words, %zu under 32\n", language.c_str(), found.files,
-                found.passages, found.mean_words, found.tiny);
+    std::printf("%s: %zu files, %zu passages, mean %.0f words, %zu under 32\n", language.c_str(),
+                found.files, found.passages, found.mean_words, found.tiny);
     EXPECT_GT(found.files, 100u);
     EXPECT_GT(found.mean_words, 100.0) << language;
     EXPECT_LT(found.mean_words, 240.0) << language;

@@ -22,8 +22,11 @@ using testing::MemoryStore;
 class RetrieverTest : public ::testing::Test {
  protected:
   RetrieverTest() {
-    EXPECT_TRUE(store_.CreateCollection({.name = "default", .embedder_id = embedder_.id(),
-                                         .dimension = embedder_.dimension()}).ok());
+    EXPECT_TRUE(store_
+                    .CreateCollection({.name = "default",
+                                       .embedder_id = embedder_.id(),
+                                       .dimension = embedder_.dimension()})
+                    .ok());
   }
   void Put(std::string id, std::string text, std::vector<std::string> groups = {}) {
     DocumentInfo info;
@@ -80,17 +83,20 @@ TEST_F(RetrieverTest, DropsRepeatedTextsAndStillFindsK) {
 TEST_F(RetrieverTest, ReadsComposedAndDecomposedQuestionsAlike) {
   Put("a", "caf\xC3\xA9 opening hours");
   Put("b", "cafe\xCC\x81teria opening hours");
-  auto composed = Ask({.question = "caf\xC3\xA9"}), decomposed = Ask({.question = " cafe\xCC\x81\n"});
+  auto composed = Ask({.question = "caf\xC3\xA9"}),
+       decomposed = Ask({.question = " cafe\xCC\x81\n"});
   ASSERT_TRUE(composed.ok() && decomposed.ok());
   ASSERT_EQ(composed->hits.size(), decomposed->hits.size());
-  for (size_t i = 0; i < composed->hits.size(); ++i) EXPECT_EQ(composed->hits[i].score, decomposed->hits[i].score);
+  for (size_t i = 0; i < composed->hits.size(); ++i)
+    EXPECT_EQ(composed->hits[i].score, decomposed->hits[i].score);
 }
 
 TEST_F(RetrieverTest, RefusesBadRequests) {
   const auto error = [&](const Query& query) { return Ask(query).status().ToString(); };
   EXPECT_THAT(error({.question = ""}), HasSubstr("INVALID_ARGUMENT: the question is empty"));
   EXPECT_THAT(error({.question = " \n\xE3\x80\x80"}), HasSubstr("the question is empty"));
-  EXPECT_THAT(error({.question = std::string(kMaxQuestionBytes + 1, 'x')}), HasSubstr("shorten it"));
+  EXPECT_THAT(error({.question = std::string(kMaxQuestionBytes + 1, 'x')}),
+              HasSubstr("shorten it"));
   EXPECT_EQ(error({.question = std::string(kMaxQuestionBytes, 'x')}), "OK");
   EXPECT_THAT(error({.question = "\xFF"}), HasSubstr("UTF-8"));
   EXPECT_THAT(error({.question = "x", .k = 0}), HasSubstr("from 1 to 1000"));
@@ -134,7 +140,8 @@ TEST_F(RetrieverTest, TracesItsStages) {
 TEST_F(RetrieverTest, StopsWhenCancelledAndPassesErrorsOn) {
   CancelSource source;
   source.Cancel();
-  EXPECT_EQ(Ask({.question = "x"}, Context().WithCancel(source.token())).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(Ask({.question = "x"}, Context().WithCancel(source.token())).status().code(),
+            StatusCode::kCancelled);
   store_.FailNext("search", Unavailable("gone"));
   EXPECT_EQ(Ask({.question = "x"}).status().ToString(), "UNAVAILABLE: gone");
 }

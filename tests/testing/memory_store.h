@@ -1,7 +1,7 @@
-// A Store that lives in memory: the same contract as OpenStore()'s without files, segments or terms. The
-// whole store is one mutex and one map, so that a test sees only the module that it tests. Search scans
-// every vector and orders by cosine; term_score counts the question's words that the passage holds.
-// Tests make a call fail with FailNext().
+// A Store that lives in memory: the same contract as OpenStore()'s without files, segments or
+// terms. The whole store is one mutex and one map, so that a test sees only the module that it
+// tests. Search scans every vector and orders by cosine; term_score counts the question's words
+// that the passage holds. Tests make a call fail with FailNext().
 #pragma once
 
 #include <algorithm>
@@ -32,8 +32,8 @@ class MemoryStore : public Store {
 
   explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
 
-  // The next call of `operation` ("begin", "text", "passages", "commit", "search") after `skip` good ones
-  // returns `status`.
+  // The next call of `operation` ("begin", "text", "passages", "commit", "search") after `skip`
+  // good ones returns `status`.
   void FailNext(std::string operation, Status status, int skip = 0) {
     std::lock_guard lock(mutex_);
     failures_[std::move(operation)] = {skip, std::move(status)};
@@ -46,7 +46,8 @@ class MemoryStore : public Store {
   Status CreateCollection(const CollectionInfo& info) override {
     std::lock_guard lock(mutex_);
     if (!ValidName(info.name)) {
-      return InvalidArgument(StrCat("collection name '", info.name, "' is not 1..64 of [A-Za-z0-9_.-]"));
+      return InvalidArgument(
+          StrCat("collection name '", info.name, "' is not 1..64 of [A-Za-z0-9_.-]"));
     }
     if (info.dimension < 1) return InvalidArgument("a collection needs a dimension of at least 1");
     if (collections_.count(info.name) > 0) {
@@ -60,7 +61,7 @@ class MemoryStore : public Store {
 
   Result<CollectionInfo> GetCollection(std::string_view name) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(name));
+    ASSIGN_OR_RETURN(Collection * found, Find(name));
     return Describe(*found);
   }
 
@@ -83,7 +84,7 @@ class MemoryStore : public Store {
                                                         const DocumentInfo& info) override {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(TakeFailure("begin"));
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     if (info.id.empty()) return InvalidArgument("a document needs an id");
     ++counts_.begun;
     return std::unique_ptr<DocumentWriter>(
@@ -93,7 +94,7 @@ class MemoryStore : public Store {
   Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                    std::string_view document_id) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     auto at = found->documents.find(document_id);
     if (at == found->documents.end()) return std::optional<DocumentInfo>();
     return std::optional<DocumentInfo>(at->second.info);
@@ -102,7 +103,7 @@ class MemoryStore : public Store {
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
                                                  std::string_view content_hash) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     for (const auto& [id, stored] : found->documents) {
       if (stored.info.content_hash == content_hash) return std::optional<DocumentInfo>(stored.info);
     }
@@ -111,14 +112,14 @@ class MemoryStore : public Store {
 
   Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Stored* stored, FindStored(collection, document_id));
+    ASSIGN_OR_RETURN(Stored * stored, FindStored(collection, document_id));
     return Document{stored->info, stored->text};
   }
 
   Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
                                      int limit) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     if (limit < 1) return InvalidArgument("limit must be at least 1");
     DocumentPage page;
     for (auto at = found->documents.upper_bound(after); at != found->documents.end(); ++at) {
@@ -131,19 +132,21 @@ class MemoryStore : public Store {
     return page;
   }
 
-  Result<std::vector<Passage>> GetPassages(std::string_view collection, std::string_view document_id,
+  Result<std::vector<Passage>> GetPassages(std::string_view collection,
+                                           std::string_view document_id,
                                            std::vector<float>* vectors) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Stored* stored, FindStored(collection, document_id));
+    ASSIGN_OR_RETURN(Stored * stored, FindStored(collection, document_id));
     if (vectors != nullptr) *vectors = stored->vectors;
     return stored->passages;
   }
 
-  Result<uint64_t> DeleteDocuments(std::string_view collection, std::span<const std::string> document_ids,
+  Result<uint64_t> DeleteDocuments(std::string_view collection,
+                                   std::span<const std::string> document_ids,
                                    const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     uint64_t deleted = 0;
     for (const std::string& id : document_ids) deleted += found->documents.erase(id);
     if (deleted > 0) ++commit_;
@@ -155,7 +158,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(TakeFailure("search"));
     ++counts_.searches;
-    ASSIGN_OR_RETURN(Collection* found, Find(request.collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
     SearchResult result{.commit = commit_, .hits = {}};
     for (const auto& [id, stored] : found->documents) {
@@ -225,8 +228,9 @@ class MemoryStore : public Store {
       RETURN_IF_ERROR(store_->LockedFailure("passages"));
       if (committed_) return FailedPrecondition("the document is committed already");
       if (vectors.size() != passages.size() * static_cast<size_t>(dimension_)) {
-        return InvalidArgument(StrCat("document '", staged_.info.id, "': ", passages.size(), " passages with ",
-                                      vectors.size(), " numbers; expected ", dimension_, " for each"));
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': ", passages.size(),
+                                      " passages with ", vectors.size(), " numbers; expected ",
+                                      dimension_, " for each"));
       }
       for (const Passage& passage : passages) RETURN_IF_ERROR(Stage(passage));
       staged_.vectors.insert(staged_.vectors.end(), vectors.begin(), vectors.end());
@@ -249,8 +253,9 @@ class MemoryStore : public Store {
                         FloorToCodePoint(text, passage.begin) == passage.begin &&
                         FloorToCodePoint(text, passage.end) == passage.end;
       if (!sane) {
-        return InvalidArgument(StrCat("document '", staged_.info.id, "': passage [", passage.begin, ",",
-                                      passage.end, ") is outside its text of ", text.size(), " bytes"));
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': passage [", passage.begin,
+                                      ",", passage.end, ") is outside its text of ", text.size(),
+                                      " bytes"));
       }
       Passage& stored = staged_.passages.emplace_back(passage);
       stored.document_id = staged_.info.id;
@@ -268,8 +273,8 @@ class MemoryStore : public Store {
   static bool ValidName(std::string_view name) {
     if (name.empty() || name.size() > 64 || name[0] == '.') return false;
     return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-             c == '.' || c == '-';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '_' || c == '.' || c == '-';
     });
   }
 
@@ -281,12 +286,14 @@ class MemoryStore : public Store {
   }
 
   static Status CheckRequest(const SearchRequest& request, const CollectionInfo& info) {
-    if (!request.filter.empty()) return Unimplemented("filters are not enforced yet; leave it empty");
+    if (!request.filter.empty())
+      return Unimplemented("filters are not enforced yet; leave it empty");
     if (!request.as_of.empty()) return Unimplemented("as_of is not enforced yet; leave it empty");
-    if (request.k < 1 || request.k > 1000) return InvalidArgument(StrCat("k is ", request.k, "; give 1..1000"));
+    if (request.k < 1 || request.k > 1000)
+      return InvalidArgument(StrCat("k is ", request.k, "; give 1..1000"));
     if (request.vector.size() != static_cast<size_t>(info.dimension)) {
-      return InvalidArgument(StrCat("the question's vector has ", request.vector.size(), " dimensions; '",
-                                    info.name, "' has ", info.dimension));
+      return InvalidArgument(StrCat("the question's vector has ", request.vector.size(),
+                                    " dimensions; '", info.name, "' has ", info.dimension));
     }
     return OkStatus();
   }
@@ -295,7 +302,8 @@ class MemoryStore : public Store {
     const size_t dimension = request.vector.size();
     for (size_t i = 0; i < stored.passages.size(); ++i) {
       double dot = 0;
-      for (size_t d = 0; d < dimension; ++d) dot += stored.vectors[i * dimension + d] * request.vector[d];
+      for (size_t d = 0; d < dimension; ++d)
+        dot += stored.vectors[i * dimension + d] * request.vector[d];
       Hit& hit = hits->emplace_back();
       hit.passage = stored.passages[i];
       hit.title = stored.info.title;
@@ -316,16 +324,18 @@ class MemoryStore : public Store {
   }
 
   Result<Stored*> FindStored(std::string_view collection, std::string_view document_id) {
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     auto at = found->documents.find(document_id);
-    if (at == found->documents.end()) return NotFound(StrCat("document '", document_id, "' does not exist"));
+    if (at == found->documents.end())
+      return NotFound(StrCat("document '", document_id, "' does not exist"));
     return &at->second;
   }
 
   static CollectionInfo Describe(const Collection& collection) {
     CollectionInfo info = collection.info;
     info.document_count = collection.documents.size();
-    for (const auto& [id, stored] : collection.documents) info.passage_count += stored.passages.size();
+    for (const auto& [id, stored] : collection.documents)
+      info.passage_count += stored.passages.size();
     return info;
   }
 
@@ -348,7 +358,7 @@ class MemoryStore : public Store {
 
   Result<CommitResult> Publish(const std::string& collection, Stored staged) {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection* found, Find(collection));
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
     auto at = found->documents.find(staged.info.id);
     const bool created = at == found->documents.end();
     for (Passage& passage : staged.passages) passage.id = next_id_++;
@@ -359,7 +369,8 @@ class MemoryStore : public Store {
     staged.info.text_bytes = staged.text.size();
     staged.info.created_unix_micros = created ? now : at->second.info.created_unix_micros;
     staged.info.updated_unix_micros = now;
-    const CommitResult result{.commit = commit_, .revision = staged.info.revision, .created = created};
+    const CommitResult result{
+        .commit = commit_, .revision = staged.info.revision, .created = created};
     ++counts_.committed;
     const std::string id = staged.info.id;
     found->documents[id] = std::move(staged);
