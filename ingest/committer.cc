@@ -137,6 +137,8 @@ const float* Committer::FindVector(const OpenDocument& document, const Passage& 
   if (at == known.by_text.end()) return nullptr;
   const Passage& same = known.passages[at->second];
   if (same.text != passage.text || same.heading_path != passage.heading_path) return nullptr;
+  // The first passage is embedded without the title, which stands in for missing headings.
+  if (passage.heading_path.empty() && (same.ordinal == 0) != (passage.ordinal == 0)) return nullptr;
   return known.vectors.data() + at->second * dimension_;
 }
 
@@ -156,8 +158,7 @@ Result<std::vector<float>> Committer::VectorsOfWaiting(const Context& ctx) {
   texts.reserve(to_embed_);
   for (const Waiting& one : waiting_) {
     if (one.known != nullptr) continue;
-    texts.push_back(EmbeddingText(one.document->job->embedded_title, one.passage.heading_path,
-                                  one.passage.text));
+    texts.push_back(EmbeddingText(one.document->job->embedded_title, one.passage));
   }
   std::vector<float> fresh;
   if (!texts.empty()) {

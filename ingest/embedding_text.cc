@@ -6,18 +6,19 @@
 
 namespace vade {
 
-// Title and headings in front of the text, each said once: a Markdown document's title is often its
-// first heading. The question "how long is sick leave?" then finds the paragraph "It lasts six
-// weeks."
+// Headings in front of the text let the question "how long is sick leave?" find the paragraph "It
+// lasts six weeks." (Headings of the Rust book as questions: recall@1 .90 without, .99 with them.)
+// A title says less: all passages of a document share it, and in front of a text that speaks for
+// itself it only makes passages alike (the same questions: .98 with title and headings; XQuAD,
+// title or none: .949 or .962 in English, .915 or .930 in Chinese). So it stands in only where
+// nothing else tells what a later passage is about.
+std::string EmbeddingText(std::string_view title, const Passage& passage) {
+  return EmbeddingText(passage.ordinal > 0 ? title : "", passage.heading_path, passage.text);
+}
+
 std::string EmbeddingText(std::string_view title, std::string_view heading_path,
                           std::string_view text) {
-  std::string out;
-  const bool repeated =
-      heading_path.substr(0, title.size()) == title &&
-      (heading_path.size() == title.size() || heading_path.substr(title.size(), 3) == " > ");
-  if (!repeated) out.append(title);
-  if (!out.empty() && !heading_path.empty()) out.append(" > ");
-  out.append(heading_path);
+  std::string out(heading_path.empty() ? title : heading_path);
   if (!out.empty()) out.append("\n");
   out.append(text);
   return out;

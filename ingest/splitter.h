@@ -49,8 +49,11 @@ inline constexpr size_t kMaxBytesPerToken = 32;
 // counted.
 using TokenCounter = std::function<size_t(std::string_view)>;
 
-// The one place that decides what a passage's vector is made of. `title` is
-// Splitter::embedded_title().
+// The one place that decides what a passage's vector is made of: its headings, or else, beyond the
+// document's first passage, the title; then its text. `title` is Splitter::embedded_title().
+std::string EmbeddingText(std::string_view title, const Passage& passage);
+
+// The same for parts. With the title where there are no headings: the longest that it can be.
 std::string EmbeddingText(std::string_view title, std::string_view heading_path,
                           std::string_view text);
 

@@ -126,8 +126,7 @@ TEST_F(Ingest, EmbedsOnlyWhatAnUpdateChanged) {
   for (size_t i = 0; i < passages->size();
        ++i) {  // reused or new: the vector is that of its own text
     const Passage& passage = (*passages)[i];
-    const std::string title = passage.heading_path.starts_with("Long") ? "" : "Long > ";
-    const auto expected = embedder_.EmbedOne(title + passage.heading_path + "\n" + passage.text);
+    const auto expected = embedder_.EmbedOne(passage.heading_path + "\n" + passage.text);
     EXPECT_EQ(std::vector<float>(vectors.begin() + static_cast<long>(i * 64),
                                  vectors.begin() + static_cast<long>(i * 64 + 64)),
               expected)
@@ -220,6 +219,26 @@ TEST_F(Ingest, BatchesSpanDocumentsAndStayBounded) {
   ASSERT_TRUE(long_one.ok());
   EXPECT_EQ(long_one->text, LongText(2000));
   EXPECT_GT(long_one->info.passage_count, 64u);
+}
+
+TEST_F(Ingest, EmbedsAFirstPassageWithoutAndALaterOneWithTheTitle) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += StrCat("Line ", i, " tells of something else.\n");
+  Write("a.txt", text);
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  // What was first comes later now, and the other way round: neither may lend its vector.
+  Write("a.txt", StrCat("Line 0 tells of something else.\n\n", text));
+  EXPECT_EQ(Outcome({Folder()}), "0 1 0 0 0");
+  std::vector<float> vectors;
+  auto passages = store_.GetPassages("default", "a.txt", &vectors);
+  ASSERT_TRUE(passages.ok());
+  ASSERT_GE(passages->size(), 2u);
+  for (size_t i = 0; i < passages->size(); ++i) {
+    const std::string title = i > 0 ? "Line 0 tells of something else.\n" : "";
+    const auto row = vectors.begin() + static_cast<long>(i * 64);
+    EXPECT_EQ(std::vector<float>(row, row + 64), embedder_.EmbedOne(title + (*passages)[i].text))
+        << i;
+  }
 }
 
 // Cancels after a number of calls.

@@ -222,12 +222,17 @@ TEST(Splitter, LeavesOutATitleOrHeadingsThatWouldFillThePassage) {
   CheckPromises(text, kMarkdownType, {.passage_tokens = 20}, Words("title", 12));
 }
 
-TEST(EmbeddingText, SaysTitleAndHeadingsOnce) {
-  EXPECT_EQ(EmbeddingText("T", "A > B", "x"), "T > A > B\nx");
-  EXPECT_EQ(EmbeddingText("A", "A > B", "x"), "A > B\nx");
-  EXPECT_EQ(EmbeddingText("A", "A", "x"), "A\nx");
-  EXPECT_EQ(EmbeddingText("A", "AB", "x"), "A > AB\nx");
-  EXPECT_EQ(EmbeddingText("", "", "x"), "x");
+TEST(EmbeddingText, HasTheHeadingsElseTheTitleBeyondTheFirstPassage) {
+  Passage passage;
+  passage.text = "x";
+  EXPECT_EQ(EmbeddingText("T", passage), "x");
+  passage.ordinal = 1;
+  EXPECT_EQ(EmbeddingText("T", passage), "T\nx");
+  EXPECT_EQ(EmbeddingText("", passage), "x");
+  passage.heading_path = "A > B";
+  EXPECT_EQ(EmbeddingText("T", passage), "A > B\nx");
+  passage.ordinal = 0;
+  EXPECT_EQ(EmbeddingText("T", passage), "A > B\nx");
 }
 
 std::string RandomText(std::mt19937* random, size_t pieces) {
