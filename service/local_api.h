@@ -28,9 +28,17 @@ struct LocalOptions {
   GeneratorOptions generator;
 };
 
+// What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a test.
+struct LocalParts {
+  std::unique_ptr<Store> store;         // required
+  std::unique_ptr<Embedder> embedder;   // null: loaded at first use, as Open() does
+  std::unique_ptr<Decoder> decoder;     // the same
+};
+
 class LocalApi : public Api {
  public:
   static Result<std::unique_ptr<LocalApi>> Open(const LocalOptions& options);
+  static Result<std::unique_ptr<LocalApi>> FromParts(LocalParts parts, const LocalOptions& options);
 
   // Loads what is not loaded yet, so that the first request does not wait for it.
   virtual Status LoadEmbedderNow() = 0;

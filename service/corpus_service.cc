@@ -1,0 +1,110 @@
+// CorpusService over a LocalApi: each method converts, calls, converts back.
+#include <grpcpp/grpcpp.h>
+
+#include <vector>
+
+#include "service/convert_proto.h"
+#include "service/limits.h"
+#include "service/local_api.h"
+#include "service/rpc_host.h"
+#include "vade/v1/corpus.grpc.pb.h"
+
+namespace vade {
+namespace {
+
+class CorpusService final : public v1::CorpusService::Service {
+ public:
+  CorpusService(LocalApi* api, RpcHost* host) : api_(api), host_(host) {}
+
+  grpc::Status PutDocument(grpc::ServerContext* rpc, const v1::PutDocumentRequest* request,
+                           v1::PutDocumentResponse* response) override {
+    return host_->Run(rpc, "PutDocument", [&](const Context& ctx) -> Status {
+      // The request is this call's own; taking its content spares a copy of a large document.
+      auto* owned = const_cast<v1::PutDocumentRequest*>(request);
+      const std::string collection = CollectionOrDefault(request->collection());
+      ASSIGN_OR_RETURN(const PutRequest put, FromProto(std::move(*owned)));
+      ASSIGN_OR_RETURN(const PutResult result, api_->PutDocument(collection, put, ctx));
+      ToProto(result, response);
+      return OkStatus();
+    });
+  }
+
+  grpc::Status GetDocument(grpc::ServerContext* rpc, const v1::GetDocumentRequest* request,
+                           v1::GetDocumentResponse* response) override {
+    return host_->Run(rpc, "GetDocument", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(Document document,
+                       api_->GetDocument(CollectionOrDefault(request->collection()),
+                                         request->document_id(), ctx));
+      ToProto(document.info, response->mutable_info());
+      response->set_text(std::move(document.text));
+      return OkStatus();
+    });
+  }
+
+  grpc::Status ListDocuments(grpc::ServerContext* rpc, const v1::ListDocumentsRequest* request,
+                             v1::ListDocumentsResponse* response) override {
+    return host_->Run(rpc, "ListDocuments", [&](const Context& ctx) -> Status {
+      if (!request->filter().empty())
+        return Unimplemented("filter is not supported yet; leave it empty");
+      ASSIGN_OR_RETURN(
+          const DocumentPage page,
+          api_->ListDocuments(CollectionOrDefault(request->collection()), request->page_token(),
+                              FromPageSize(request->page_size()), ctx));
+      for (const DocumentInfo& info : page.documents) ToProto(info, response->add_documents());
+      response->set_next(page.next);
+      return OkStatus();
+    });
+  }
+
+  grpc::Status DeleteDocuments(grpc::ServerContext* rpc, const v1::DeleteDocumentsRequest* request,
+                               v1::DeleteDocumentsResponse* response) override {
+    return host_->Run(rpc, "DeleteDocuments", [&](const Context& ctx) -> Status {
+      if (request->erase()) return Unimplemented("erase is not supported yet; leave it false");
+      const std::vector<std::string> ids(request->document_ids().begin(),
+                                         request->document_ids().end());
+      ASSIGN_OR_RETURN(const uint64_t deleted,
+                       api_->DeleteDocuments(CollectionOrDefault(request->collection()), ids, ctx));
+      response->set_deleted(deleted);
+      return OkStatus();
+    });
+  }
+
+  grpc::Status ListCollections(grpc::ServerContext* rpc, const v1::ListCollectionsRequest*,
+                               v1::ListCollectionsResponse* response) override {
+    return host_->Run(rpc, "ListCollections", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const std::vector<CollectionInfo> all, api_->ListCollections(ctx));
+      for (const CollectionInfo& info : all) ToProto(info, response->add_collections());
+      return OkStatus();
+    });
+  }
+
+  grpc::Status CreateCollection(grpc::ServerContext* rpc,
+                                const v1::CreateCollectionRequest* request,
+                                v1::CreateCollectionResponse* response) override {
+    return host_->Run(rpc, "CreateCollection", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const CollectionInfo made, api_->CreateCollection(request->name(), ctx));
+      ToProto(made, response->mutable_collection());
+      return OkStatus();
+    });
+  }
+
+  grpc::Status DeleteCollection(grpc::ServerContext* rpc,
+                                const v1::DeleteCollectionRequest* request,
+                                v1::DeleteCollectionResponse*) override {
+    return host_->Run(rpc, "DeleteCollection", [&](const Context& ctx) {
+      return api_->DeleteCollection(request->name(), ctx);
+    });
+  }
+
+ private:
+  LocalApi* api_;
+  RpcHost* host_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host) {
+  return std::make_unique<CorpusService>(api, host);
+}
+
+}  // namespace vade

@@ -1,0 +1,181 @@
+#include "service/local_api.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/threads.h"
+#include "base/trace.h"
+#include "ingest/ingest.h"
+#include "retriever/retriever.h"
+#include "service/lazy.h"
+#include "service/limits.h"
+#include "service/model_files.h"
+
+namespace vade {
+namespace {
+
+class LocalApiImpl final : public LocalApi {
+ public:
+  LocalApiImpl(LocalParts parts, const LocalOptions& options)
+      : options_(options),
+        pool_(options.threads > 0 ? options.threads : UsableCores()),
+        store_(std::move(parts.store)),
+        embedder_(std::move(parts.embedder)),
+        decoder_(std::move(parts.decoder)) {}
+
+  // Documents.
+
+  Result<PutResult> PutDocument(const std::string& collection, const PutRequest& request,
+                                const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckPut(request));
+    RETURN_IF_ERROR(ctx.Check());
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    IngestOptions options;
+    options.collection = collection;
+    return Ingestor(store_.get(), embedder, options).Put(request, ctx);
+  }
+
+  Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
+                               const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    RETURN_IF_ERROR(ctx.Check());
+    return store_->GetDocument(collection, document_id);
+  }
+
+  Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
+                                     int limit, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckListDocuments(after, limit));
+    RETURN_IF_ERROR(ctx.Check());
+    return store_->ListDocuments(collection, after, limit);
+  }
+
+  Result<uint64_t> DeleteDocuments(const std::string& collection,
+                                   const std::vector<std::string>& ids,
+                                   const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDeleteIds(ids));
+    return store_->DeleteDocuments(collection, ids, ctx);
+  }
+
+  // Collections.
+
+  Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) override {
+    RETURN_IF_ERROR(ctx.Check());
+    return store_->ListCollections();
+  }
+
+  Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(name));
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    RETURN_IF_ERROR(store_->CreateCollection(
+        {.name = name, .embedder_id = embedder->id(), .dimension = embedder->dimension()}));
+    return store_->GetCollection(name);
+  }
+
+  Status DeleteCollection(const std::string& name, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(name));
+    RETURN_IF_ERROR(ctx.Check());
+    return store_->DeleteCollection(name);
+  }
+
+  // Questions.
+
+  Result<Retrieved> Search(const Query& query, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckQuery(query));
+    RETURN_IF_ERROR(
+        store_->GetCollection(query.collection).status());  // before a model is loaded for it
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    ASSIGN_OR_RETURN(Retrieved found, Retriever(store_.get(), embedder).Retrieve(query, ctx));
+    if (Trace* trace = ctx.trace()) trace->SetTime("total", trace->ElapsedMs());
+    return found;
+  }
+
+  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+                       const Context& ctx) override {
+    RETURN_IF_ERROR(CheckAsk(request));
+    RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
+    const Retriever retriever(store_.get(), embedder);
+    return Answerer(&retriever, generator).Ask(request, observer, ctx);
+  }
+
+  Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
+                              const ProgressFunction& progress, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(options.collection));
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    return Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
+  }
+
+  // Models.
+
+  Status LoadEmbedderNow() override { return GetEmbedder({}).status(); }
+  Status LoadDecoderNow() override { return GetGenerator({}).status(); }
+  Store& store() override { return *store_; }
+  Result<Embedder*> embedder() override { return GetEmbedder({}); }
+  Result<Decoder*> decoder() override { return GetDecoder({}); }
+
+ private:
+  Result<Embedder*> GetEmbedder(const Context& ctx) {
+    return embedder_.Get([this] { return MakeEmbedder(); }, ctx);
+  }
+  Result<Decoder*> GetDecoder(const Context& ctx) {
+    return decoder_.Get([this] { return MakeDecoder(); }, ctx);
+  }
+  Result<Generator*> GetGenerator(const Context& ctx) {
+    return generator_.Get([&] { return MakeGenerator(ctx); }, ctx);
+  }
+
+  Result<std::unique_ptr<Embedder>> MakeEmbedder() {
+    ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(options_));
+    LogInfo(StrCat("loading the embedder ", path));
+    return LoadEmbedder(path, {.pool = &pool_, .packed_cache_dir = PackedDir(options_)});
+  }
+
+  Result<std::unique_ptr<Decoder>> MakeDecoder() {
+    ASSIGN_OR_RETURN(const std::string path, FindDecoderFile(options_));
+    LogInfo(StrCat("loading the decoder ", path));
+    DecoderOptions options;
+    options.pool = &pool_;
+    options.context_tokens = options_.context_tokens;
+    options.kv_budget_bytes = options_.kv_budget_bytes;
+    options.packed_cache_dir = PackedDir(options_);
+    return LoadDecoder(path, options);
+  }
+
+  Result<std::unique_ptr<Generator>> MakeGenerator(const Context& ctx) {
+    ASSIGN_OR_RETURN(Decoder * decoder, GetDecoder(ctx));
+    return Generator::Create(decoder, options_.generator);
+  }
+
+  const LocalOptions options_;
+  ThreadPool pool_;  // before those that use it
+  const std::unique_ptr<Store> store_;
+  Lazy<Embedder> embedder_;
+  Lazy<Decoder> decoder_;
+  Lazy<Generator> generator_;  // after the decoder that it runs
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
+  if (options.data_dir.empty())
+    return InvalidArgument("no data directory is given; name one with --data DIR");
+  StoreOptions store_options = options.store;
+  store_options.create_if_missing = options.create_if_missing;
+  LocalParts parts;
+  ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
+  return FromParts(std::move(parts), options);
+}
+
+Result<std::unique_ptr<LocalApi>> LocalApi::FromParts(LocalParts parts,
+                                                      const LocalOptions& options) {
+  if (!parts.store) return InvalidArgument("a LocalApi needs a store");
+  return std::unique_ptr<LocalApi>(std::make_unique<LocalApiImpl>(std::move(parts), options));
+}
+
+}  // namespace vade

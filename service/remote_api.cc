@@ -1,0 +1,306 @@
+#include "service/remote_api.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/trace.h"
+#include "service/call_watch.h"
+#include "service/convert_proto.h"
+#include "service/grpc_log.h"
+#include "service/limits.h"
+#include "service/remote_ingest.h"
+#include "vade/v1/answer.grpc.pb.h"
+#include "vade/v1/corpus.grpc.pb.h"
+#include "vade/v1/search.grpc.pb.h"
+
+namespace vade {
+namespace {
+
+constexpr int kMaxMessageBytes = 64 << 20;
+constexpr uint64_t kMaxPutBytes = kMaxMessageBytes - (1 << 20);  // leaves room for the description
+
+bool Contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+// gRPC's own words for "no connection came about".
+bool NobodyAnswered(const std::string& message) {
+  return Contains(message, "failed to connect") ||
+         Contains(message, "connections to all backends failing") ||
+         Contains(message, "DNS resolution failed") || Contains(message, "resolver");
+}
+
+void CopyTimes(const StageTimes& times, const Context& ctx) {
+  if (ctx.trace() == nullptr) return;
+  for (const auto& [stage, milliseconds] : times) ctx.trace()->SetTime(stage, milliseconds);
+}
+
+class RemoteApi final : public Api {
+ public:
+  RemoteApi(std::string address, const std::shared_ptr<grpc::Channel>& channel)
+      : address_(std::move(address)),
+        corpus_(v1::CorpusService::NewStub(channel)),
+        search_(v1::SearchService::NewStub(channel)),
+        answer_(v1::AnswerService::NewStub(channel)) {}
+
+  Result<PutResult> PutDocument(const std::string& collection, const PutRequest& request,
+                                const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckPut(request));
+    if (request.bytes.size() > kMaxPutBytes) {
+      return ResourceExhausted(
+          StrCat("document '", request.info.id, "' is ", request.bytes.size() >> 20,
+                 " MiB; a service takes at most ", kMaxPutBytes >> 20,
+                 " MiB at once: split it, or ingest it with --data while the service is stopped"));
+    }
+    v1::PutDocumentRequest message;
+    message.set_collection(collection);
+    ToProto(request, &message);
+    v1::PutDocumentResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->PutDocument(rpc, message, &response);
+    }));
+    return FromProto(response);
+  }
+
+  Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
+                               const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    v1::GetDocumentRequest message;
+    message.set_collection(collection);
+    message.set_document_id(document_id);
+    v1::GetDocumentResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->GetDocument(rpc, message, &response);
+    }));
+    Document document;
+    ASSIGN_OR_RETURN(document.info, FromProto(response.info()));
+    document.text = std::move(*response.mutable_text());
+    return document;
+  }
+
+  Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
+                                     int limit, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckListDocuments(after, limit));
+    v1::ListDocumentsRequest message;
+    message.set_collection(collection);
+    message.set_page_size(static_cast<uint32_t>(limit));
+    message.set_page_token(after);
+    v1::ListDocumentsResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->ListDocuments(rpc, message, &response);
+    }));
+    DocumentPage page;
+    for (const v1::DocumentInfo& info : response.documents()) {
+      ASSIGN_OR_RETURN(page.documents.emplace_back(), FromProto(info));
+    }
+    page.next = response.next();
+    return page;
+  }
+
+  Result<uint64_t> DeleteDocuments(const std::string& collection,
+                                   const std::vector<std::string>& ids,
+                                   const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDeleteIds(ids));
+    v1::DeleteDocumentsRequest message;
+    message.set_collection(collection);
+    message.mutable_document_ids()->Add(ids.begin(), ids.end());
+    v1::DeleteDocumentsResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->DeleteDocuments(rpc, message, &response);
+    }));
+    return response.deleted();
+  }
+
+  Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) override {
+    v1::ListCollectionsResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->ListCollections(rpc, {}, &response);
+    }));
+    std::vector<CollectionInfo> all;
+    for (const v1::Collection& one : response.collections()) all.push_back(FromProto(one));
+    return all;
+  }
+
+  Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(name));
+    v1::CreateCollectionRequest message;
+    message.set_name(name);
+    v1::CreateCollectionResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->CreateCollection(rpc, message, &response);
+    }));
+    return FromProto(response.collection());
+  }
+
+  Status DeleteCollection(const std::string& name, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(name));
+    v1::DeleteCollectionRequest message;
+    message.set_name(name);
+    v1::DeleteCollectionResponse response;
+    return Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->DeleteCollection(rpc, message, &response);
+    });
+  }
+
+  Result<Retrieved> Search(const Query& query, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckQuery(query));
+    v1::SearchRequest message;
+    ToProto(query, &message);
+    v1::SearchResponse response;
+    RETURN_IF_ERROR(Call(
+        ctx, [&](grpc::ClientContext* rpc) { return search_->Search(rpc, message, &response); }));
+    StageTimes times;
+    Retrieved found = FromProto(response, &times);
+    CopyTimes(times, ctx);
+    return found;
+  }
+
+  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+                       const Context& ctx) override {
+    RETURN_IF_ERROR(CheckAsk(request));
+    AskReply reply;
+    bool stopped = false, done = false;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      auto stream = Open(request, rpc);
+      v1::AskEvent event;
+      while (stream->Read(&event)) {
+        done = done || event.has_done();
+        if (stopped || Take(event, observer, ctx, &reply)) continue;
+        stopped = true;
+        rpc->TryCancel();
+      }
+      const grpc::Status status = stream->Finish();
+      return stopped ? grpc::Status::OK : status;
+    }));
+    if (stopped) return Cancelled("the answer was stopped by its reader");
+    if (!done)
+      return DataLoss(
+          StrCat("the service at ", address_, " ended the answer without its last event"));
+    return reply;
+  }
+
+  Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
+                              const ProgressFunction& progress, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(options.collection));
+    return IngestThrough(*this, kMaxPutBytes, paths, options, progress, ctx);
+  }
+
+ private:
+  using Stream = std::unique_ptr<grpc::ClientReader<v1::AskEvent>>;
+
+  Stream Open(const AskRequest& request, grpc::ClientContext* rpc) {
+    if (request.history.empty()) {
+      v1::AskRequest message;
+      ToProto(request, &message);
+      return answer_->Ask(rpc, message);
+    }
+    v1::ChatRequest message;
+    ToProto(request, &message);
+    return answer_->Chat(rpc, message);
+  }
+
+  // False when the observer asks to stop.
+  static bool Take(const v1::AskEvent& event, const AskObserver& observer, const Context& ctx,
+                   AskReply* reply) {
+    switch (event.event_case()) {
+      case v1::AskEvent::kRetrieved:
+        reply->retrieved = FromProto(event.retrieved());
+        return !observer.on_retrieved || observer.on_retrieved(reply->retrieved);
+      case v1::AskEvent::kToken:
+        return !observer.on_event ||
+               observer.on_event({GenerateEvent::Kind::kToken, event.token().text(), {}});
+      case v1::AskEvent::kCitation:
+        return !observer.on_event ||
+               observer.on_event({GenerateEvent::Kind::kCitation, "", FromProto(event.citation())});
+      case v1::AskEvent::kDone: {
+        StageTimes times;
+        reply->answer = FromProto(event.done(), &times);
+        CopyTimes(times, ctx);
+        return true;
+      }
+      case v1::AskEvent::EVENT_NOT_SET:
+        break;  // of a newer service
+    }
+    return true;
+  }
+
+  // One call: the context's deadline, cancellation and request id travel with it.
+  template <typename F>
+  Status Call(const Context& ctx, F call) {
+    RETURN_IF_ERROR(ctx.Check());
+    grpc::ClientContext rpc;
+    if (ctx.trace() != nullptr) rpc.AddMetadata("vade-request-id", ctx.trace()->request_id());
+    if (ctx.deadline()) {
+      const std::chrono::steady_clock::duration kMost = std::chrono::hours(24 * 365);
+      const auto left = std::min(kMost, *ctx.deadline() - std::chrono::steady_clock::now());
+      rpc.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+    }
+    const CallWatch::Watching watching(&watch_, [&] {
+      if (ctx.Check().code() == StatusCode::kCancelled) rpc.TryCancel();
+    });
+    const grpc::Status status = call(&rpc);
+    return status.ok() ? OkStatus() : Explain(FromGrpc(status), ctx);
+  }
+
+  Status Explain(const Status& status, const Context& ctx) const {
+    const std::string& message = status.message();
+    switch (status.code()) {
+      case StatusCode::kCancelled:
+      case StatusCode::kDeadlineExceeded:
+        RETURN_IF_ERROR(ctx.Check());
+        return status;
+      case StatusCode::kUnavailable:
+        if (NobodyAnswered(message)) {
+          return Unavailable(
+              StrCat("nothing answers at ", address_, "; start it with `vade serve`"));
+        }
+        return Unavailable(StrCat("the service at ", address_, " broke off the call (", message,
+                                  "); look into its log and try again"));
+      case StatusCode::kResourceExhausted:
+        if (!Contains(message, "larger than max")) return status;
+        return ResourceExhausted(
+            StrCat("the message is larger than the service or its client takes, ",
+                   kMaxMessageBytes >> 20, " MiB by default: ", message));
+      default:
+        return status;
+    }
+  }
+
+  const std::string address_;
+  const std::unique_ptr<v1::CorpusService::Stub> corpus_;
+  const std::unique_ptr<v1::SearchService::Stub> search_;
+  const std::unique_ptr<v1::AnswerService::Stub> answer_;
+  CallWatch watch_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Api>> ConnectApi(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  const auto port =
+      colon == std::string::npos ? std::nullopt : ParseUint(address.substr(colon + 1));
+  if (!port || *port == 0 || *port > 65535 || colon == 0 || Contains(address, "/")) {
+    return InvalidArgument(
+        StrCat("the service's address '", address, "' is not HOST:PORT, as in 127.0.0.1:50051"));
+  }
+  RouteGrpcLog();
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxSendMessageSize(kMaxMessageBytes);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // the address is the service's own
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return std::unique_ptr<Api>(std::make_unique<RemoteApi>(address, channel));
+}
+
+}  // namespace vade

@@ -1,0 +1,211 @@
+#include "service/serve.h"
+
+#include <cmath>
+#include <cstdio>
+#include <utility>
+#include <vector>
+
+#include "base/config.h"
+#include "base/strings.h"
+#include "service/cli_session.h"
+#include "service/endpoint.h"
+#include "service/stop_signal.h"
+
+namespace vade {
+namespace {
+
+const std::vector<std::string>& KnownKeys() {
+  static const std::vector<std::string> keys = {"data.dir",
+                                                "grpc.address",
+                                                "grpc.max_message_bytes",
+                                                "grpc.max_concurrent",
+                                                "http.address",
+                                                "model.decoder",
+                                                "model.embedder",
+                                                "model.dir",
+                                                "model.packed_dir",
+                                                "model.threads",
+                                                "model.context_tokens",
+                                                "model.kv_bytes",
+                                                "answer.max_active",
+                                                "answer.max_waiting",
+                                                "answer.max_prompt_tokens",
+                                                "answer.history_tokens",
+                                                "answer.min_dense_score",
+                                                "store.block_cache_bytes",
+                                                "store.hnsw_ef_search",
+                                                "log.level",
+                                                "grpc.shutdown_grace_seconds"};
+  return keys;
+}
+
+// Reads values of the file into settings; what the file does not name stays as it is.
+class Reader {
+ public:
+  explicit Reader(const Config& config) : config_(config) {}
+
+  void Text(std::string_view key, std::string* out) const { *out = config_.GetString(key, *out); }
+
+  Status Int(std::string_view key, int64_t least, int64_t most, int* out) const {
+    ASSIGN_OR_RETURN(const int64_t value, config_.GetInt(key, *out));
+    RETURN_IF_ERROR(CheckRange(key, value, least, most));
+    *out = static_cast<int>(value);
+    return OkStatus();
+  }
+
+  Status Bytes(std::string_view key, uint64_t least, uint64_t most, uint64_t* out) const {
+    ASSIGN_OR_RETURN(const uint64_t value, config_.GetBytes(key, *out));
+    if (value < least || value > most) {
+      return InvalidArgument(StrCat(key, " is ", value, " bytes; give ", least, " to ", most));
+    }
+    *out = value;
+    return OkStatus();
+  }
+
+  Status Real(std::string_view key, double least, double most, double* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const auto value = ParseDouble(config_.GetString(key, ""));
+    if (!value || !(*value >= least && *value <= most)) {
+      return InvalidArgument(StrCat(key, " is '", config_.GetString(key, ""),
+                                    "'; give a number from ", least, " to ", most));
+    }
+    *out = *value;
+    return OkStatus();
+  }
+
+  Status Level(std::string_view key, LogLevel* out) const {
+    constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
+                                                                 {"info", LogLevel::kInfo},
+                                                                 {"warning", LogLevel::kWarning},
+                                                                 {"error", LogLevel::kError},
+                                                                 {"off", LogLevel::kOff}};
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    for (const auto& [known, level] : kLevels) {
+      if (name != known) continue;
+      *out = level;
+      return OkStatus();
+    }
+    return InvalidArgument(
+        StrCat(key, " is '", name, "'; give debug, info, warning, error or off"));
+  }
+
+  static Status CheckRange(std::string_view key, int64_t value, int64_t least, int64_t most) {
+    if (value >= least && value <= most) return OkStatus();
+    return InvalidArgument(StrCat(key, " is ", value, "; give ", least, " to ", most));
+  }
+
+ private:
+  const Config& config_;
+};
+
+Status ReadLocal(const Reader& file, LocalOptions* local) {
+  file.Text("data.dir", &local->data_dir);
+  file.Text("model.decoder", &local->decoder_model);
+  file.Text("model.embedder", &local->embedder_model);
+  file.Text("model.dir", &local->models_dir);
+  file.Text("model.packed_dir", &local->packed_dir);
+  RETURN_IF_ERROR(file.Int("model.threads", 0, 1024, &local->threads));
+  RETURN_IF_ERROR(file.Int("model.context_tokens", 256, 131072, &local->context_tokens));
+  RETURN_IF_ERROR(file.Bytes("model.kv_bytes", 1 << 20, 1ull << 40, &local->kv_budget_bytes));
+  RETURN_IF_ERROR(
+      file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
+  RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
+  RETURN_IF_ERROR(file.Int("answer.max_active", 1, 256, &local->generator.max_active));
+  RETURN_IF_ERROR(file.Int("answer.max_waiting", 0, 10000, &local->generator.max_waiting));
+  RETURN_IF_ERROR(
+      file.Int("answer.max_prompt_tokens", 128, 131072, &local->generator.max_prompt_tokens));
+  RETURN_IF_ERROR(file.Int("answer.history_tokens", 0, 131072, &local->generator.history_tokens));
+  return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
+}
+
+Status ReadServer(const Reader& file, ServeSettings* settings) {
+  file.Text("grpc.address", &settings->server.grpc_address);
+  uint64_t message_bytes = static_cast<uint64_t>(settings->server.max_message_bytes);
+  RETURN_IF_ERROR(file.Bytes("grpc.max_message_bytes", 1 << 10, 1 << 30, &message_bytes));
+  settings->server.max_message_bytes = static_cast<int>(message_bytes);
+  RETURN_IF_ERROR(file.Int("grpc.max_concurrent", 1, 1024, &settings->server.max_concurrent));
+  int grace_seconds = static_cast<int>(settings->shutdown_grace.count() / 1000);
+  RETURN_IF_ERROR(file.Int("grpc.shutdown_grace_seconds", 0, 3600, &grace_seconds));
+  settings->shutdown_grace = std::chrono::seconds(grace_seconds);
+  return file.Level("log.level", &settings->log_level);
+}
+
+Status Override(const ServeOptions& options, ServeSettings* settings) {
+  if (options.data_dir) settings->local.data_dir = *options.data_dir;
+  if (options.decoder_model) settings->local.decoder_model = *options.decoder_model;
+  if (options.embedder_model) settings->local.embedder_model = *options.embedder_model;
+  if (options.grpc_address) settings->server.grpc_address = *options.grpc_address;
+  if (options.threads) settings->local.threads = *options.threads;
+  return Reader::CheckRange("--threads", settings->local.threads, 0, 1024);
+}
+
+// A model that is missing leaves a service that can do less, and says so; a model that is there and
+// cannot be used is an error to be mended before anyone relies on the service.
+Status LoadOrWarn(const Status& loaded, std::string_view without) {
+  if (loaded.code() != StatusCode::kNotFound) return loaded;
+  LogWarning(StrCat(without, ": ", loaded.message()));
+  return OkStatus();
+}
+
+Status LoadModels(LocalApi* api, const StopSignal& signal) {
+  RETURN_IF_ERROR(LoadOrWarn(api->LoadEmbedderNow(), "serving without search and ingestion"));
+  if (signal.Came()) return OkStatus();
+  return LoadOrWarn(api->LoadDecoderNow(), "serving without answers");
+}
+
+void Announce(const ServeOptions& options, const std::string& address) {
+  LogInfo(StrCat("listening on ", address));
+  if (options.announce) {
+    std::printf("listening on %s\n", address.c_str());
+    std::fflush(stdout);
+  }
+  if (options.on_ready) options.on_ready(address);
+}
+
+}  // namespace
+
+Result<ServeSettings> ReadServeSettings(const ServeOptions& options) {
+  Config config;
+  if (!options.config_file.empty()) {
+    ASSIGN_OR_RETURN(config, Config::Load(options.config_file, KnownKeys()));
+  }
+  if (options.http_address || !config.GetString("http.address", "").empty()) {
+    return Unimplemented(
+        "HTTP is not available in this version; leave --http and http.address out");
+  }
+  ServeSettings settings;
+  settings.local.data_dir = DefaultDataDir();
+  const Reader file(config);
+  Status read = ReadLocal(file, &settings.local);
+  if (read.ok()) read = ReadServer(file, &settings);
+  RETURN_IF_ERROR(read.WithContext(options.config_file));
+  RETURN_IF_ERROR(Override(options, &settings));
+  return settings;
+}
+
+Status Serve(const ServeOptions& options) {
+  ASSIGN_OR_RETURN(const ServeSettings settings, ReadServeSettings(options));
+  SetLogLevel(settings.log_level);
+  ASSIGN_OR_RETURN(const auto signal, StopSignal::Install());
+  ASSIGN_OR_RETURN(auto api, LocalApi::Open(settings.local));
+  ServerOptions server_options = settings.server;
+  server_options.serving = false;
+  ASSIGN_OR_RETURN(auto server, Server::Start(api.get(), server_options));
+  ASSIGN_OR_RETURN(auto endpoint, EndpointFile::Write(settings.local.data_dir, server->address()));
+
+  RETURN_IF_ERROR(LoadModels(api.get(), *signal));
+  server->SetServing(true);
+  Announce(options, server->address());
+  signal->Wait(options.stop);
+
+  LogInfo("stopping: no new calls; those at work are being finished");
+  endpoint.reset();
+  server->Shutdown(settings.shutdown_grace);
+  server.reset();
+  api.reset();
+  LogInfo("stopped");
+  return OkStatus();
+}
+
+}  // namespace vade

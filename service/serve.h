@@ -1,0 +1,76 @@
+// `vade serve`: one process that has a data directory open and answers over gRPC until it is told
+// to stop.
+//
+//   Status status = Serve({.config_file = "/etc/vade.conf", .grpc_address = "0.0.0.0:50051"});
+//
+// It opens the store, listens, writes DIR/endpoint, loads the models and only then reports SERVING
+// and says "listening on HOST:PORT". A model that is missing is said in the log, and the service
+// does what it can without: Ask answers NOT_FOUND with the command that fetches the model, and
+// takes it up once it is there. SIGINT and SIGTERM end it cleanly: no new calls, those at work get
+// the grace, the store is closed, OK. A second signal ends the process at once.
+//
+// The configuration file (base/config.h: lines `key = value`); the command line beats it:
+//   data.dir                   the data directory; default $VADE_DATA, else ~/.local/share/vade
+//   grpc.address               HOST:PORT, default 127.0.0.1:50051; port 0 takes a free one
+//   grpc.max_message_bytes     of one request, 1K to 1G, default 64M
+//   grpc.max_concurrent        calls at work, 1 to 1024, default 64; beyond: RESOURCE_EXHAUSTED
+//   grpc.shutdown_grace_seconds  for calls at work, 0 to 3600, default 5
+//   http.address               HTTP is not part of this version: refused when given
+//   model.decoder              catalog name or file; default: the first of the catalog that is
+//   there model.embedder             catalog name or file; default multilingual-e5-small model.dir
+//   where models lie; default $VADE_MODELS, else ~/.cache/vade/models model.packed_dir repacked
+//   weights; default ~/.cache/vade/packed model.threads              0 (default): all that this
+//   process may use model.context_tokens       longest prompt and answer together, 256 to 131072,
+//   default 8192 model.kv_bytes             memory for keys and values, default 512M
+//   answer.max_active          answers in one batch, 1 to 256, default 8
+//   answer.max_waiting         answers that wait, 0 to 10000, default 64; beyond:
+//   RESOURCE_EXHAUSTED answer.max_prompt_tokens   128 to 131072, default 4096 answer.history_tokens
+//   budget for earlier turns, 0 to 131072, default 2048 answer.min_dense_score     the best passage
+//   must reach this cosine, else "irrelevant"; 0 (default): off store.block_cache_bytes    default
+//   64M store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64 log.level
+//   debug, info (default), warning, error, off
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/context.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "service/local_api.h"
+#include "service/server.h"
+
+namespace vade {
+
+struct ServeOptions {
+  std::string config_file;  // "": none
+  // What the command line says; each beats the file's key.
+  std::optional<std::string> data_dir;
+  std::optional<std::string> grpc_address;
+  std::optional<std::string> http_address;  // UNIMPLEMENTED when given
+  std::optional<std::string> decoder_model;
+  std::optional<std::string> embedder_model;
+  std::optional<int> threads;
+  bool announce = false;  // "listening on HOST:PORT" on standard output
+  // For tests: called once it serves; and a second way to end it, besides the signals.
+  std::function<void(const std::string& address)> on_ready;
+  CancelToken stop;
+};
+
+// What file and command line come to.
+struct ServeSettings {
+  LocalOptions local;
+  ServerOptions server;
+  std::chrono::milliseconds shutdown_grace{5000};
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// INVALID_ARGUMENT names the key, its value and what it may be.
+Result<ServeSettings> ReadServeSettings(const ServeOptions& options);
+
+// Returns OK after a clean end. One at a time in a process: it handles the process's signals.
+Status Serve(const ServeOptions& options);
+
+}  // namespace vade

@@ -1,0 +1,455 @@
+// What an Api promises, whichever side does the work: each test runs over a LocalApi and over a
+// RemoteApi that talks to a real server on loopback.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "base/strings.h"
+#include "base/trace.h"
+#include "tests/service/service_fixture.h"
+#include "tests/testing/temp_dir.h"
+
+namespace vade {
+namespace {
+
+using testing::AskEndlessly;
+using testing::kLeaveText;
+using testing::kQuayText;
+using testing::MakeAsk;
+using testing::MakePut;
+using testing::Pace;
+using testing::ServedFake;
+using testing::TempDir;
+
+enum class Side { kLocal, kRemote };
+
+class ApiContract : public ::testing::TestWithParam<Side> {
+ protected:
+  Api& api() {
+    return GetParam() == Side::kLocal ? static_cast<Api&>(*fake_.local) : *fake_.remote;
+  }
+
+  PutResult Put(const std::string& id, const std::string& text,
+                const std::string& collection = "default") {
+    auto put = api().PutDocument(collection, MakePut(id, text), ctx_);
+    EXPECT_TRUE(put.ok()) << put.status().ToString();
+    return put.ok() ? *put : PutResult{};
+  }
+
+  std::set<std::string> Found(const Query& query) {
+    std::set<std::string> ids;
+    const auto found = api().Search(query, ctx_);
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    if (found.ok()) {
+      for (const Hit& hit : found->hits) ids.insert(hit.passage.document_id);
+    }
+    return ids;
+  }
+
+  ServedFake fake_;
+  Context ctx_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Sides, ApiContract, ::testing::Values(Side::kLocal, Side::kRemote),
+                         [](const auto& side) {
+                           return side.param == Side::kLocal ? "Local" : "Remote";
+                         });
+
+// Documents.
+
+TEST_P(ApiContract, APutDocumentIsRead) {
+  PutRequest request = MakePut("leave.md", kLeaveText);
+  request.info.metadata["owner"] = std::string("hr");
+  request.info.metadata["year"] = 2024.0;
+  request.info.metadata["tags"] = std::vector<std::string>{"a", "b"};
+  request.info.metadata["draft"] = false;
+  request.info.groups = {"staff"};
+  request.info.supersedes = "old.md";
+  request.info.valid_from = "2024-01-01";
+  const auto put = api().PutDocument("default", request, ctx_);
+  ASSERT_TRUE(put.ok()) << put.status().ToString();
+  EXPECT_EQ(put->outcome, IngestOutcome::kCreated);
+  EXPECT_EQ(put->document_id, "leave.md");
+  EXPECT_EQ(put->revision, 1u);
+  EXPECT_GE(put->passages, 1u);
+  EXPECT_EQ(put->commit, fake_.store->commit_number());
+
+  const auto document = api().GetDocument("default", "leave.md", ctx_);
+  ASSERT_TRUE(document.ok()) << document.status().ToString();
+  EXPECT_EQ(document->text, kLeaveText);
+  EXPECT_EQ(document->info.title, "Leave");
+  EXPECT_EQ(document->info.mime_type, "text/markdown");
+  EXPECT_EQ(document->info.metadata, request.info.metadata);
+  EXPECT_EQ(document->info.groups, std::vector<std::string>{"staff"});
+  EXPECT_EQ(document->info.supersedes, "old.md");
+  EXPECT_EQ(document->info.valid_from, "2024-01-01");
+  EXPECT_EQ(document->info.text_bytes, std::string(kLeaveText).size());
+  EXPECT_GT(document->info.created_unix_micros, 0);
+}
+
+TEST_P(ApiContract, APutSaysWhatItDid) {
+  EXPECT_EQ(Put("a", "One text.").outcome, IngestOutcome::kCreated);
+  EXPECT_EQ(Put("a", "One text.").outcome, IngestOutcome::kUnchanged);
+  const PutResult updated = Put("a", "Another text.");
+  EXPECT_EQ(updated.outcome, IngestOutcome::kUpdated);
+  EXPECT_EQ(updated.revision, 2u);
+  const PutResult twin = Put("b", "Another text.");
+  EXPECT_EQ(twin.outcome, IngestOutcome::kDuplicate);
+  EXPECT_EQ(twin.duplicate_of, "a");
+}
+
+TEST_P(ApiContract, APutCreatesTheCollection) {
+  Put("a", "One text.", "new");
+  const auto all = api().ListCollections(ctx_);
+  ASSERT_TRUE(all.ok());
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ((*all)[0].name, "new");
+  EXPECT_EQ((*all)[0].embedder_id, fake_.embedder->id());
+  EXPECT_EQ((*all)[0].dimension, fake_.embedder->dimension());
+  EXPECT_EQ((*all)[0].document_count, 1u);
+}
+
+TEST_P(ApiContract, ABadDocumentIsRefusedAndNamed) {
+  for (const PutRequest& bad : {MakePut("", "text"), MakePut("a\nb", "text"), MakePut("empty", ""),
+                                MakePut("binary", std::string("\0\1\2\3\0\0\7", 7))}) {
+    const auto put = api().PutDocument("default", bad, ctx_);
+    EXPECT_EQ(put.status().code(), StatusCode::kInvalidArgument)
+        << bad.info.id << ": " << put.status().ToString();
+  }
+  EXPECT_EQ(api().PutDocument("bad/name", MakePut("a", "text"), ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_P(ApiContract, DocumentsAreListedPageByPage) {
+  for (const char* id : {"c", "a", "b"}) Put(id, StrCat("The text of ", id, "."));
+  const auto first = api().ListDocuments("default", "", 2, ctx_);
+  ASSERT_TRUE(first.ok()) << first.status().ToString();
+  ASSERT_EQ(first->documents.size(), 2u);
+  EXPECT_EQ(first->documents[0].id, "a");
+  EXPECT_EQ(first->documents[1].id, "b");
+  EXPECT_EQ(first->documents[1].passage_count, 1u);
+  const auto second = api().ListDocuments("default", first->next, 2, ctx_);
+  ASSERT_TRUE(second.ok());
+  ASSERT_EQ(second->documents.size(), 1u);
+  EXPECT_EQ(second->documents[0].id, "c");
+  EXPECT_EQ(second->next, "");
+  EXPECT_EQ(api().ListDocuments("default", "", 0, ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(api().ListDocuments("default", "", 1001, ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_P(ApiContract, ADeletedDocumentIsNotFoundByAnyPath) {
+  Put("leave.md", kLeaveText);
+  Put("quay.md", kQuayText);
+  const auto deleted = api().DeleteDocuments("default", {"leave.md", "unknown"}, ctx_);
+  ASSERT_TRUE(deleted.ok()) << deleted.status().ToString();
+  EXPECT_EQ(*deleted, 1u);
+  EXPECT_EQ(api().GetDocument("default", "leave.md", ctx_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Found({.question = "How much paid leave?"}), std::set<std::string>{"quay.md"});
+  EXPECT_EQ(api().DeleteDocuments("default", {}, ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_P(ApiContract, WhatIsMissingIsNotFound) {
+  EXPECT_EQ(api().GetDocument("default", "a", ctx_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(api().ListDocuments("nowhere", "", 10, ctx_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(api().DeleteDocuments("nowhere", {"a"}, ctx_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(api().DeleteCollection("nowhere", ctx_).code(), StatusCode::kNotFound);
+  const auto search = api().Search({.question = "q", .collection = "nowhere"}, ctx_);
+  EXPECT_EQ(search.status().code(), StatusCode::kNotFound);
+  EXPECT_NE(search.status().message().find("nowhere"), std::string::npos)
+      << search.status().ToString();
+  AskRequest ask = MakeAsk("q");
+  ask.query.collection = "nowhere";
+  EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kNotFound);
+}
+
+// Collections.
+
+TEST_P(ApiContract, CollectionsComeAndGo) {
+  const auto made = api().CreateCollection("notes", ctx_);
+  ASSERT_TRUE(made.ok()) << made.status().ToString();
+  EXPECT_EQ(made->name, "notes");
+  EXPECT_EQ(made->dimension, fake_.embedder->dimension());
+  EXPECT_EQ(api().CreateCollection("notes", ctx_).status().code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(api().CreateCollection("", ctx_).status().code(), StatusCode::kInvalidArgument);
+  Put("a", "Only here.", "notes");
+  Put("b", "Only there.", "other");
+  EXPECT_EQ(Found({.question = "Only", .collection = "notes"}), std::set<std::string>{"a"});
+  EXPECT_TRUE(api().DeleteCollection("notes", ctx_).ok());
+  EXPECT_EQ(api().Search({.question = "Only", .collection = "notes"}, ctx_).status().code(),
+            StatusCode::kNotFound);
+}
+
+// Search.
+
+TEST_P(ApiContract, SearchFindsWithAllFields) {
+  Put("leave.md", kLeaveText);
+  Put("quay.md", kQuayText);
+  Trace trace("req-1");
+  const auto found = api().Search({.question = "How many days of paid leave a year?", .k = 2},
+                                  ctx_.WithTrace(&trace));
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  EXPECT_EQ(found->commit, fake_.store->commit_number());
+  ASSERT_FALSE(found->hits.empty());
+  const Hit& best = found->hits[0];
+  EXPECT_EQ(best.passage.document_id, "leave.md");
+  EXPECT_EQ(best.title, "Leave");
+  EXPECT_EQ(best.source, "leave.md");
+  EXPECT_GT(best.score, 0);
+  EXPECT_GT(best.dense_score, 0);
+  EXPECT_GT(best.term_score, 0);
+  EXPECT_EQ(
+      best.passage.text,
+      std::string(kLeaveText).substr(best.passage.begin, best.passage.end - best.passage.begin));
+  std::set<std::string> stages;
+  for (const auto& [stage, ms] : trace.times_ms()) stages.insert(stage);
+  EXPECT_TRUE(stages.count("embed") && stages.count("search") && stages.count("total"))
+      << stages.size();
+}
+
+TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
+  PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
+  secret.info.groups = {"board"};
+  ASSERT_TRUE(api().PutDocument("default", secret, ctx_).ok());
+  EXPECT_TRUE(Found({.question = "vault"}).empty());
+  EXPECT_TRUE(Found({.question = "vault", .groups = {"staff"}}).empty());
+  EXPECT_EQ(Found({.question = "vault", .groups = {"staff", "board"}}),
+            std::set<std::string>{"secret"});
+}
+
+TEST_P(ApiContract, WhatCannotBeHonouredIsRefusedByName) {
+  Put("a", "text");
+  const auto filter = api().Search({.question = "q", .filter = "year = 2024"}, ctx_).status();
+  EXPECT_EQ(filter.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(filter.message().find("filter"), std::string::npos);
+  const auto as_of = api().Search({.question = "q", .as_of = "2024-01-01"}, ctx_).status();
+  EXPECT_EQ(as_of.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(as_of.message().find("as_of"), std::string::npos);
+  AskRequest ask = MakeAsk("q");
+  ask.mode = AnswerMode::kVote;
+  const auto mode = api().Ask(ask, {}, ctx_).status();
+  EXPECT_EQ(mode.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(mode.message().find("mode"), std::string::npos);
+}
+
+TEST_P(ApiContract, QuestionsAndCountsOutOfRangeAreRefused) {
+  Put("a", "text");
+  EXPECT_EQ(api().Search({.question = ""}, ctx_).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      api().Search({.question = std::string(kMaxQuestionBytes + 1, 'x')}, ctx_).status().code(),
+      StatusCode::kInvalidArgument);
+  EXPECT_EQ(api().Search({.question = "q", .k = 0}, ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(api().Search({.question = "q", .k = 1001}, ctx_).status().code(),
+            StatusCode::kInvalidArgument);
+  AskRequest ask = MakeAsk("q");
+  ask.query.k = 101;
+  EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kInvalidArgument);
+  ask = MakeAsk("\xff not text");
+  EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kInvalidArgument);
+}
+
+// Answers.
+
+TEST_P(ApiContract, AnAnswerIsStreamedAndThenWhole) {
+  Put("leave.md", kLeaveText);
+  Trace trace("req-2");
+  std::string streamed;
+  std::vector<Citation> cited;
+  size_t retrieved_events = 0;
+  AskObserver observer;
+  observer.on_retrieved = [&](const Retrieved& found) {
+    ++retrieved_events;
+    EXPECT_TRUE(streamed.empty()) << "the passages come before the words";
+    EXPECT_EQ(found.hits.at(0).passage.document_id, "leave.md");
+    return true;
+  };
+  observer.on_event = [&](const GenerateEvent& event) {
+    if (event.kind == GenerateEvent::Kind::kToken) {
+      streamed += event.text;
+    } else {
+      cited.push_back(event.citation);
+    }
+    return true;
+  };
+  const auto reply =
+      api().Ask(MakeAsk("How much paid leave is there?"), observer, ctx_.WithTrace(&trace));
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(retrieved_events, 1u);
+  EXPECT_EQ(reply->answer.text, "Everyone has thirty days of paid leave a year.");
+  EXPECT_EQ(streamed, reply->answer.text);
+  EXPECT_FALSE(reply->answer.abstained);
+  EXPECT_EQ(reply->retrieved.hits.size(), 1u);
+  EXPECT_EQ(reply->retrieved.commit, fake_.store->commit_number());
+  ASSERT_EQ(reply->answer.citations.size(), 1u);
+  ASSERT_EQ(cited.size(), 1u);
+  const Citation& citation = reply->answer.citations[0];
+  EXPECT_EQ(citation.document_id, "leave.md");
+  EXPECT_EQ(citation.quote,
+            std::string(kLeaveText)
+                .substr(citation.source_begin, citation.source_end - citation.source_begin));
+  EXPECT_EQ(cited[0].quote, citation.quote);
+  EXPECT_EQ(cited[0].source_begin, citation.source_begin);
+  EXPECT_GT(reply->answer.usage.prompt_tokens, 0u);
+  EXPECT_EQ(reply->answer.usage.completion_tokens > 0, true);
+  std::set<std::string> stages;
+  for (const auto& [stage, ms] : trace.times_ms()) stages.insert(stage);
+  for (const char* stage : {"embed", "search", "prefill", "first_token", "total"}) {
+    EXPECT_TRUE(stages.count(stage)) << stage;
+  }
+}
+
+TEST_P(ApiContract, EarlierTurnsAndTheCallersSystemReachTheModel) {
+  Put("leave.md", kLeaveText);
+  AskRequest ask = MakeAsk("And how is paid leave asked for?");
+  ask.history = {{Role::kUser, "Good morning, Ada."}, {Role::kAssistant, "Good morning, Grace."}};
+  ask.system = "Answer like a harbour master.";
+  const auto reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  const std::string prompt = fake_.decoder->last_prompt();
+  EXPECT_NE(prompt.find("Good morning, Ada."), std::string::npos) << prompt;
+  EXPECT_NE(prompt.find("Good morning, Grace."), std::string::npos);
+  EXPECT_NE(prompt.find("harbour master"), std::string::npos);
+}
+
+TEST_P(ApiContract, AnEmptyCollectionAbstains) {
+  ASSERT_TRUE(api().CreateCollection("default", ctx_).ok());
+  const auto reply = api().Ask(MakeAsk("Is there paid leave?"), {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_TRUE(reply->answer.abstained);
+  EXPECT_EQ(reply->answer.reason, "no_passages");
+  EXPECT_FALSE(reply->answer.text.empty());
+  EXPECT_TRUE(reply->retrieved.hits.empty());
+}
+
+TEST_P(ApiContract, AnObserverThatSaysNoStopsTheWork) {
+  Put("leave.md", kLeaveText);
+  const Pace pace(fake_.decoder, std::chrono::milliseconds(10));
+  AskObserver observer;
+  int tokens = 0;
+  observer.on_event = [&](const GenerateEvent&) { return ++tokens < 3; };
+  const auto reply = api().Ask(AskEndlessly(), observer, ctx_);
+  EXPECT_EQ(reply.status().code(), StatusCode::kCancelled) << reply.status().ToString();
+  EXPECT_EQ(tokens, 3);
+  EXPECT_TRUE(pace.Ceases()) << "the decoder still works for nobody";
+}
+
+TEST_P(ApiContract, AnObserverMayStopAtThePassages) {
+  Put("leave.md", kLeaveText);
+  const Pace pace(fake_.decoder, std::chrono::milliseconds(10));
+  AskObserver observer;
+  observer.on_retrieved = [](const Retrieved&) { return false; };
+  const auto reply = api().Ask(AskEndlessly(), observer, ctx_);
+  EXPECT_EQ(reply.status().code(), StatusCode::kCancelled) << reply.status().ToString();
+  EXPECT_TRUE(pace.Ceases());
+}
+
+TEST_P(ApiContract, CancellationStopsWithinAStep) {
+  Put("leave.md", kLeaveText);
+  const Pace pace(fake_.decoder, std::chrono::milliseconds(10));
+  CancelSource cancel;
+  AskObserver observer;
+  observer.on_event = [&](const GenerateEvent&) {
+    cancel.Cancel();
+    return true;
+  };
+  const auto reply = api().Ask(AskEndlessly(), observer, ctx_.WithCancel(cancel.token()));
+  EXPECT_EQ(reply.status().code(), StatusCode::kCancelled) << reply.status().ToString();
+  EXPECT_TRUE(pace.Ceases());
+}
+
+TEST_P(ApiContract, CancellationIsHeardBeforeTheFirstWord) {
+  Put("leave.md", kLeaveText);
+  const Pace pace(fake_.decoder, std::chrono::milliseconds(100));
+  CancelSource cancel;
+  std::thread hurry([&] {
+    EXPECT_TRUE(pace.AwaitSteps(1));
+    cancel.Cancel();
+  });
+  const auto reply = api().Ask(AskEndlessly(), {}, ctx_.WithCancel(cancel.token()));
+  hurry.join();
+  EXPECT_EQ(reply.status().code(), StatusCode::kCancelled) << reply.status().ToString();
+  EXPECT_TRUE(pace.Ceases());
+}
+
+TEST_P(ApiContract, ADeadlineStopsWithinAStep) {
+  Put("leave.md", kLeaveText);
+  const Pace pace(fake_.decoder, std::chrono::milliseconds(10));
+  const auto reply =
+      api().Ask(AskEndlessly(), {}, ctx_.WithTimeout(std::chrono::milliseconds(500)));
+  EXPECT_EQ(reply.status().code(), StatusCode::kDeadlineExceeded) << reply.status().ToString();
+  EXPECT_TRUE(pace.Ceases());
+}
+
+TEST_P(ApiContract, WhatIsNotWantedAnyMoreIsNotBegun) {
+  Put("a", "text");
+  CancelSource cancel;
+  cancel.Cancel();
+  const Context gone = ctx_.WithCancel(cancel.token());
+  const uint64_t before = fake_.store->commit_number();
+  EXPECT_EQ(api().Search({.question = "q"}, gone).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(api().PutDocument("default", MakePut("b", "text"), gone).status().code(),
+            StatusCode::kCancelled);
+  EXPECT_EQ(api().DeleteDocuments("default", {"a"}, gone).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ(api().ListCollections(gone).status().code(), StatusCode::kCancelled);
+  const Context late = ctx_.WithTimeout(std::chrono::nanoseconds(0));
+  EXPECT_EQ(api().Search({.question = "q"}, late).status().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(fake_.store->commit_number(), before);
+}
+
+TEST_P(ApiContract, TheStoresFailureComesWithItsCode) {
+  Put("a", "text");
+  fake_.store->FailNext("search", DataLoss("segment 3 is damaged; run vade verify --repair"));
+  const Status status = api().Search({.question = "q"}, ctx_).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find("segment 3 is damaged"), std::string::npos) << status.ToString();
+}
+
+// Files.
+
+TEST_P(ApiContract, AFolderIsIngestedWithTheSameIdsAndReport) {
+  const TempDir dir;
+  dir.Write("docs/leave.md", kLeaveText);
+  dir.Write("docs/deep/quay.md", kQuayText);
+  dir.Write("docs/twin.md", kQuayText);
+  dir.Write("docs/empty.txt", "");
+  IngestOptions options;
+  options.groups = {"staff"};
+  uint64_t files_seen = 0;
+  const auto report = api().Ingest(
+      {dir.File("docs")}, options,
+      [&](const IngestProgress& progress) { files_seen = progress.files_total; }, ctx_);
+  ASSERT_TRUE(report.ok()) << report.status().ToString();
+  EXPECT_EQ(report->created, 2u);
+  EXPECT_EQ(report->duplicate, 1u);
+  EXPECT_EQ(report->failed, 1u);
+  ASSERT_EQ(report->errors.size(), 1u);
+  EXPECT_NE(report->errors[0].source.find("empty.txt"), std::string::npos);
+  EXPECT_EQ(files_seen, 4u);
+  const auto page = api().ListDocuments("default", "", 10, ctx_);
+  ASSERT_TRUE(page.ok());
+  ASSERT_EQ(page->documents.size(), 3u);
+  EXPECT_EQ(page->documents[0].id, "deep/quay.md");
+  EXPECT_EQ(page->documents[1].id, "leave.md");
+  EXPECT_EQ(page->documents[2].id, "twin.md");
+  EXPECT_EQ(page->documents[1].groups, std::vector<std::string>{"staff"});
+
+  const auto again = api().Ingest({dir.File("docs")}, options, nullptr, ctx_);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->unchanged, 3u);
+  EXPECT_EQ(again->passages, 0u);
+}
+
+TEST_P(ApiContract, IngestingWhatIsNotThereIsAnErrorThatNamesIt) {
+  const TempDir dir;
+  const auto report = api().Ingest({dir.File("missing")}, {}, nullptr, ctx_);
+  EXPECT_EQ(report.status().code(), StatusCode::kNotFound) << report.status().ToString();
+  EXPECT_NE(report.status().message().find("missing"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vade
