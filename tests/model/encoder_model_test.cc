@@ -1,7 +1,6 @@
 // The real multilingual-e5-small against reference ids and vectors (testdata/e5_reference.json).
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 

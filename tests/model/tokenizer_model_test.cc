@@ -1,7 +1,8 @@
 // Token ids of real vocabularies against reference ids.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
@@ -137,12 +138,12 @@ TEST_P(TokenizerGolden, ConversationsAreRenderedAsTheReferenceDoes) {
   EXPECT_GE(compared, 3);
 }
 
-TEST_P(TokenizerGolden, AMegabyteOfOneLetterTakesSeconds) {
-  const auto start = std::chrono::steady_clock::now();
+TEST_P(TokenizerGolden, AMegabyteOfOneLetterIsNotQuadratic) {
+  const std::clock_t start = std::clock();
   const std::string text(1 << 20, 'a');
   const auto ids = tokenizer_->Encode(text, Special::kText);
   EXPECT_EQ(tokenizer_->Decode(ids), text);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_LT((std::clock() - start) / CLOCKS_PER_SEC, 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Real, TokenizerGolden,
