@@ -11,7 +11,7 @@
 namespace vade {
 namespace {
 
-// Chosen on xquad with the right passage among four (tests/generator/citations_test.cc).
+// Chosen on xquad with the right passage among four (tests/generator/citation_quality_slow_test.cc).
 constexpr double kEnough = 0.55;          // covered share of a sentence's weight
 constexpr double kEnoughWithHint = 0.4;
 constexpr double kRelevanceWeight = 0.5;  // what speaks of the question is preferred
