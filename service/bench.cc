@@ -24,20 +24,24 @@ std::vector<int32_t> SomeTokens(const Decoder& decoder, int count) {
   const int64_t vocab = decoder.info().vocab_size;
   const int64_t span = std::max<int64_t>(1, std::min<int64_t>(vocab, 20000) - 200);
   std::vector<int32_t> tokens(count);
-  for (int i = 0; i < count; ++i) tokens[i] = static_cast<int32_t>((i * 7919ll) % span + (vocab > 300 ? 100 : 0));
+  for (int i = 0; i < count; ++i)
+    tokens[i] = static_cast<int32_t>((i * 7919ll) % span + (vocab > 300 ? 100 : 0));
   return tokens;
 }
 
-Status Read(Decoder* decoder, Sequence* sequence, std::span<const int32_t> tokens, const Context& ctx) {
+Status Read(Decoder* decoder, Sequence* sequence, std::span<const int32_t> tokens,
+            const Context& ctx) {
   const int32_t last = static_cast<int32_t>(tokens.size()) - 1;
   const ForwardItem item{sequence, tokens, {}, {&last, 1}};
   return decoder->Forward({&item, 1}, ctx).status();
 }
 
 Status CheckCounts(const Decoder& decoder, int tokens, int depth, int repeat) {
-  if (tokens < 1 || depth < 0 || repeat < 1) return InvalidArgument("--tokens and --repeat must be at least 1");
+  if (tokens < 1 || depth < 0 || repeat < 1)
+    return InvalidArgument("--tokens and --repeat must be at least 1");
   if (int64_t{tokens} + depth > decoder.info().context_tokens) {
-    return OutOfRange(StrCat("tokens and depth exceed the context of ", decoder.info().context_tokens));
+    return OutOfRange(
+        StrCat("tokens and depth exceed the context of ", decoder.info().context_tokens));
   }
   return OkStatus();
 }
@@ -57,14 +61,15 @@ Result<DecoderBench> BenchPrefill(Decoder* decoder, int tokens, int repeat, cons
   return DecoderBench{Median(std::move(rates)), -1, 0};
 }
 
-Result<DecoderBench> BenchDecode(Decoder* decoder, ThreadPool* pool, int tokens, int depth, int repeat,
-                                 const Context& ctx) {
+Result<DecoderBench> BenchDecode(Decoder* decoder, ThreadPool* pool, int tokens, int depth,
+                                 int repeat, const Context& ctx) {
   RETURN_IF_ERROR(CheckCounts(*decoder, tokens, depth + 1, repeat));
   const std::vector<int32_t> ids = SomeTokens(*decoder, tokens + depth + 1);
   std::vector<double> rates, reads;
   for (int i = 0; i < repeat; ++i) {
     ASSIGN_OR_RETURN(auto sequence, decoder->NewSequence());
-    RETURN_IF_ERROR(Read(decoder, sequence.get(), {ids.data(), static_cast<size_t>(depth + 1)}, ctx));
+    RETURN_IF_ERROR(
+        Read(decoder, sequence.get(), {ids.data(), static_cast<size_t>(depth + 1)}, ctx));
     const auto start = std::chrono::steady_clock::now();
     for (int t = 0; t < tokens; ++t) {
       RETURN_IF_ERROR(Read(decoder, sequence.get(), {&ids[depth + 1 + t], 1}, ctx));
@@ -99,15 +104,18 @@ double MeasureReadBandwidth(ThreadPool* pool) {
   return total.load() == 0 ? 0 : *std::max_element(rates.begin(), rates.end());
 }
 
-Result<EmbedBench> BenchEmbed(Embedder* embedder, int tokens, int batch, int repeat, const Context& ctx) {
-  if (tokens < 1 || batch < 1 || repeat < 1) return InvalidArgument("--tokens, --batch and --repeat must be at least 1");
+Result<EmbedBench> BenchEmbed(Embedder* embedder, int tokens, int batch, int repeat,
+                              const Context& ctx) {
+  if (tokens < 1 || batch < 1 || repeat < 1)
+    return InvalidArgument("--tokens, --batch and --repeat must be at least 1");
   if (tokens > embedder->max_tokens()) {
     return OutOfRange(StrCat("--tokens is at most ", embedder->max_tokens(), " for this embedder"));
   }
   std::vector<std::string> texts(batch);
   double token_count = 0;
   for (int i = 0; i < batch; ++i) {
-    for (int word = 0; static_cast<int>(embedder->CountTokens(texts[i])) < tokens - 4; ++word) {
+    for (int word = 0; word == 0 || static_cast<int>(embedder->CountTokens(texts[i])) < tokens - 4;
+         ++word) {
       texts[i] += StrCat(word ? " " : "", "tide gauge ", (word * 37 + i * 101) % 997);
     }
     token_count += static_cast<double>(embedder->CountTokens(texts[i]));

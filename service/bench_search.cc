@@ -30,7 +30,8 @@ class Noise {
   // About normal, mean 0, variance 1: the sum of 12 uniform numbers.
   float Next() {
     float sum = -6;
-    for (int i = 0; i < 12; ++i) sum += static_cast<float>(Bits() >> 40) / static_cast<float>(1 << 24);
+    for (int i = 0; i < 12; ++i)
+      sum += static_cast<float>(Bits() >> 40) / static_cast<float>(1 << 24);
     return sum;
   }
   uint64_t Bits() {
@@ -92,8 +93,17 @@ Status Fill(Store* store, const std::vector<float>& vectors, int dimension, cons
   return store->SealAll(ctx);
 }
 
+SearchRequest Nearest(const float* query, int dimension) {
+  SearchRequest request;
+  request.collection = "bench";
+  request.vector.assign(query, query + dimension);
+  request.k = kNeighbours;
+  return request;
+}
+
 // The texts of the ten nearest, found by looking at all.
-std::vector<std::string> Exact(const std::vector<float>& vectors, const float* query, int dimension) {
+std::vector<std::string> Exact(const std::vector<float>& vectors, const float* query,
+                               int dimension) {
   const size_t count = vectors.size() / dimension;
   std::vector<std::pair<float, size_t>> scored(count);
   for (size_t i = 0; i < count; ++i) {
@@ -108,8 +118,13 @@ std::vector<std::string> Exact(const std::vector<float>& vectors, const float* q
 
 uint64_t DirectoryBytes(const std::string& directory) {
   uint64_t bytes = 0;
-  (void)WalkFiles(directory, [&](const FileEntry& file) { bytes += file.size_bytes; return OkStatus(); },
-                  [](const std::string&, const Status&) {});
+  (void)WalkFiles(
+      directory,
+      [&](const FileEntry& file) {
+        bytes += file.size_bytes;
+        return OkStatus();
+      },
+      [](const std::string&, const Status&) {});
   return bytes;
 }
 
@@ -122,13 +137,13 @@ struct Remover {
   }
 };
 
-Result<double> Recall(Store* store, const std::vector<float>& vectors, const std::vector<float>& queries,
-                      int dimension, const Context& ctx) {
+Result<double> Recall(Store* store, const std::vector<float>& vectors,
+                      const std::vector<float>& queries, int dimension, const Context& ctx) {
   const size_t asked = std::min<size_t>(200, queries.size() / dimension);
   double found = 0, wanted = 0;
   for (size_t q = 0; q < asked; ++q) {
     const float* query = &queries[q * dimension];
-    SearchRequest request{.collection = "bench", .vector = {query, query + dimension}, .k = kNeighbours};
+    const SearchRequest request = Nearest(query, dimension);
     ASSIGN_OR_RETURN(SearchResult result, store->Search(request, ctx));
     for (const std::string& text : Exact(vectors, query, dimension)) {
       wanted += 1;
@@ -142,10 +157,10 @@ Result<double> Recall(Store* store, const std::vector<float>& vectors, const std
 }  // namespace
 
 Result<SearchBench> BenchSearch(const SearchBenchOptions& options, const Context& ctx) {
-  if (options.vectors < 100 || options.vectors > 10'000'000) {
-    return InvalidArgument("--vectors is 100 to 10000000");
-  }
   const Remover remover{options.directory};
+  if (options.vectors < 100 || options.vectors > 10'000'000) {
+    return InvalidArgument(StrCat("--vectors is ", options.vectors, "; give 100 to 10000000"));
+  }
   StoreOptions store_options;
   store_options.flat_below = options.hnsw ? 0 : options.vectors + 1;
   store_options.hnsw_ef_search = options.ef;
@@ -162,16 +177,17 @@ Result<SearchBench> BenchSearch(const SearchBenchOptions& options, const Context
   const auto build = std::chrono::steady_clock::now();
   RETURN_IF_ERROR(Fill(store.get(), vectors, options.dimension, ctx));
   bench.build_seconds = Seconds(build);
-  bench.bytes_per_vector = static_cast<double>(DirectoryBytes(options.directory)) /
-                           static_cast<double>(options.vectors);
-  ASSIGN_OR_RETURN(bench.recall_at_10, Recall(store.get(), vectors, queries, options.dimension, ctx));
+  bench.bytes_per_vector =
+      static_cast<double>(DirectoryBytes(options.directory)) / static_cast<double>(options.vectors);
+  ASSIGN_OR_RETURN(bench.recall_at_10,
+                   Recall(store.get(), vectors, queries, options.dimension, ctx));
 
   std::vector<double> rates;
   for (int i = 0; i < options.repeat; ++i) {
     const auto start = std::chrono::steady_clock::now();
     for (size_t q = 0; q < options.queries; ++q) {
       const float* query = &queries[q * options.dimension];
-      SearchRequest request{.collection = "bench", .vector = {query, query + options.dimension}, .k = kNeighbours};
+      const SearchRequest request = Nearest(query, options.dimension);
       RETURN_IF_ERROR(store->Search(request, ctx).status());
     }
     rates.push_back(static_cast<double>(options.queries) / Seconds(start));

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "kernels/kernels.h"
@@ -13,12 +14,15 @@ namespace vade {
 namespace {
 
 void AddCommonOptions(CLI::App& app, CommonOptions& options) {
-  app.add_option("--data", options.data_dir, "Data directory (default $VADE_DATA, else ~/.local/share/vade)");
-  app.add_option("--server", options.server, "HOST:PORT of a running service; without it, in this process");
+  app.add_option("--data", options.data_dir,
+                 "Data directory (default $VADE_DATA, else ~/.local/share/vade)");
+  app.add_option("--server", options.server,
+                 "HOST:PORT of a running service; without it, in this process");
   app.add_option("--collection", options.collection, "Collection")->capture_default_str();
   app.add_option("--model", options.model, "Decoder: catalog name (vade models list) or GGUF file");
   app.add_option("--embedder", options.embedder, "Embedder: catalog name or GGUF file");
-  app.add_option("--threads", options.threads, "Threads (default: all cores that this process may use)")
+  app.add_option("--threads", options.threads,
+                 "Threads (default: all cores that this process may use)")
       ->check(CLI::Range(0, 1024));
   app.add_flag("--json", options.json, "Print one JSON object");
 }
@@ -27,9 +31,9 @@ void AddCommonOptions(CLI::App& app, CommonOptions& options) {
 Status ForceLevel(const std::string& name, std::optional<kernels::ScopedLevel>& forced) {
   if (name.empty()) return OkStatus();
   const auto level = kernels::ParseLevel(name);
-  if (!level) return InvalidArgument("--level " + name + " is unknown; use scalar, avx2 or avx512");
-  if (!kernels::LevelSupported(*level)) {
-    return FailedPrecondition("this processor does not have --level " + name);
+  if (!level || !kernels::LevelSupported(*level)) {
+    return FailedPrecondition("this processor cannot do --level " + name +
+                              "; vade doctor shows what it can");
   }
   forced.emplace(*level);
   return OkStatus();
@@ -40,6 +44,17 @@ int Report(const Status& status) {
   std::fflush(stdout);
   std::fprintf(stderr, "vade: %s\n", status.message().c_str());
   return 1;
+}
+
+// CLI11 says of an unknown command only that one is missing.
+int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty()) {
+    std::fprintf(stderr, "vade: '%s' is unknown here; vade --help lists the commands\n",
+                 unknown.front().c_str());
+    return 2;
+  }
+  return app.exit(error) == 0 ? 0 : 2;
 }
 
 }  // namespace
@@ -54,7 +69,8 @@ int RunCli(int argc, char** argv) {
   bool verbose = false;
   app.add_flag("-v,--verbose", verbose, "Log what happens to standard error");
   std::string level;
-  app.add_option("--level", level, "Force a kernel level: scalar, avx2, avx512");
+  app.add_option("--level", level, "Force a kernel level: scalar, avx2, avx512")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
   std::optional<kernels::ScopedLevel> forced;
   app.parse_complete_callback([&] {
     if (verbose) SetLogLevel(LogLevel::kInfo);
@@ -79,8 +95,7 @@ int RunCli(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
+    return ReportUsage(app, error);
   }
   return Report(session.status());
 }

@@ -1,4 +1,5 @@
-// The `vade` command (docs/cli.md). Results go to standard output, everything else to standard error.
+// The `vade` command (docs/cli.md). Results go to standard output, everything else to standard
+// error.
 #pragma once
 
 namespace vade {

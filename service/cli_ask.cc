@@ -1,15 +1,18 @@
 // search, ask, chat.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "base/strings.h"
 #include "base/trace.h"
+#include "service/cli_input.h"
 #include "service/cli_session.h"
 #include "service/json_output.h"
+#include "service/limits.h"
 
 namespace vade {
 namespace {
@@ -24,25 +27,32 @@ struct AskFlags {
   Sampling sampling;
 };
 
-void AddQueryOptions(CLI::App& command, AskFlags& flags) {
-  command.add_option("-k", flags.k, "Passages to find")->capture_default_str();
-  command.add_option("--filter", flags.filter, "Only documents whose metadata satisfy this expression");
+void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
+  command.add_option("-k", flags.k, "Passages to find")
+      ->check(CLI::Range(1, most_passages))
+      ->capture_default_str();
+  command.add_option("--filter", flags.filter,
+                     "Only documents whose metadata satisfy this expression");
   command.add_option("--groups", flags.groups, "Groups of the asker, comma-separated");
   command.add_option("--as-of", flags.as_of, "As the collection stood at this time");
   command.add_flag("--explain", flags.explain, "Show how each candidate was ranked");
 }
 
 void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
-  AddQueryOptions(command, flags);
+  AddQueryOptions(command, flags, kMaxAskPassages);
   command.add_option("--mode", flags.mode, "direct, cot, vote or decompose")
       ->check(CLI::IsMember({"direct", "cot", "vote", "decompose"}))
       ->capture_default_str();
   command.add_flag("--strict", flags.strict, "Say only sentences that a passage supports");
   command.add_option("--seed", flags.sampling.seed, "Seed of the sampling");
   command.add_option("--temperature", flags.sampling.temperature, "0: always the likeliest word")
+      ->check(CLI::Range(0.0, kMaxTemperature))
       ->capture_default_str();
-  command.add_option("--top-p", flags.sampling.top_p, "Nucleus; 1: off")->capture_default_str();
+  command.add_option("--top-p", flags.sampling.top_p, "Nucleus; 1: off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command.add_option("--max-tokens", flags.sampling.max_tokens, "Length of the answer at most")
+      ->check(CLI::Range(1, kMaxAnswerTokens))
       ->capture_default_str();
 }
 
@@ -86,14 +96,15 @@ Status RunSearch(CliSession& session, const AskFlags& flags) {
   RETURN_IF_ERROR(RefuseExplain(flags));
   Trace trace(NewRequestId());
   ASSIGN_OR_RETURN(Api * api, session.api());
-  ASSIGN_OR_RETURN(Retrieved found,
-                   api->Search(MakeQuery(flags, session.options), session.ctx().WithTrace(&trace)));
+  const auto found =
+      api->Search(MakeQuery(flags, session.options), session.ctx().WithTrace(&trace));
+  if (!found.ok()) return session.Explain(found.status());
   if (session.options.json) {
-    std::printf("%s\n", SearchJson(found, trace).c_str());
+    std::printf("%s\n", SearchJson(*found, trace).c_str());
     return OkStatus();
   }
-  for (size_t i = 0; i < found.hits.size(); ++i) PrintHit(i + 1, found.hits[i]);
-  if (found.hits.empty()) std::printf("nothing was found\n");
+  for (size_t i = 0; i < found->hits.size(); ++i) PrintHit(i + 1, found->hits[i]);
+  if (found->hits.empty()) std::printf("nothing was found\n");
   return OkStatus();
 }
 
@@ -103,12 +114,19 @@ class AnswerPrinter {
   GenerateSink sink() {
     return [this](const GenerateEvent& event) {
       if (event.kind == GenerateEvent::Kind::kToken) {
+        written_ = written_ || !event.text.empty();
         std::fwrite(event.text.data(), 1, event.text.size(), stdout);
       } else {
         std::printf("[%zu]", NumberOf(event.citation));
       }
       return std::fflush(stdout) == 0;
     };
+  }
+
+  // Behind an answer that broke off: what comes next begins on its own line.
+  void EndLine() const {
+    if (written_) std::printf("\n");
+    std::fflush(stdout);
   }
 
   void PrintSources(const AskReply& reply) const {
@@ -147,6 +165,7 @@ class AnswerPrinter {
   }
 
   std::vector<Citation> sources_;
+  bool written_ = false;
 };
 
 void PrintTimings(const AskReply& reply, const Trace& trace) {
@@ -167,15 +186,19 @@ Status RunAsk(CliSession& session, const AskFlags& flags) {
   const Context ctx = session.ctx().WithTrace(&trace);
   ASSIGN_OR_RETURN(Api * api, session.api());
   const AskRequest request = MakeRequest(flags, session.options);
+  AnswerPrinter printer;
+  const auto reply =
+      api->Ask(request, {nullptr, session.options.json ? nullptr : printer.sink()}, ctx);
+  if (!reply.ok()) {
+    printer.EndLine();
+    return session.Explain(reply.status());
+  }
   if (session.options.json) {
-    ASSIGN_OR_RETURN(AskReply reply, api->Ask(request, {}, ctx));
-    std::printf("%s\n", AskJson(reply, trace).c_str());
+    std::printf("%s\n", AskJson(*reply, trace).c_str());
     return OkStatus();
   }
-  AnswerPrinter printer;
-  ASSIGN_OR_RETURN(AskReply reply, api->Ask(request, {nullptr, printer.sink()}, ctx));
-  printer.PrintSources(reply);
-  PrintTimings(reply, trace);
+  printer.PrintSources(*reply);
+  PrintTimings(*reply, trace);
   return OkStatus();
 }
 
@@ -185,10 +208,11 @@ Status RunChat(CliSession& session, AskFlags flags) {
   std::vector<ChatTemplate::Turn> history;
   const bool prompt = StderrIsTerminal();
   if (prompt) std::fprintf(stderr, "Ask; /new begins anew, /quit or Ctrl-D ends.\n");
+  LineReader input(STDIN_FILENO);
   std::string line;
-  while (session.ctx().Check().ok()) {
+  while (true) {
     if (prompt) std::fprintf(stderr, "> ");
-    if (!std::getline(std::cin, line)) break;
+    if (!input.Next(session.ctx(), &line)) break;
     const std::string question(StripAsciiWhitespace(line));
     if (question.empty()) continue;
     if (question == "/quit") break;
@@ -201,12 +225,13 @@ Status RunChat(CliSession& session, AskFlags flags) {
     request.history = history;
     Trace trace(NewRequestId());
     AnswerPrinter printer;
-    auto reply = session.options.json
-                     ? api->Ask(request, {}, session.ctx().WithTrace(&trace))
-                     : api->Ask(request, {nullptr, printer.sink()}, session.ctx().WithTrace(&trace));
+    const auto reply = api->Ask(request, {nullptr, session.options.json ? nullptr : printer.sink()},
+                                session.ctx().WithTrace(&trace));
     if (!reply.ok()) {
+      printer.EndLine();
+      if (!session.ctx().Check().ok()) break;
       // A question that failed does not end the conversation.
-      std::fprintf(stderr, "vade: %s\n", reply.status().message().c_str());
+      std::fprintf(stderr, "vade: %s\n", session.Explain(reply.status()).message().c_str());
       continue;
     }
     if (session.options.json) {
@@ -228,7 +253,7 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
   auto flags = std::make_shared<AskFlags>();
   CLI::App* search = app.add_subcommand("search", "Find the passages nearest to a question");
   search->add_option("question", flags->question, "The question")->required();
-  AddQueryOptions(*search, *flags);
+  AddQueryOptions(*search, *flags, kMaxSearchHits);
   search->callback([&session, flags] { session.Run([&] { return RunSearch(session, *flags); }); });
 
   CLI::App* ask = app.add_subcommand("ask", "Answer a question from the documents, with citations");
@@ -236,7 +261,8 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
   AddAnswerOptions(*ask, *flags);
   ask->callback([&session, flags] { session.Run([&] { return RunAsk(session, *flags); }); });
 
-  CLI::App* chat = app.add_subcommand("chat", "A conversation: one question a line of standard input");
+  CLI::App* chat =
+      app.add_subcommand("chat", "A conversation: one question a line of standard input");
   AddAnswerOptions(*chat, *flags);
   chat->callback([&session, flags] { session.Run([&] { return RunChat(session, *flags); }); });
 }

@@ -19,6 +19,7 @@ namespace vade {
 namespace {
 
 using Json = nlohmann::ordered_json;
+constexpr int kMaxTokens = 1 << 20;
 
 struct BenchFlags {
   int prefill_tokens = 512;
@@ -39,7 +40,8 @@ Status Print(const CliSession& session, const Json& json) {
     std::printf("%s\n", json.dump().c_str());
     return OkStatus();
   }
-  for (const auto& [name, value] : json.items()) std::printf("%-22s %s\n", name.c_str(), value.dump().c_str());
+  for (const auto& [name, value] : json.items())
+    std::printf("%-22s %s\n", name.c_str(), value.dump().c_str());
   return OkStatus();
 }
 
@@ -48,7 +50,9 @@ int Threads(const CliSession& session) {
 }
 
 Json Header(const std::string& model, int threads) {
-  return {{"model", model}, {"threads", threads}, {"level", kernels::LevelName(kernels::Active().level)}};
+  return {{"model", model},
+          {"threads", threads},
+          {"level", kernels::LevelName(kernels::Active().level)}};
 }
 
 Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
@@ -59,13 +63,15 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
   options.pool = &pool;
   options.packed_cache_dir = PackedDir(local);
   ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
-  auto bench = prefill ? BenchPrefill(decoder.get(), flags.prefill_tokens, flags.repeat, session.ctx())
-                       : BenchDecode(decoder.get(), &pool, flags.decode_tokens, flags.depth, flags.repeat,
-                                     session.ctx());
+  auto bench = prefill
+                   ? BenchPrefill(decoder.get(), flags.prefill_tokens, flags.repeat, session.ctx())
+                   : BenchDecode(decoder.get(), &pool, flags.decode_tokens, flags.depth,
+                                 flags.repeat, session.ctx());
   if (!bench.ok()) return bench.status();
   Json json = Header(decoder->info().name, pool.threads());
   json["tokens_per_second"] = bench->tokens_per_second;
-  json["bandwidth_share"] = bench->bandwidth_share < 0 ? Json(nullptr) : Json(bench->bandwidth_share);
+  json["bandwidth_share"] =
+      bench->bandwidth_share < 0 ? Json(nullptr) : Json(bench->bandwidth_share);
   if (!prefill) {
     json["read_gb_per_second"] = bench->read_bytes_per_second / 1e9;
     json["weight_mb_per_token"] = static_cast<double>(decoder->info().weight_bytes_per_token) / 1e6;
@@ -81,8 +87,8 @@ Status RunEmbed(CliSession& session, const BenchFlags& flags) {
   options.pool = &pool;
   options.packed_cache_dir = PackedDir(local);
   ASSIGN_OR_RETURN(auto embedder, LoadEmbedder(path, options));
-  ASSIGN_OR_RETURN(EmbedBench bench, BenchEmbed(embedder.get(), flags.embed_tokens, flags.batch, flags.repeat,
-                                                session.ctx()));
+  ASSIGN_OR_RETURN(EmbedBench bench, BenchEmbed(embedder.get(), flags.embed_tokens, flags.batch,
+                                                flags.repeat, session.ctx()));
   Json json = Header(embedder->id(), pool.threads());
   json["tokens_per_second"] = bench.tokens_per_second;
   json["passages_per_second"] = bench.passages_per_second;
@@ -96,8 +102,10 @@ Status RunSearch(CliSession& session, const BenchFlags& flags) {
   options.ef = flags.ef;
   options.repeat = flags.repeat;
   const char* temporary = std::getenv("TMPDIR");
-  std::string directory = JoinPath(temporary && *temporary ? temporary : "/tmp", "vade-bench-XXXXXX");
-  if (!mkdtemp(directory.data())) return Unavailable("cannot make " + directory + "; set TMPDIR to a folder with room");
+  std::string directory =
+      JoinPath(temporary && *temporary ? temporary : "/tmp", "vade-bench-XXXXXX");
+  if (!mkdtemp(directory.data()))
+    return Unavailable("cannot make " + directory + "; set TMPDIR to a folder with room");
   options.directory = directory;
   ASSIGN_OR_RETURN(SearchBench bench, BenchSearch(options, session.ctx()));
   return Print(session, {{"kind", flags.kind},
@@ -118,33 +126,54 @@ void AddBenchCommands(CLI::App& app, CliSession& session) {
   const auto add = [&](const char* name, const char* what) {
     CLI::App* command = bench->add_subcommand(name, what);
     command->add_option("--repeat", flags->repeat, "Repeats; the median is printed")
-        ->check(CLI::Range(1, 1000))->capture_default_str();
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
     return command;
   };
   CLI::App* prefill = add("prefill", "Tokens read a second by the decoder");
-  prefill->add_option("--tokens", flags->prefill_tokens, "Length of the prompt")->capture_default_str();
-  prefill->callback([&session, flags] { session.Run([&] { return RunDecoder(session, *flags, true); }); });
+  prefill->add_option("--tokens", flags->prefill_tokens, "Length of the prompt")
+      ->check(CLI::Range(1, kMaxTokens))
+      ->capture_default_str();
+  prefill->callback(
+      [&session, flags] { session.Run([&] { return RunDecoder(session, *flags, true); }); });
 
-  CLI::App* decode = add("decode", "Tokens written a second, and the share of the memory bandwidth");
-  decode->add_option("--tokens", flags->decode_tokens, "Tokens to write")->capture_default_str();
-  decode->add_option("--depth", flags->depth, "Tokens read before")->capture_default_str();
-  decode->callback([&session, flags] { session.Run([&] { return RunDecoder(session, *flags, false); }); });
+  CLI::App* decode =
+      add("decode", "Tokens written a second, and the share of the memory bandwidth");
+  decode->add_option("--tokens", flags->decode_tokens, "Tokens to write")
+      ->check(CLI::Range(1, kMaxTokens))
+      ->capture_default_str();
+  decode->add_option("--depth", flags->depth, "Tokens read before")
+      ->check(CLI::Range(0, kMaxTokens))
+      ->capture_default_str();
+  decode->callback(
+      [&session, flags] { session.Run([&] { return RunDecoder(session, *flags, false); }); });
 
   CLI::App* embed = add("embed", "Tokens embedded a second");
-  embed->add_option("--tokens", flags->embed_tokens, "Length of a text")->capture_default_str();
-  embed->add_option("--batch", flags->batch, "Texts in a batch")->check(CLI::Range(1, 100000))->capture_default_str();
+  embed->add_option("--tokens", flags->embed_tokens, "Length of a text")
+      ->check(CLI::Range(1, kMaxTokens))
+      ->capture_default_str();
+  embed->add_option("--batch", flags->batch, "Texts in a batch")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   embed->callback([&session, flags] { session.Run([&] { return RunEmbed(session, *flags); }); });
 
   CLI::App* search = add("search", "Vector search through a throwaway store");
   search->add_option("--vectors", flags->vectors, "Vectors")->capture_default_str();
-  search->add_option("--kind", flags->kind, "flat or hnsw")->check(CLI::IsMember({"flat", "hnsw"}))->capture_default_str();
-  search->add_option("--ef", flags->ef, "Candidates kept in the walk")->check(CLI::Range(1, 100000))->capture_default_str();
+  search->add_option("--kind", flags->kind, "flat or hnsw")
+      ->check(CLI::IsMember({"flat", "hnsw"}))
+      ->capture_default_str();
+  search->add_option("--ef", flags->ef, "Candidates kept in the walk")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   search->callback([&session, flags] { session.Run([&] { return RunSearch(session, *flags); }); });
 
   CLI::App* ask = add("ask", "Whole answers on a dataset folder (not in this version)");
   ask->add_option("dataset", flags->dataset, "Dataset folder")->required();
   ask->callback([&session] {
-    session.Run([] { return Unimplemented("bench ask is not in this version; vade eval answers prints the times too"); });
+    session.Run([] {
+      return Unimplemented(
+          "bench ask is not in this version; vade eval answers prints the times too");
+    });
   });
 }
 

@@ -8,13 +8,15 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "base/trace.h"
+#include "service/cli_input.h"
 #include "service/cli_session.h"
 #include "service/json_output.h"
 
 namespace vade {
 namespace {
 
-// --- ingest ---------------------------------------------------------------------------------------------
+// --- ingest
+// ---------------------------------------------------------------------------------------------
 
 struct IngestFlags {
   std::vector<std::string> paths;
@@ -28,28 +30,33 @@ struct IngestFlags {
 void PrintProgress(const IngestProgress& p) {
   const double percent = p.bytes_total ? 100.0 * p.bytes_done / p.bytes_total : 100.0;
   const std::string left = p.seconds_left < 0 ? "?" : HumanTime(p.seconds_left * 1000);
-  std::fprintf(stderr, "\r\033[K%3.0f%%  %llu of %llu files, %llu passages, %.1f KB/s, %s left  %.40s", percent,
-               static_cast<unsigned long long>(p.files_done), static_cast<unsigned long long>(p.files_total),
-               static_cast<unsigned long long>(p.passages), p.bytes_per_second / 1000, left.c_str(),
-               p.current.c_str());
+  std::fprintf(
+      stderr, "\r\033[K%3.0f%%  %llu of %llu files, %llu passages, %.1f KB/s, %s left  %.40s",
+      percent, static_cast<unsigned long long>(p.files_done),
+      static_cast<unsigned long long>(p.files_total), static_cast<unsigned long long>(p.passages),
+      p.bytes_per_second / 1000, left.c_str(), p.current.c_str());
 }
 
 void PrintReport(const IngestReport& report, double milliseconds) {
   for (const IngestError& error : report.errors) {
     std::fprintf(stderr, "failed: %s: %s\n", error.source.c_str(), error.reason.c_str());
   }
-  std::printf("%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in %s\n",
-              static_cast<unsigned long long>(report.created),
-              static_cast<unsigned long long>(report.updated),
-              static_cast<unsigned long long>(report.unchanged),
-              static_cast<unsigned long long>(report.duplicate),
-              static_cast<unsigned long long>(report.failed),
-              static_cast<unsigned long long>(report.passages), HumanTime(milliseconds).c_str());
+  std::printf(
+      "%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in "
+      "%s\n",
+      static_cast<unsigned long long>(report.created),
+      static_cast<unsigned long long>(report.updated),
+      static_cast<unsigned long long>(report.unchanged),
+      static_cast<unsigned long long>(report.duplicate),
+      static_cast<unsigned long long>(report.failed),
+      static_cast<unsigned long long>(report.passages), HumanTime(milliseconds).c_str());
 }
 
 Status RunIngest(CliSession& session, const IngestFlags& flags) {
-  if (flags.watch) return Unimplemented("--watch is not available in this version; run ingest again instead");
-  if (flags.prune) return Unimplemented("--prune is not available in this version; use vade docs delete");
+  if (flags.watch)
+    return Unimplemented("--watch is not available in this version; run ingest again instead");
+  if (flags.prune)
+    return Unimplemented("--prune is not available in this version; use vade docs delete");
   ASSIGN_OR_RETURN(Api * api, session.api());
   IngestOptions options;
   options.collection = session.options.collection;
@@ -67,13 +74,15 @@ Status RunIngest(CliSession& session, const IngestFlags& flags) {
   } else {
     PrintReport(*report, trace.ElapsedMs());
   }
-  if (report->failed > 0 && report->created + report->updated + report->unchanged + report->duplicate == 0) {
+  if (report->failed > 0 &&
+      report->created + report->updated + report->unchanged + report->duplicate == 0) {
     return InvalidArgument("no file could be ingested; the reasons stand above");
   }
   return OkStatus();
 }
 
-// --- docs -----------------------------------------------------------------------------------------------
+// --- docs
+// -----------------------------------------------------------------------------------------------
 
 struct DocsFlags {
   std::string id;
@@ -88,8 +97,10 @@ struct DocsFlags {
 Status RunList(CliSession& session, const DocsFlags& flags) {
   if (!flags.filter.empty()) return Unimplemented("--filter is not available in this version");
   ASSIGN_OR_RETURN(Api * api, session.api());
-  ASSIGN_OR_RETURN(DocumentPage page, api->ListDocuments(session.options.collection, flags.after, flags.limit,
-                                                         session.ctx()));
+  const auto listed =
+      api->ListDocuments(session.options.collection, flags.after, flags.limit, session.ctx());
+  if (!listed.ok()) return session.Explain(listed.status());
+  const DocumentPage& page = *listed;
   if (session.options.json) {
     std::printf("%s\n", DocumentListJson(page).c_str());
     return OkStatus();
@@ -107,7 +118,9 @@ Status RunList(CliSession& session, const DocsFlags& flags) {
 
 Status RunShow(CliSession& session, const DocsFlags& flags) {
   ASSIGN_OR_RETURN(Api * api, session.api());
-  ASSIGN_OR_RETURN(Document document, api->GetDocument(session.options.collection, flags.id, session.ctx()));
+  const auto found = api->GetDocument(session.options.collection, flags.id, session.ctx());
+  if (!found.ok()) return session.Explain(found.status());
+  const Document& document = *found;
   if (session.options.json) {
     std::printf("%s\n", DocumentJson(document).c_str());
   } else {
@@ -145,15 +158,19 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
   request.info.groups = SplitList(flags.groups);
   request.info.supersedes = flags.supersedes;
   request.info.valid_from = flags.valid_from;
-  for (const std::string& meta : flags.meta) RETURN_IF_ERROR(ParseMeta(meta, &request.info.metadata));
+  for (const std::string& meta : flags.meta)
+    RETURN_IF_ERROR(ParseMeta(meta, &request.info.metadata));
   ASSIGN_OR_RETURN(request.bytes, ReadInput(flags.file));
+  RETURN_IF_ERROR(session.ctx().Check());  // an input that Ctrl-C cut short is not stored
   ASSIGN_OR_RETURN(Api * api, session.api());
-  ASSIGN_OR_RETURN(PutResult result, api->PutDocument(session.options.collection, request, session.ctx()));
+  ASSIGN_OR_RETURN(PutResult result,
+                   api->PutDocument(session.options.collection, request, session.ctx()));
   if (session.options.json) {
     std::printf("%s\n", PutJson(result).c_str());
   } else {
-    std::printf("%s %s, revision %llu, %llu passages\n", std::string(OutcomeName(result.outcome)).c_str(),
-                result.document_id.c_str(), static_cast<unsigned long long>(result.revision),
+    std::printf("%s %s, revision %llu, %llu passages\n",
+                std::string(OutcomeName(result.outcome)).c_str(), result.document_id.c_str(),
+                static_cast<unsigned long long>(result.revision),
                 static_cast<unsigned long long>(result.passages));
   }
   return OkStatus();
@@ -161,17 +178,18 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
 
 Status RunDelete(CliSession& session, const DocsFlags& flags) {
   if (flags.erase) {
-    return Unimplemented("--erase is not available in this version; delete without it hides the text at once");
+    return Unimplemented(
+        "--erase is not available in this version; delete without it hides the text at once");
   }
   ASSIGN_OR_RETURN(Api * api, session.api());
-  ASSIGN_OR_RETURN(uint64_t deleted,
-                   api->DeleteDocuments(session.options.collection, flags.ids, session.ctx()));
+  const auto deleted = api->DeleteDocuments(session.options.collection, flags.ids, session.ctx());
+  if (!deleted.ok()) return session.Explain(deleted.status());
   if (session.options.json) {
-    std::printf("%s\n", DeletedJson(deleted).c_str());
+    std::printf("%s\n", DeletedJson(*deleted).c_str());
   } else {
-    std::printf("%llu deleted\n", static_cast<unsigned long long>(deleted));
+    std::printf("%llu deleted\n", static_cast<unsigned long long>(*deleted));
   }
-  if (deleted == 0) return NotFound("no document of that id; vade docs list shows the ids");
+  if (*deleted == 0) return NotFound("no document of that id; vade docs list shows the ids");
   return OkStatus();
 }
 
@@ -181,9 +199,12 @@ void AddDocs(CLI::App& app, CliSession& session) {
   docs->require_subcommand(1);
 
   CLI::App* list = docs->add_subcommand("list", "Documents by id");
-  list->add_option("--filter", flags->filter, "Only documents whose metadata satisfy this expression");
+  list->add_option("--filter", flags->filter,
+                   "Only documents whose metadata satisfy this expression");
   list->add_option("--after", flags->after, "Begin behind this id");
-  list->add_option("--limit", flags->limit, "Documents at most")->check(CLI::Range(1, 1000))->capture_default_str();
+  list->add_option("--limit", flags->limit, "Documents at most")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   list->callback([&session, flags] { session.Run([&] { return RunList(session, *flags); }); });
 
   CLI::App* show = docs->add_subcommand("show", "A document's text");
@@ -195,7 +216,8 @@ void AddDocs(CLI::App& app, CliSession& session) {
   put->add_option("file", flags->file, "File, or - for standard input")->required();
   put->add_option("--title", flags->title, "Title (default: from the text)");
   put->add_option("--meta", flags->meta, "KEY=VALUE, may be repeated");
-  put->add_option("--groups", flags->groups, "Who may find it, comma-separated (default: everyone)");
+  put->add_option("--groups", flags->groups,
+                  "Who may find it, comma-separated (default: everyone)");
   put->add_option("--supersedes", flags->supersedes, "Id of the document that this one replaces");
   put->add_option("--valid-from", flags->valid_from, "From when it holds (RFC 3339 or a date)");
   put->callback([&session, flags] { session.Run([&] { return RunPut(session, *flags); }); });
@@ -206,7 +228,8 @@ void AddDocs(CLI::App& app, CliSession& session) {
   remove->callback([&session, flags] { session.Run([&] { return RunDelete(session, *flags); }); });
 }
 
-// --- collections ------------------------------------------------------------------------------------------
+// --- collections
+// ------------------------------------------------------------------------------------------
 
 Status PrintCollections(CliSession& session, const std::vector<CollectionInfo>& collections) {
   if (session.options.json) {
@@ -247,10 +270,13 @@ void AddCollections(CLI::App& app, CliSession& session) {
   });
   CLI::App* create = collections->add_subcommand("create", "A new, empty collection");
   create->add_option("name", *name, "Name")->required();
-  create->callback([&session, name] { session.Run([&] { return RunCollectionsCreate(session, *name); }); });
-  CLI::App* remove = collections->add_subcommand("delete", "Delete a collection with all its documents");
+  create->callback(
+      [&session, name] { session.Run([&] { return RunCollectionsCreate(session, *name); }); });
+  CLI::App* remove =
+      collections->add_subcommand("delete", "Delete a collection with all its documents");
   remove->add_option("name", *name, "Name")->required();
-  remove->callback([&session, name] { session.Run([&] { return RunCollectionsDelete(session, *name); }); });
+  remove->callback(
+      [&session, name] { session.Run([&] { return RunCollectionsDelete(session, *name); }); });
 }
 
 Status RunVerify(CliSession& session) {
@@ -259,13 +285,15 @@ Status RunVerify(CliSession& session) {
   if (session.options.json) {
     std::printf("%s\n", VerifyJson(report).c_str());
   } else {
-    for (const std::string& problem : report.problems) std::printf("problem: %s\n", problem.c_str());
+    for (const std::string& problem : report.problems)
+      std::printf("problem: %s\n", problem.c_str());
     std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
                 static_cast<unsigned long long>(report.documents),
                 static_cast<unsigned long long>(report.passages),
                 static_cast<unsigned long long>(report.vectors), report.problems.size());
   }
-  if (!report.problems.empty()) return DataLoss("the store does not agree with itself; the problems stand above");
+  if (!report.problems.empty())
+    return DataLoss("the store does not agree with itself; the problems stand above");
   return OkStatus();
 }
 
@@ -277,15 +305,15 @@ void AddCorpusCommands(CLI::App& app, CliSession& session) {
   ingest->add_option("path", flags->paths, "Files and folders")->required();
   ingest->add_flag("--watch", flags->watch, "Go on following the folders");
   ingest->add_flag("--prune", flags->prune, "Delete documents whose file has vanished");
-  ingest->add_option("--source-root", flags->source_root, "Document ids are paths relative to this folder");
+  ingest->add_option("--source-root", flags->source_root,
+                     "Document ids are paths relative to this folder");
   ingest->add_option("--groups", flags->groups, "Who may find the documents, comma-separated");
   ingest->callback([&session, flags] { session.Run([&] { return RunIngest(session, *flags); }); });
 
   AddDocs(app, session);
   AddCollections(app, session);
-  app.add_subcommand("verify", "Check that text, vectors and derived files agree")->callback([&session] {
-    session.Run([&] { return RunVerify(session); });
-  });
+  app.add_subcommand("verify", "Check that text, vectors and derived files agree")
+      ->callback([&session] { session.Run([&] { return RunVerify(session); }); });
 }
 
 }  // namespace vade

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "service/cli_session.h"
 #include "service/eval.h"
+#include "service/limits.h"
 
 namespace vade {
 namespace {
@@ -21,40 +22,48 @@ struct EvalFlags {
 
 EvalProgress Progress(const CliSession& session) {
   if (!StderrIsTerminal() || session.options.json) return nullptr;
-  return [](size_t done, size_t total) { std::fprintf(stderr, "\r\033[K%zu of %zu questions", done, total); };
+  return [](size_t done, size_t total) {
+    std::fprintf(stderr, "\r\033[K%zu of %zu questions", done, total);
+  };
 }
 
 // JSON prints as it is; without --json the same numbers, one a line.
-Status Print(const CliSession& session, const EvalFlags& flags, const std::string& json) {
+Status Print(const CliSession& session, const std::string& old, const std::string& json) {
   if (session.options.json) {
     std::printf("%s\n", json.c_str());
   } else {
-    std::fprintf(stderr, "\r\033[K");
-    std::string lines = json;
-    for (char& c : lines) {
-      if (c == ',') c = '\n';
-    }
-    std::printf("%s\n", lines.c_str());
+    if (StderrIsTerminal()) std::fprintf(stderr, "\r\033[K");
+    std::printf("%s", EvalLines(json).c_str());
   }
-  if (flags.against.empty()) return OkStatus();
-  ASSIGN_OR_RETURN(std::string old, ReadFile(flags.against, 64 << 20));
+  if (old.empty()) return OkStatus();
   ASSIGN_OR_RETURN(std::string lines, CompareJson(old, json));
+  std::fflush(stdout);
   std::fprintf(stderr, "%s", lines.c_str());
   return OkStatus();
 }
 
+// What --against names, "" without it: read before hours are spent on the new numbers.
+Result<std::string> ReadOld(const EvalFlags& flags) {
+  if (flags.against.empty()) return std::string();
+  ASSIGN_OR_RETURN(std::string old, ReadFile(flags.against, 64 << 20));
+  RETURN_IF_ERROR(CompareJson(old, "{}").status().WithContext(flags.against));
+  return old;
+}
+
 Status RunRetrieval(CliSession& session, const EvalFlags& flags) {
   if (!flags.report.empty()) return Unimplemented("--report is for vade eval answers");
+  ASSIGN_OR_RETURN(const std::string old, ReadOld(flags));
   ASSIGN_OR_RETURN(EvalDataset dataset, LoadEvalDataset(flags.dataset, flags.variant));
   LimitQuestions(&dataset, flags.limit, flags.seed);
   ASSIGN_OR_RETURN(Api * api, session.api());
   ASSIGN_OR_RETURN(std::string collection, PrepareEvalCollection(api, dataset, session.ctx()));
   ASSIGN_OR_RETURN(RetrievalEval eval,
                    EvalRetrieval(api, dataset, collection, Progress(session), session.ctx()));
-  return Print(session, flags, RetrievalEvalJson(eval));
+  return Print(session, old, RetrievalEvalJson(eval));
 }
 
 Status RunAnswers(CliSession& session, const EvalFlags& flags) {
+  ASSIGN_OR_RETURN(const std::string old, ReadOld(flags));
   ASSIGN_OR_RETURN(EvalDataset dataset, LoadEvalDataset(flags.dataset, flags.variant));
   LimitQuestions(&dataset, flags.limit, flags.seed);
   ASSIGN_OR_RETURN(Api * api, session.api());
@@ -63,21 +72,24 @@ Status RunAnswers(CliSession& session, const EvalFlags& flags) {
   options.k = flags.k;
   options.strict = flags.strict;
   options.seed = flags.seed;
-  ASSIGN_OR_RETURN(auto records,
-                   EvalAnswers(api, dataset, collection, options, Progress(session), session.ctx()));
-  if (!flags.report.empty()) {
-    RETURN_IF_ERROR(WriteFileAtomically(flags.report, AnswerReportHtml("vade eval answers " + dataset.name, records)));
-  }
-  return Print(session, flags, AnswerEvalJson(records));
+  ASSIGN_OR_RETURN(auto records, EvalAnswers(api, dataset, collection, options, Progress(session),
+                                             session.ctx()));
+  RETURN_IF_ERROR(Print(session, old, AnswerEvalJson(records)));
+  if (flags.report.empty()) return OkStatus();
+  return WriteFileAtomically(flags.report,
+                             AnswerReportHtml("vade eval answers " + dataset.name, records));
 }
 
 void AddEvalOptions(CLI::App& command, EvalFlags& flags) {
   command.add_option("dataset", flags.dataset, "Dataset folder")->required();
   command.add_option("--variant", flags.variant, "Read passages.NAME.jsonl and qa.NAME.jsonl");
-  command.add_option("--limit", flags.limit, "Questions at most: the first, or with --seed a sample (0: all)");
+  command.add_option("--limit", flags.limit,
+                     "Questions at most: the first, or with --seed a sample (0: all)");
   command.add_option("--seed", flags.seed, "Seed of the sample and of the answers");
-  command.add_option("--report", flags.report, "Write a page with plots and the questions that went wrong");
-  command.add_option("--against", flags.against, "Show the differences to an earlier --json output");
+  command.add_option("--report", flags.report,
+                     "Write a page with plots and the questions that went wrong");
+  command.add_option("--against", flags.against,
+                     "Show the differences to an earlier --json output");
 }
 
 }  // namespace
@@ -88,12 +100,16 @@ void AddEvalCommands(CLI::App& app, CliSession& session) {
   eval->require_subcommand(1);
   CLI::App* retrieval = eval->add_subcommand("retrieval", "Recall, gain and reciprocal rank");
   AddEvalOptions(*retrieval, *flags);
-  retrieval->callback([&session, flags] { session.Run([&] { return RunRetrieval(session, *flags); }); });
+  retrieval->callback(
+      [&session, flags] { session.Run([&] { return RunRetrieval(session, *flags); }); });
   CLI::App* answers = eval->add_subcommand("answers", "F1, refusals, citations and times");
   AddEvalOptions(*answers, *flags);
-  answers->add_option("-k", flags->k, "Passages to find")->capture_default_str();
+  answers->add_option("-k", flags->k, "Passages to find")
+      ->check(CLI::Range(1, kMaxAskPassages))
+      ->capture_default_str();
   answers->add_flag("--strict", flags->strict, "Say only sentences that a passage supports");
-  answers->callback([&session, flags] { session.Run([&] { return RunAnswers(session, *flags); }); });
+  answers->callback(
+      [&session, flags] { session.Run([&] { return RunAnswers(session, *flags); }); });
 }
 
 }  // namespace vade

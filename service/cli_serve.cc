@@ -36,11 +36,11 @@ void AddServeCommand(CLI::App& app, CliSession& session) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* serve = app.add_subcommand("serve", "Answer over gRPC until told to stop");
   serve->add_option("--config", flags->config, "Configuration file: lines key = value");
-  serve->add_option("--grpc", flags->grpc, "HOST:PORT (default 127.0.0.1:50051; port 0: a free one)");
+  serve->add_option("--grpc", flags->grpc,
+                    "HOST:PORT (default 127.0.0.1:50051; port 0: a free one)");
   serve->add_option("--http", flags->http, "HOST:PORT of the HTTP server (not in this version)");
-  serve->callback([&app, &session, flags] {
-    session.Run([&] { return RunServe(app, session, *flags); });
-  });
+  serve->callback(
+      [&app, &session, flags] { session.Run([&] { return RunServe(app, session, *flags); }); });
 }
 
 }  // namespace vade

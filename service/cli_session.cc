@@ -5,8 +5,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
-#include <iterator>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -23,20 +21,35 @@ CancelSource& Interrupt() {
   return source;
 }
 
+// What does not look at the context for so long, such as the first repacking of a large model, is cut short.
+// That harms nothing: every file is written so that it survives the death of the process.
+constexpr unsigned kGraceSeconds = 3;
+
+// Not restarting: a read that waits for a person returns.
 void OnInterrupt(int) {
   Interrupt().Cancel();
-  // A second Ctrl-C ends the process at once.
-  std::signal(SIGINT, SIG_DFL);
+  alarm(kGraceSeconds);
+}
+
+void OnGraceOver(int) {
+  constexpr char kLine[] = "vade: stopped\n";
+  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, kLine, sizeof(kLine) - 1);
+  _exit(1);
 }
 
 }  // namespace
 
 CliSession::CliSession() : ctx_(Context().WithCancel(Interrupt().token())) {
-  std::signal(SIGINT, OnInterrupt);
+  struct sigaction action = {};
+  action.sa_handler = OnInterrupt;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the process at once
+  sigaction(SIGINT, &action, nullptr);
+  std::signal(SIGALRM, OnGraceOver);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-CliSession::~CliSession() = default;
+CliSession::~CliSession() { alarm(0); }
 
 LocalOptions CliSession::local_options() const {
   LocalOptions local;
@@ -74,6 +87,24 @@ Result<Api*> CliSession::api() {
   return remote_.get();
 }
 
+Status CliSession::Explain(const Status& status) {
+  if (status.code() != StatusCode::kNotFound) return status;
+  const auto found = api();
+  if (!found.ok()) return status;
+  const auto collections = (*found)->ListCollections(ctx_);
+  if (!collections.ok()) return status;
+  std::string names;
+  for (const CollectionInfo& info : *collections) {
+    if (info.name == options.collection) return status;
+    names += (names.empty() ? "" : ", ") + info.name;
+  }
+  const std::string there =
+      names.empty() ? "nothing has been ingested there yet" : "there are " + names;
+  return NotFound(StrCat("there is no collection '", options.collection, "' in ",
+                         options.server.empty() ? options.data_dir : options.server, " (", there,
+                         "); `vade ingest PATH` makes it"));
+}
+
 void CliSession::Run(const std::function<Status()>& command) {
   if (status_.ok()) status_ = command();
 }
@@ -94,20 +125,6 @@ std::string HumanTime(double milliseconds) {
     std::snprintf(buffer, sizeof(buffer), "%.0f ms", milliseconds);
   }
   return buffer;
-}
-
-Result<std::string> ReadInput(const std::string& path) {
-  constexpr uint64_t kLimit = 256ull << 20;
-  if (path != "-") return ReadFile(path, kLimit);
-  std::string bytes;
-  char buffer[65536];
-  while (std::cin.read(buffer, sizeof(buffer)) || std::cin.gcount() > 0) {
-    bytes.append(buffer, static_cast<size_t>(std::cin.gcount()));
-    if (bytes.size() > kLimit) {
-      return ResourceExhausted("standard input is longer than 256 MiB; put it as several documents");
-    }
-  }
-  return bytes;
 }
 
 std::vector<std::string> SplitList(const std::string& text) {

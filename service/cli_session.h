@@ -1,5 +1,5 @@
-// What the commands of the command line share: the common options, the Api they talk to, how they report.
-// Used on one thread.
+// What the commands of the command line share: the common options, the Api they talk to, how they
+// report. Used on one thread.
 #pragma once
 
 #include <functional>
@@ -19,13 +19,13 @@ class App;
 namespace vade {
 
 struct CommonOptions {
-  std::string data_dir;                   // --data, $VADE_DATA, ~/.local/share/vade
-  std::string server;                     // --server HOST:PORT; "": in this process
-  std::string collection = "default";     // --collection
-  std::string model;                      // --model: catalog name or path; "": the best that is there
-  std::string embedder;                   // --embedder
-  int threads = 0;                        // --threads; 0: all
-  bool json = false;                      // --json: one object on standard output and nothing else there
+  std::string data_dir;                // --data, $VADE_DATA, ~/.local/share/vade
+  std::string server;                  // --server HOST:PORT; "": in this process
+  std::string collection = "default";  // --collection
+  std::string model;                   // --model: catalog name or path; "": the best that is there
+  std::string embedder;                // --embedder
+  int threads = 0;                     // --threads; 0: all
+  bool json = false;  // --json: one object on standard output and nothing else there
 };
 
 class CliSession {
@@ -41,7 +41,11 @@ class CliSession {
   Result<LocalApi*> local();
   LocalOptions local_options() const;
 
-  // Cancelled by Ctrl-C.
+  // For an error of a call about options.collection: when that is what does not exist, says so,
+  // names those that do, and the command that makes it. Other errors pass unchanged.
+  Status Explain(const Status& status);
+
+  // Cancelled by Ctrl-C; a command that does not end within three seconds of it is ended.
   const Context& ctx() const { return ctx_; }
 
   // Runs a command unless something has failed before it; keeps the first error.
@@ -61,19 +65,16 @@ bool StderrIsTerminal();
 // "3.2 s", "412 ms".
 std::string HumanTime(double milliseconds);
 
-// Reads a file, or standard input for "-".
-Result<std::string> ReadInput(const std::string& path);
-
 // Comma-separated, empty parts dropped.
 std::vector<std::string> SplitList(const std::string& text);
 
 // Each adds its commands to the application; callbacks go through session.Run().
-void AddAskCommands(CLI::App& app, CliSession& session);      // search, ask, chat
-void AddCorpusCommands(CLI::App& app, CliSession& session);   // ingest, docs, collections, verify
-void AddModelCommands(CLI::App& app, CliSession& session);    // models
-void AddServeCommand(CLI::App& app, CliSession& session);     // serve
-void AddEvalCommands(CLI::App& app, CliSession& session);     // eval
-void AddBenchCommands(CLI::App& app, CliSession& session);    // bench
-void AddDoctorCommand(CLI::App& app, CliSession& session);    // doctor
+void AddAskCommands(CLI::App& app, CliSession& session);     // search, ask, chat
+void AddCorpusCommands(CLI::App& app, CliSession& session);  // ingest, docs, collections, verify
+void AddModelCommands(CLI::App& app, CliSession& session);   // models
+void AddServeCommand(CLI::App& app, CliSession& session);    // serve
+void AddEvalCommands(CLI::App& app, CliSession& session);    // eval
+void AddBenchCommands(CLI::App& app, CliSession& session);   // bench
+void AddDoctorCommand(CLI::App& app, CliSession& session);   // doctor
 
 }  // namespace vade

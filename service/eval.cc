@@ -1,8 +1,8 @@
 #include "service/eval.h"
 
 #include <algorithm>
+#include <cctype>
 #include <map>
-#include <set>
 
 #include "base/bytes.h"
 #include "base/strings.h"
@@ -56,7 +56,8 @@ bool Quotes(const std::string& text, const Citation& c) {
 }
 
 // Non-blank sentences of the answer, each with whether a right citation overlaps it.
-void CountSentences(const std::string& answer, const std::vector<Citation>& right, AnswerRecord* record) {
+void CountSentences(const std::string& answer, const std::vector<Citation>& right,
+                    AnswerRecord* record) {
   for (const TextSpan& span : Sentences(answer)) {
     const auto text = std::string_view(answer).substr(span.begin, span.end - span.begin);
     if (ScoringTokens(text, record->question->lang).empty()) continue;
@@ -67,8 +68,8 @@ void CountSentences(const std::string& answer, const std::vector<Citation>& righ
   }
 }
 
-Status Record(const AskReply& reply, const EvalQuestion& question, DocumentTexts& texts, const Context& ctx,
-              AnswerRecord* record) {
+Status Record(const AskReply& reply, const EvalQuestion& question, DocumentTexts& texts,
+              const Context& ctx, AnswerRecord* record) {
   const Answer& answer = reply.answer;
   record->question = &question;
   record->answer = answer.text;
@@ -83,8 +84,9 @@ Status Record(const AskReply& reply, const EvalQuestion& question, DocumentTexts
   std::vector<Citation> right;
   record->citations = answer.citations.size();
   for (const Citation& citation : answer.citations) {
+    if (citation.document_id != question.passage_id) continue;
     ASSIGN_OR_RETURN(const std::string* text, texts.Get(citation.document_id, ctx));
-    if (citation.document_id == question.passage_id && Quotes(*text, citation)) right.push_back(citation);
+    if (Quotes(*text, citation)) right.push_back(citation);
   }
   record->right_citations = right.size();
   CountSentences(answer.text, right, record);
@@ -101,16 +103,22 @@ double Ratio(double part, double whole) { return whole > 0 ? part / whole : -1; 
 
 }  // namespace
 
-Result<std::string> PrepareEvalCollection(Api* api, const EvalDataset& dataset, const Context& ctx) {
+Result<std::string> PrepareEvalCollection(Api* api, const EvalDataset& dataset,
+                                          const Context& ctx) {
   // The name tells datasets apart that only share a folder's name.
   std::string ids;
   for (const EvalPassage& passage : dataset.passages) AppendString(&ids, passage.id);
   std::string safe;
-  for (char c : dataset.name) safe.push_back(std::isalnum(static_cast<unsigned char>(c)) || c == '-' ? c : '_');
-  const std::string collection = StrCat("eval-", safe.substr(0, 40), "-", Sha256Hex(ids).substr(0, 8));
+  for (char c : dataset.name)
+    safe.push_back(std::isalnum(static_cast<unsigned char>(c)) || c == '-' ? c : '_');
+  const std::string collection =
+      StrCat("eval-", safe.substr(0, 40), "-", Sha256Hex(ids).substr(0, 8));
 
   for (const EvalPassage& passage : dataset.passages) {
     RETURN_IF_ERROR(ctx.Check());
+    // Cranfield has two of these: there is nothing to find in them, and a store takes no empty
+    // document.
+    if (StripAsciiWhitespace(passage.text).empty()) continue;
     PutRequest put;
     put.info.id = passage.id;
     put.info.title = passage.title;
@@ -123,8 +131,9 @@ Result<std::string> PrepareEvalCollection(Api* api, const EvalDataset& dataset, 
   return collection;
 }
 
-Result<RetrievalEval> EvalRetrieval(Api* api, const EvalDataset& dataset, const std::string& collection,
-                                    const EvalProgress& progress, const Context& ctx) {
+Result<RetrievalEval> EvalRetrieval(Api* api, const EvalDataset& dataset,
+                                    const std::string& collection, const EvalProgress& progress,
+                                    const Context& ctx) {
   RetrievalEval eval;
   RankingScore sum;
   for (size_t i = 0; i < dataset.questions.size(); ++i) {
@@ -144,7 +153,8 @@ Result<RetrievalEval> EvalRetrieval(Api* api, const EvalDataset& dataset, const 
     sum.mrr_at_10 += score.mrr_at_10;
     ++eval.queries;
   }
-  if (eval.queries == 0) return InvalidArgument("no question of the dataset has a relevant passage");
+  if (eval.queries == 0)
+    return InvalidArgument("no question of the dataset has a relevant passage");
   const double n = static_cast<double>(eval.queries);
   eval.mean = {sum.recall_at_1 / n, sum.recall_at_5 / n, sum.recall_at_10 / n, sum.ndcg_at_10 / n,
                sum.mrr_at_10 / n};
@@ -181,7 +191,8 @@ AnswerSummary Summarise(const std::vector<const AnswerRecord*>& records) {
   AnswerSummary summary;
   summary.questions = records.size();
   double answerable = 0, impossible = 0, em = 0, f1 = 0, contains = 0, rejected = 0, wrongly = 0;
-  double citations = 0, right = 0, sentences = 0, supported = 0, at1 = 0, at5 = 0, tokens = 0, answered = 0;
+  double citations = 0, right = 0, sentences = 0, supported = 0, at1 = 0, at5 = 0, tokens = 0,
+         answered = 0;
   std::vector<double> first, total;
   for (const AnswerRecord* r : records) {
     first.push_back(r->first_token_ms);

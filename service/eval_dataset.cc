@@ -14,6 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr uint64_t kMaxFileBytes = 1ull << 30;
+constexpr int64_t kMaxGrade = 1000;
 
 std::string Text(const Json& object, const char* key) {
   const auto it = object.find(key);
@@ -38,9 +39,11 @@ Status ForEachLine(const std::string& path, const std::function<Status(const Jso
 Status LoadPassages(const std::string& path, EvalDataset* dataset) {
   std::set<std::string> seen;
   return ForEachLine(path, [&](const Json& object) {
-    EvalPassage passage{Text(object, "id"), Text(object, "title"), Text(object, "text"), Text(object, "lang")};
+    EvalPassage passage{Text(object, "id"), Text(object, "title"), Text(object, "text"),
+                        Text(object, "lang")};
     if (passage.id.empty()) return InvalidArgument("a passage needs an \"id\" (a string)");
-    if (!seen.insert(passage.id).second) return InvalidArgument("the id " + passage.id + " occurs twice");
+    if (!seen.insert(passage.id).second)
+      return InvalidArgument("the id " + passage.id + " occurs twice");
     dataset->passages.push_back(std::move(passage));
     return OkStatus();
   });
@@ -48,8 +51,10 @@ Status LoadPassages(const std::string& path, EvalDataset* dataset) {
 
 Status LoadQuestions(const std::string& path, EvalDataset* dataset) {
   return ForEachLine(path, [&](const Json& object) {
-    EvalQuestion q{Text(object, "id"), Text(object, "question"), Text(object, "lang"), {},
-                   Text(object, "passage_id"), false, Text(object, "kind"), {}};
+    EvalQuestion q{Text(object, "id"),         Text(object, "question"),
+                   Text(object, "lang"),       {},
+                   Text(object, "passage_id"), false,
+                   Text(object, "kind"),       {}};
     if (q.id.empty() || q.question.empty()) {
       return InvalidArgument("a question needs \"id\" and \"question\" (strings)");
     }
@@ -59,7 +64,8 @@ Status LoadQuestions(const std::string& path, EvalDataset* dataset) {
       }
     }
     const auto impossible = object.find("is_impossible");
-    q.is_impossible = impossible != object.end() && impossible->is_boolean() && impossible->get<bool>();
+    q.is_impossible =
+        impossible != object.end() && impossible->is_boolean() && impossible->get<bool>();
     if (!q.passage_id.empty() && !q.is_impossible) q.grades[q.passage_id] = 1;
     dataset->questions.push_back(std::move(q));
     return OkStatus();
@@ -74,8 +80,10 @@ Status LoadGrades(const std::string& path, EvalDataset* dataset) {
     if (++number == 1 || StripAsciiWhitespace(line).empty()) continue;
     const std::vector<std::string> fields = Split(StripAsciiWhitespace(line), '\t');
     const auto grade = fields.size() == 3 ? ParseInt(fields[2]) : std::nullopt;
-    if (!grade) {
-      return InvalidArgument(StrCat(path, " line ", number, " is not query id, passage id, grade with tabs between"));
+    if (!grade || *grade > kMaxGrade) {
+      return InvalidArgument(StrCat(path, " line ", number,
+                                    " is not query id, passage id, grade (at most ", kMaxGrade,
+                                    ") with tabs between"));
     }
     if (*grade > 0) grades[fields[0]][fields[1]] = static_cast<int>(*grade);
   }
@@ -87,9 +95,12 @@ Status LoadGrades(const std::string& path, EvalDataset* dataset) {
 
 Result<EvalDataset> LoadEvalDataset(const std::string& directory, const std::string& variant) {
   const std::string dot = variant.empty() ? "" : "." + variant;
-  const auto file = [&](const char* stem) { return JoinPath(directory, StrCat(stem, dot, ".jsonl")); };
+  const auto file = [&](const char* stem) {
+    return JoinPath(directory, StrCat(stem, dot, ".jsonl"));
+  };
   if (!FileExists(file("passages"))) {
-    return NotFound(StrCat(file("passages"), " does not exist; a dataset folder has passages.jsonl and qa.jsonl",
+    return NotFound(StrCat(file("passages"),
+                           " does not exist; a dataset folder has passages.jsonl and qa.jsonl",
                            variant.empty() ? " (or give --variant)" : ""));
   }
   EvalDataset dataset;

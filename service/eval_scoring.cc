@@ -10,17 +10,44 @@ namespace vade {
 namespace {
 
 bool IsAsciiPunctuation(char c) {
-  return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+  return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+         (c >= '{' && c <= '~');
+}
+
+// Lower case and nothing else: a compatibility character ("²", "…") stays what it is, as in SQuAD's
+// own script.
+std::string LowerCase(std::string_view character) {
+  if (character.size() == 1) return AsciiLower(character);
+  return Nfkc(character) == character ? NfkcCaseFold(character) : std::string(character);
+}
+
+// Lower case, ASCII punctuation deleted, a blank for each of the words a, an, the. A word ends
+// where letters and digits do, so that the article goes from “the quay” too.
+std::string NormaliseEnglish(std::string_view text) {
+  std::string out, word;
+  const auto finish_word = [&] {
+    out += word == "a" || word == "an" || word == "the" ? " " : word;
+    word.clear();
+  };
+  for (size_t pos = 0; pos < text.size();) {
+    const size_t begin = pos;
+    const char32_t c = NextCodePoint(text, &pos);
+    if (c < 0x80 && IsAsciiPunctuation(static_cast<char>(c))) continue;
+    std::string& target = IsLetter(c) || IsDigit(c) ? word : (finish_word(), out);
+    if (IsWhitespace(c)) {
+      target.push_back(' ');
+    } else {
+      target += LowerCase(text.substr(begin, pos - begin));
+    }
+  }
+  finish_word();
+  return out;
 }
 
 std::vector<std::string> EnglishTokens(std::string_view text) {
-  std::string folded;
-  for (char c : NfkcCaseFold(text)) {
-    if (!IsAsciiPunctuation(c)) folded.push_back(c == '\n' || c == '\t' || c == '\r' ? ' ' : c);
-  }
   std::vector<std::string> tokens;
-  for (std::string& token : Split(folded, ' ')) {
-    if (!token.empty() && token != "a" && token != "an" && token != "the") tokens.push_back(std::move(token));
+  for (std::string& token : Split(NormaliseEnglish(text), ' ')) {
+    if (!token.empty()) tokens.push_back(std::move(token));
   }
   return tokens;
 }
@@ -35,7 +62,8 @@ std::vector<std::string> ChineseTokens(std::string_view text) {
   bool in_run = false;
   for (size_t pos = 0; pos < folded.size();) {
     const char32_t c = NextCodePoint(folded, &pos);
-    if (IsWhitespace(c) || IsPunctuation(c)) continue;  // a run goes on: they are deleted, not separators
+    if (IsWhitespace(c) || IsPunctuation(c))
+      continue;  // a run goes on: they are deleted, not separators
     const bool alone = StandsAlone(c);
     if (alone || !in_run) tokens.emplace_back();
     AppendCodePoint(&tokens.back(), c);
@@ -63,7 +91,8 @@ double GainOf(const std::map<std::string, int>& grades, const std::string& id) {
   return it == grades.end() ? 0 : it->second;
 }
 
-double RecallAt(size_t k, const std::vector<std::string>& ranked, const std::map<std::string, int>& grades) {
+double RecallAt(size_t k, const std::vector<std::string>& ranked,
+                const std::map<std::string, int>& grades) {
   size_t found = 0;
   for (size_t i = 0; i < std::min(k, ranked.size()); ++i) found += grades.count(ranked[i]);
   return static_cast<double>(found) / static_cast<double>(grades.size());
@@ -72,7 +101,8 @@ double RecallAt(size_t k, const std::vector<std::string>& ranked, const std::map
 }  // namespace
 
 std::vector<std::string> ScoringTokens(std::string_view text, std::string_view lang) {
-  return lang == "zh" ? ChineseTokens(text) : EnglishTokens(text);
+  const std::string_view language = lang.substr(0, lang.find_first_of("-_"));
+  return language == "zh" || language == "ja" ? ChineseTokens(text) : EnglishTokens(text);
 }
 
 AnswerScore ScoreAnswer(std::string_view prediction, const std::vector<std::string>& answers,
@@ -90,7 +120,8 @@ AnswerScore ScoreAnswer(std::string_view prediction, const std::vector<std::stri
   return best;
 }
 
-RankingScore ScoreRanking(const std::vector<std::string>& ranked, const std::map<std::string, int>& grades) {
+RankingScore ScoreRanking(const std::vector<std::string>& ranked,
+                          const std::map<std::string, int>& grades) {
   RankingScore score;
   score.recall_at_1 = RecallAt(1, ranked, grades);
   score.recall_at_5 = RecallAt(5, ranked, grades);

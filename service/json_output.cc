@@ -10,7 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Stored text is valid UTF-8; should a byte be damaged, it is replaced rather than an exception thrown.
+// Stored text is valid UTF-8; should a byte be damaged, it is replaced rather than an exception
+// thrown.
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -55,10 +56,15 @@ Json HitsJson(const std::vector<Hit>& hits) {
 }
 
 Json CitationJson(const Citation& c) {
-  return {{"answer_begin", c.answer_begin}, {"answer_end", c.answer_end},
-          {"passage_id", std::to_string(c.passage_id)}, {"document_id", c.document_id},
-          {"source_begin", c.source_begin}, {"source_end", c.source_end},
-          {"page", c.page}, {"quote", c.quote}, {"label", c.label}};
+  return {{"answer_begin", c.answer_begin},
+          {"answer_end", c.answer_end},
+          {"passage_id", std::to_string(c.passage_id)},
+          {"document_id", c.document_id},
+          {"source_begin", c.source_begin},
+          {"source_end", c.source_end},
+          {"page", c.page},
+          {"quote", c.quote},
+          {"label", c.label}};
 }
 
 Json MetadataJson(const Metadata& metadata) {
@@ -118,8 +124,8 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                  {"cached_tokens", usage.cached_tokens},
                  {"completion_tokens", usage.completion_tokens},
                  {"draft_accepted", usage.draft_accepted}}},
-               {"timings_ms",
-                TimesJson(trace, {"embed", "search", "rerank", "prefill", "first_token", "total"})}});
+               {"timings_ms", TimesJson(trace, {"embed", "search", "rerank", "prefill",
+                                                "first_token", "total"})}});
 }
 
 std::string IngestJson(const IngestReport& report, const Trace& trace) {
@@ -181,11 +187,16 @@ std::string VerifyJson(const VerifyReport& report) {
 
 std::string_view OutcomeName(IngestOutcome outcome) {
   switch (outcome) {
-    case IngestOutcome::kCreated: return "created";
-    case IngestOutcome::kUpdated: return "updated";
-    case IngestOutcome::kUnchanged: return "unchanged";
-    case IngestOutcome::kDuplicate: return "duplicate";
-    case IngestOutcome::kFailed: return "failed";
+    case IngestOutcome::kCreated:
+      return "created";
+    case IngestOutcome::kUpdated:
+      return "updated";
+    case IngestOutcome::kUnchanged:
+      return "unchanged";
+    case IngestOutcome::kDuplicate:
+      return "duplicate";
+    case IngestOutcome::kFailed:
+      return "failed";
   }
   return "failed";
 }

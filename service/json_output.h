@@ -1,5 +1,5 @@
-// The JSON objects that commands print (docs/cli.md). Each function returns one line without a line end.
-// Ids are strings; byte offsets are half-open UTF-8; times are milliseconds.
+// The JSON objects that commands print (docs/cli.md). Each function returns one line without a line
+// end. Ids are strings; byte offsets are half-open UTF-8; times are milliseconds.
 #pragma once
 
 #include <string>
