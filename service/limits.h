@@ -45,6 +45,10 @@ inline constexpr size_t kMaxSystemBytes = 32 * 1024;
 inline constexpr size_t kMaxTurns = 1000;
 inline constexpr size_t kMaxTurnBytes = 256 * 1024;
 
+// 1 to 64 letters, digits, '-', '_': what may travel as a header and stand in a log. Others are not
+// used.
+bool IsPlainRequestId(std::string_view id);
+
 Status CheckCollectionName(std::string_view name);
 Status CheckDocumentId(std::string_view id);
 Status CheckListDocuments(std::string_view after, int limit);

@@ -25,7 +25,8 @@ struct LocalOptions {
   uint64_t kv_budget_bytes = 512ull << 20;
   bool create_if_missing = true;        // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
-  GeneratorOptions generator;
+  // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
+  GeneratorOptions generator{.min_confidence = 0.4};
 };
 
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a test.

@@ -237,7 +237,9 @@ class RemoteApi final : public Api {
   Status Call(const Context& ctx, F call) {
     RETURN_IF_ERROR(ctx.Check());
     grpc::ClientContext rpc;
-    if (ctx.trace() != nullptr) rpc.AddMetadata("vade-request-id", ctx.trace()->request_id());
+    if (const Trace* trace = ctx.trace(); trace && IsPlainRequestId(trace->request_id())) {
+      rpc.AddMetadata("vade-request-id", trace->request_id());
+    }
     if (ctx.deadline()) {
       const std::chrono::steady_clock::duration kMost = std::chrono::hours(24 * 365);
       const auto left = std::min(kMost, *ctx.deadline() - std::chrono::steady_clock::now());

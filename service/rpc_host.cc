@@ -6,30 +6,25 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/trace.h"
 #include "service/convert_proto.h"
+#include "service/limits.h"
 
 namespace vade {
 namespace {
 
 constexpr char kRequestId[] = "vade-request-id";
 
-bool IsPlainId(std::string_view id) {
-  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '_';
-  });
-}
-
 std::string RequestIdOf(const grpc::ServerContext& rpc) {
   const auto& metadata = rpc.client_metadata();
   const auto at = metadata.find(kRequestId);
   if (at == metadata.end()) return NewRequestId();
   const std::string id(at->second.data(), at->second.size());
-  return IsPlainId(id) ? id : NewRequestId();
+  return IsPlainRequestId(id) ? id : NewRequestId();
 }
 
 // The call's deadline on the steady clock; nothing when the client set none.
@@ -79,6 +74,7 @@ grpc::Status RpcHost::Run(grpc::ServerContext* rpc, std::string_view method,
     return ToGrpc(ResourceExhausted(StrCat("the service is at its limit of ", max_concurrent_,
                                            " calls at once; try again in a second")));
   }
+  if (draining_) return ToGrpc(Unavailable("the service is shutting down; try again later"));
   Trace trace(RequestIdOf(*rpc));
   rpc->AddInitialMetadata(kRequestId, trace.request_id());
   CancelSource cancel;
@@ -95,6 +91,18 @@ grpc::Status RpcHost::Run(grpc::ServerContext* rpc, std::string_view method,
   status = NameTheReason(status, ctx);
   LogCall(method, trace, status);
   return ToGrpc(status);
+}
+
+// gRPC's own shutdown closes a connection as soon as its last call has ended, and what the client
+// had not read by then may be lost with it. So the calls end first, and their connections are left
+// open a moment longer.
+void RpcHost::Drain(std::chrono::milliseconds grace) {
+  constexpr std::chrono::milliseconds kLook(5), kLastWords(100);
+  const auto end = std::chrono::steady_clock::now() + grace;
+  draining_ = true;
+  if (at_work_ == 0 && grace.count() == 0) return;
+  while (at_work_ > 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(kLook);
+  std::this_thread::sleep_for(kLastWords);
 }
 
 }  // namespace vade

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -35,8 +36,13 @@ class RpcHost {
   grpc::Status Run(grpc::ServerContext* rpc, std::string_view method,
                    const std::function<Status(const Context&)>& work);
 
+  // From now on calls are refused with UNAVAILABLE. Returns when those at work have ended and their
+  // last words are on their way, or when `grace` is over.
+  void Drain(std::chrono::milliseconds grace);
+
  private:
   const int max_concurrent_;
+  std::atomic<bool> draining_{false};
   std::atomic<int> at_work_{0};
   CallWatch watch_;
 };

@@ -32,6 +32,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.max_prompt_tokens",
                                                 "answer.history_tokens",
                                                 "answer.min_dense_score",
+                                                "answer.min_confidence",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -116,6 +117,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(
       file.Int("answer.max_prompt_tokens", 128, 131072, &local->generator.max_prompt_tokens));
   RETURN_IF_ERROR(file.Int("answer.history_tokens", 0, 131072, &local->generator.history_tokens));
+  RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 

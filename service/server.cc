@@ -94,7 +94,8 @@ class GrpcServer final : public Server {
   void Shutdown(std::chrono::milliseconds grace) override {
     if (!server_) return;
     SetServing(false);
-    server_->Shutdown(std::chrono::system_clock::now() + grace);
+    host_.Drain(grace);
+    server_->Shutdown(std::chrono::system_clock::now());  // cancels what is left
     server_->Wait();
     server_.reset();
   }

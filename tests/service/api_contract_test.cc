@@ -211,6 +211,12 @@ TEST_P(ApiContract, SearchFindsWithAllFields) {
       << stages.size();
 }
 
+TEST_P(ApiContract, ATraceMayHaveAnyName) {
+  Put("a", "text");
+  Trace trace("a name with\nwhat no header may carry \x7f");
+  EXPECT_TRUE(api().Search({.question = "text"}, ctx_.WithTrace(&trace)).ok());
+}
+
 TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
   PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
   secret.info.groups = {"board"};

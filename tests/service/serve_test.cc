@@ -50,6 +50,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "answer.max_prompt_tokens = 2000\n"
                                      "answer.history_tokens = 100\n"
                                      "answer.min_dense_score = 0.5\n"
+                                     "answer.min_confidence = 0.25\n"
                                      "store.block_cache_bytes = 32M\n"
                                      "store.hnsw_ef_search = 128\n"
                                      "log.level = warning\n");
@@ -72,6 +73,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.generator.max_prompt_tokens, 2000);
   EXPECT_EQ(settings->local.generator.history_tokens, 100);
   EXPECT_EQ(settings->local.generator.min_dense_score, 0.5);
+  EXPECT_EQ(settings->local.generator.min_confidence, 0.25);
   EXPECT_EQ(settings->local.store.block_cache_bytes, 32ull << 20);
   EXPECT_EQ(settings->local.store.hnsw_ef_search, 128);
   EXPECT_EQ(settings->log_level, LogLevel::kWarning);

@@ -174,7 +174,7 @@ TEST_F(ServerTest, TheRequestIdIsTheClientsOrANewOne) {
   v1::SearchRequest request;
   request.set_question("paid leave");
   EXPECT_EQ(wire_->SearchWithId(request, "my-id_1"), "my-id_1");
-  const std::string fresh = wire_->SearchWithId(request, "bad id\x7f");
+  const std::string fresh = wire_->SearchWithId(request, "not plain");
   EXPECT_EQ(fresh.size(), 16u) << fresh;
   EXPECT_NE(wire_->SearchWithId(request, ""), wire_->SearchWithId(request, ""));
 }
