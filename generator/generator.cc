@@ -13,6 +13,7 @@
 #include "generator/citations.h"
 #include "generator/engine.h"
 #include "generator/prompt.h"
+#include "generator/refusal.h"
 #include "generator/sampler.h"
 
 namespace vade {
@@ -96,22 +97,65 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
   };
 }
 
-// Tokens -> text -> writer, until the model, a stop string, a refusal or the sink ends it.
-Status Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, AnswerWriter* writer,
-            ConfidenceMeter* meter) {
-  for (;;) {
-    ASSIGN_OR_RETURN(const std::optional<StreamToken> token, stream->Next());
-    if (!token) break;
-    meter->Add(token->probability);
-    const std::string more = text->Append(tokenizer.Piece(token->id));
-    if (!writer->Append(more, text->marks())) return GoneAway();
-    if (writer->refused() || text->stopped()) break;
+// What a beginning must show to be let through: at once when the model is this sure, else after so many
+// tokens. Most answers that the documents hold pass at their first token.
+constexpr double kSureConfidence = 0.8;
+constexpr uint64_t kWithheldTokens = 8;
+
+// Tokens -> text -> writer, until the model, a stop string, a refusal, doubt or the sink ends it.
+class Pump {
+ public:
+  Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, AnswerWriter* writer,
+       double min_confidence)
+      : tokenizer_(tokenizer), stream_(stream), text_(text), writer_(writer),
+        min_confidence_(min_confidence), open_(min_confidence <= 0) {}
+
+  Status Run() {
+    for (;;) {
+      ASSIGN_OR_RETURN(const std::optional<StreamToken> token, stream_->Next());
+      if (!token) break;
+      meter_.Add(token->probability);
+      held_ += text_->Append(tokenizer_.Piece(token->id));
+      if (!Pass(/*complete=*/text_->stopped())) return GoneAway();
+      if (doubtful_ || writer_->refused() || text_->stopped()) break;
+    }
+    if (doubtful_ || writer_->refused()) return OkStatus();
+    held_ += text_->Finish();
+    if (!Pass(/*complete=*/true)) return GoneAway();
+    if (doubtful_ || writer_->Finish(text_->marks())) return OkStatus();
+    return GoneAway();
   }
-  if (writer->refused()) return OkStatus();
-  const std::string rest = text->Finish();
-  if (!writer->Append(rest, text->marks()) || !writer->Finish(text->marks())) return GoneAway();
-  return OkStatus();
-}
+
+  double confidence() const { return meter_.Confidence(stream_->facts().watched_probability); }
+  uint64_t tokens() const { return meter_.tokens(); }
+  bool doubtful() const { return doubtful_; }          // withheld: the model was not sure enough
+  const std::string& withheld() const { return held_; }
+
+ private:
+  // Hands over what is held once the beginning has been judged. False when the sink wants no more.
+  bool Pass(bool complete) {
+    if (!open_) {
+      const bool decided = complete || meter_.tokens() >= kWithheldTokens || confidence() >= kSureConfidence;
+      if (!decided) return true;
+      doubtful_ = confidence() < min_confidence_;
+      open_ = !doubtful_;
+      if (doubtful_) return true;
+    }
+    const bool wanted = writer_->Append(held_, text_->marks());
+    held_.clear();
+    return wanted;
+  }
+
+  const Tokenizer& tokenizer_;
+  TokenStream* const stream_;
+  AnswerText* const text_;
+  AnswerWriter* const writer_;
+  const double min_confidence_;
+  ConfidenceMeter meter_;
+  std::string held_;
+  bool open_;
+  bool doubtful_ = false;
+};
 
 }  // namespace
 
@@ -173,8 +217,8 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   AnswerWriter out(&citer, &sink,
                    request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
                    MarkFirstToken(ctx));
-  ConfidenceMeter meter;
-  RETURN_IF_ERROR(Pump(decoder->tokenizer(), stream.get(), &text, &out, &meter));
+  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence);
+  RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();
   const double all_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
@@ -183,15 +227,19 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
     ctx.trace()->AddTime("decode", std::max(0.0, all_ms - facts.prefill_ms));
   }
   answer.usage.cached_tokens = facts.cached_tokens;
-  answer.usage.completion_tokens = meter.tokens();
+  answer.usage.completion_tokens = pump.tokens();
   // A stop string in front of everything leaves nothing, which is no refusal.
   const bool stopped_at_once = text.stopped() && out.empty_reply();
   if (out.refused() && !stopped_at_once) return Abstain(request, "model_declined", std::move(answer), sink, ctx);
+  if (pump.doubtful()) {
+    const bool declined = JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
+    return Abstain(request, declined ? "model_declined" : "uncertain", std::move(answer), sink, ctx);
+  }
   if (out.dropped_all()) return Abstain(request, "unsupported", std::move(answer), sink, ctx);
   if (facts.cause == StopCause::kMaxTokens && !text.stopped()) answer.reason = "max_tokens";
   answer.text = out.text();
   answer.citations = out.citations();
-  answer.confidence = meter.Confidence(facts.watched_probability);
+  answer.confidence = pump.confidence();
   return answer;
 }
 

@@ -47,7 +47,7 @@ struct Answer {
   std::string text;                   // without citation marks
   bool abstained = false;             // the passages do not hold the answer
   std::string reason;                 // why it abstained, or why it stopped: "", "no_passages", "irrelevant",
-                                      // "model_declined", "max_tokens", "unsupported"
+                                      // "model_declined", "uncertain", "max_tokens", "unsupported"
   double confidence = 0;              // 0..1
   std::vector<Citation> citations;    // in the order of the answer
   std::vector<Omission> omitted;
@@ -88,6 +88,7 @@ struct GeneratorOptions {
   int history_tokens = 2048;          // budget for earlier turns
   int max_prompt_tokens = 4096;       // prefix, passages, history and question; capped by the decoder's context
   double min_dense_score = 0;         // the best hit must reach this, else it abstains "irrelevant"; 0: off
+  double min_confidence = 0;          // an answer that begins below it is withheld: "uncertain"; 0: off
   int max_active = 8;                 // answers in one batch
   int max_waiting = 64;               // beyond: RESOURCE_EXHAUSTED
 };

@@ -161,6 +161,50 @@ TEST_F(Generators, HitsThatAreTooFarAreIrrelevant) {
   EXPECT_FALSE(Ask(SickLeave(), {}, {.min_dense_score = 0.8})->abstained);
 }
 
+// Every choice of the model becomes a guess: the scripted token keeps the greatest logit, barely.
+void MakeUnsure(ScriptedDecoder& decoder) {
+  decoder.SetLogits([](const std::vector<int32_t>&, std::span<float> logits) {
+    for (float& x : logits) x *= 0.2f;
+  });
+}
+
+TEST_F(Generators, AnAnswerThatBeginsDoubtfullyIsWithheld) {
+  decoder_.Say("sick leave", "14 days.");
+  MakeUnsure(decoder_);
+  auto answer = Ask(SickLeave(), {}, {.min_confidence = 0.4});
+  ASSERT_TRUE(answer.ok());
+  EXPECT_TRUE(answer->abstained);
+  EXPECT_EQ(answer->reason, "uncertain");
+  EXPECT_EQ(answer->text, RefusalText("How long?"));
+  EXPECT_EQ(events_, RefusalText("How long?"));
+  EXPECT_TRUE(answer->citations.empty());
+}
+
+TEST_F(Generators, ASureAnswerPassesAndDoubtIsOffByDefault) {
+  decoder_.Say("sick leave", "14 days.");
+  auto sure = Ask(SickLeave(), {}, {.min_confidence = 0.4});
+  ASSERT_TRUE(sure.ok());
+  EXPECT_EQ(sure->text, "14 days.");
+  EXPECT_GT(sure->confidence, 0.4);
+  ScriptedDecoder unsure;
+  unsure.Say("sick leave", "14 days.");
+  MakeUnsure(unsure);
+  auto generator = Generator::Create(&unsure, {});
+  auto answer = AskWith(**generator, SickLeave(), {}, &events_);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->text, "14 days.");
+  EXPECT_LT(answer->confidence, 0.4);
+}
+
+TEST_F(Generators, ADoubtfulRefusalIsTheModelsOwn) {
+  decoder_.Say("sick leave", "None");
+  MakeUnsure(decoder_);
+  auto answer = Ask(SickLeave(), {}, {.min_confidence = 0.4});
+  ASSERT_TRUE(answer.ok());
+  EXPECT_TRUE(answer->abstained);
+  EXPECT_EQ(answer->reason, "model_declined");
+}
+
 TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
   for (const char* reply : {"None", "none.", "The documents do not mention that at all.", " \"NONE\"\n", ""}) {
     ScriptedDecoder decoder;
