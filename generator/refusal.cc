@@ -27,11 +27,18 @@ constexpr std::array<std::string_view, 24> kRefusals = {
     "没有提及"};
 
 // Openings of a sentence about the documents themselves; it refuses if it also denies.
-constexpr std::array<std::string_view, 24> kAboutDocuments = {
-    "the document", "the passage", "the text", "the context", "the provided", "the given", "these document",
-    "this document", "this passage", "none of the document", "none of the passage", "based on the",
-    "according to the", "there is no mention", "文档", "文中", "文章", "资料", "段落", "根据", "该文", "提供的",
-    "给定的", "上述"};
+constexpr std::array<std::string_view, 19> kAboutDocuments = {
+    "the document", "the passage", "the text", "the context", "these document", "this document", "this passage",
+    "none of the document", "none of the passage", "there is no mention", "文档", "文中", "文章", "资料", "段落",
+    "该文", "提供的", "给定的", "上述"};
+
+// Openings of a frame that any answer may have ("According to the lease, ..."). The sentence is about the
+// documents only if the frame names them.
+constexpr std::array<std::string_view, 5> kFrames = {"the provided", "the given", "based on the",
+                                                     "according to the", "根据"};
+constexpr std::array<std::string_view, 5> kDocumentNouns = {"document", "passage", "text", "context",
+                                                            "information"};
+constexpr std::array<std::string_view, 6> kDocumentNounsHan = {"文档", "文章", "文中", "资料", "段落", "信息"};
 
 constexpr std::array<std::string_view, 37> kDenials = {
     "do not say", "does not say", "do not mention", "does not mention", "don't mention", "doesn't mention",
@@ -41,20 +48,69 @@ constexpr std::array<std::string_view, 37> kDenials = {
     "is not mentioned", "not mentioned in", "no mention", "no information", "not specified",
     "documents say nothing", "没有提", "没有说", "没有包含", "没有答案", "未提", "不包含", "没有相关", "中没有", "没有关于"};
 
-bool StartsWithAny(std::string_view text, const auto& openings) {
-  return std::any_of(openings.begin(), openings.end(),
-                     [&](std::string_view opening) { return text.starts_with(opening); });
+// Of a text and what it may begin with, while the text may still grow.
+enum class Match { kNo, kMaybe, kYes };
+
+bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// What follows a word that ends in a letter: nothing yet, more of a longer word, or its end. One plural s
+// belongs to the word.
+Match EndsWord(std::string_view rest) {
+  if (rest.starts_with('s')) rest.remove_prefix(1);
+  if (rest.empty()) return Match::kMaybe;
+  size_t pos = 0;
+  const char32_t next = NextCodePoint(rest, &pos);
+  return IsLetter(next) && !IsHan(next) ? Match::kNo : Match::kYes;
 }
 
-// Could `text` still grow into one of these?
-bool MayBecomeAny(std::string_view text, const auto& openings) {
-  return std::any_of(openings.begin(), openings.end(),
-                     [&](std::string_view opening) { return opening.starts_with(text); });
+// "the text" opens "The texts say" and not "The textile mill".
+Match Opens(std::string_view text, std::string_view opening) {
+  if (!text.starts_with(opening)) return opening.starts_with(text) ? Match::kMaybe : Match::kNo;
+  return IsAsciiLetter(opening.back()) ? EndsWord(text.substr(opening.size())) : Match::kYes;
 }
 
-bool ContainsAny(std::string_view text, const auto& parts) {
-  return std::any_of(parts.begin(), parts.end(),
-                     [&](std::string_view part) { return text.find(part) != text.npos; });
+Match OpensAny(std::string_view text, const auto& openings) {
+  Match best = Match::kNo;
+  for (std::string_view opening : openings) best = std::max(best, Opens(text, opening));
+  return best;
+}
+
+// The same for a text that is whole: where it ends, its last word ends.
+bool WholeOpensAny(std::string_view text, const auto& openings) {
+  return std::any_of(openings.begin(), openings.end(), [&](std::string_view opening) {
+    return text.starts_with(opening) && Opens(text, opening) != Match::kNo;
+  });
+}
+
+// The place of the first of these, or npos.
+size_t FindAny(std::string_view text, const auto& parts) {
+  size_t first = text.npos;
+  for (std::string_view part : parts) first = std::min(first, text.find(part));
+  return first;
+}
+
+bool HasWord(std::string_view text, std::string_view word) {
+  for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+    const bool begins = at == 0 || !IsAsciiLetter(text[at - 1]);
+    if (begins && EndsWord(text.substr(at + word.size())) != Match::kNo) return true;
+  }
+  return false;
+}
+
+// Does the frame of this sentence, up to its first comma or the denial, name the documents?
+bool FramesDocuments(std::string_view sentence) {
+  const std::string_view frame =
+      sentence.substr(0, std::min(sentence.find(','), FindAny(sentence, kDenials)));
+  return FindAny(frame, kDocumentNounsHan) != frame.npos ||
+         std::any_of(kDocumentNouns.begin(), kDocumentNouns.end(),
+                     [&](std::string_view noun) { return HasWord(frame, noun); });
+}
+
+// A whole sentence about the documents that denies.
+bool Denies(std::string_view sentence) {
+  const bool about = WholeOpensAny(sentence, kAboutDocuments) ||
+                     (WholeOpensAny(sentence, kFrames) && FramesDocuments(sentence));
+  return about && FindAny(sentence, kDenials) != sentence.npos;
 }
 
 // Folded, without the quotes, brackets and white space in front; typographic apostrophes made plain.
@@ -94,6 +150,12 @@ std::string_view Bare(std::string_view sentence) {
   return sentence.substr(0, end);
 }
 
+// Could `text` still grow into one of these?
+bool MayBecomeAny(std::string_view text, const auto& replies) {
+  return std::any_of(replies.begin(), replies.end(),
+                     [&](std::string_view reply) { return reply.starts_with(text); });
+}
+
 bool IsWhole(std::string_view sentence) {
   const std::string_view bare = Bare(sentence);
   return std::find(kWholeReplies.begin(), kWholeReplies.end(), bare) != kWholeReplies.end();
@@ -104,17 +166,19 @@ bool IsWhole(std::string_view sentence) {
 RefusalVerdict JudgeReply(std::string_view text, bool complete) {
   const std::string folded = Folded(text);
   if (folded.empty()) return complete ? RefusalVerdict::kRefusal : RefusalVerdict::kUndecided;
-  if (StartsWithAny(folded, kRefusals)) return RefusalVerdict::kRefusal;
+  const Match refuses = OpensAny(folded, kRefusals);
+  if (refuses == Match::kYes || (complete && WholeOpensAny(folded, kRefusals))) {
+    return RefusalVerdict::kRefusal;
+  }
 
   const size_t end = SentenceEnd(folded);
   const bool ended = complete || end != folded.npos || folded.size() > kMaxHeldBytes;
   const std::string_view sentence = std::string_view(folded).substr(0, end);
   if (ended) {
-    const bool denies = StartsWithAny(sentence, kAboutDocuments) && ContainsAny(sentence, kDenials);
-    return IsWhole(sentence) || denies ? RefusalVerdict::kRefusal : RefusalVerdict::kAnswer;
+    return IsWhole(sentence) || Denies(sentence) ? RefusalVerdict::kRefusal : RefusalVerdict::kAnswer;
   }
-  const bool may = MayBecomeAny(folded, kRefusals) || MayBecomeAny(folded, kAboutDocuments) ||
-                   MayBecomeAny(Bare(folded), kWholeReplies) || StartsWithAny(folded, kAboutDocuments);
+  const bool may = refuses == Match::kMaybe || OpensAny(folded, kAboutDocuments) != Match::kNo ||
+                   OpensAny(folded, kFrames) != Match::kNo || MayBecomeAny(Bare(folded), kWholeReplies);
   return may ? RefusalVerdict::kUndecided : RefusalVerdict::kAnswer;
 }
 
