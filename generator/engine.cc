@@ -116,6 +116,7 @@ struct Engine::Impl {
   void Step(std::vector<Piece> pieces);
   Result<Logits> Forward(const std::vector<Piece>& pieces);
   void Relieve(const Status& status, const std::vector<Piece>& pieces);
+  bool IsActive(const Answering* answering) const;
   void SetAside(Answering* answering);
   void Finish(const Piece& piece, std::span<const float> logits);
   void Deliver(Answering* answering, const SampledToken& sampled, double watched);
@@ -304,10 +305,18 @@ void Engine::Impl::Relieve(const Status& status, const std::vector<Piece>& piece
   if (stopping.token().cancelled()) return;
   if (status.code() == StatusCode::kResourceExhausted) {
     if (prefixes.Clear()) return;                    // the next step tries again
+    std::erase(active, nullptr);                     // those that ended earlier in this step
     if (active.size() > 1) return SetAside(active.back().get());
   }
   if (pieces.size() == 1) return End(pieces[0].answering, status);
-  for (const Piece& piece : pieces) Step({piece});
+  for (const Piece& piece : pieces) {
+    if (IsActive(piece.answering)) Step({piece});    // an earlier piece may have set it aside
+  }
+}
+
+bool Engine::Impl::IsActive(const Answering* answering) const {
+  return std::any_of(active.begin(), active.end(),
+                     [&](const AnsweringPtr& a) { return a.get() == answering; });
 }
 
 void Engine::Impl::SetAside(Answering* answering) {

@@ -309,6 +309,39 @@ TEST_F(Engines, AnErrorOfTheDecoderEndsOnlyTheAnswerAtFault) {
   EXPECT_EQ(Read(**good), "fine");
 }
 
+// A batch that fails is repeated one by one; when there is no page for the first of them alone, the newest is
+// set aside in the middle of that.
+TEST_F(Engines, AnAnswerThatIsSetAsideWhileABatchIsRepeatedComesOutTheSame) {
+  std::vector<std::string> expected;
+  for (int i = 0; i < 4; ++i) {
+    expected.push_back(std::string(static_cast<size_t>(i) + 1, static_cast<char>('a' + i)));
+    decoder_.Say("<question " + std::to_string(i) + ">", expected.back());
+  }
+  Gate gate;
+  std::atomic<bool> repeating{false}, lost{false};
+  std::atomic<int> full{0};
+  decoder_.BeforeForward([&](std::span<const ForwardItem> batch) {
+    EXPECT_TRUE(gate.Pass().ok());
+    for (const ForwardItem& item : batch) {
+      if (item.sequence != nullptr) continue;
+      lost = true;
+      return Internal("an answer without its sequence");
+    }
+    if (batch.size() > 1) {
+      if (!repeating.exchange(true)) full = 2;      // of the answers that are repeated now
+      return DataLoss("not together");
+    }
+    return repeating && full-- > 0 ? ResourceExhausted("no page is left") : OkStatus();
+  });
+  Engine engine(&decoder_, {.max_active = 4, .kept_prefixes = 0});
+  std::vector<std::unique_ptr<TokenStream>> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(*engine.Start(Job("<question " + std::to_string(i) + ">")));
+  gate.Open();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(Read(*streams[i]), expected[i]) << i;
+  EXPECT_TRUE(repeating);
+  EXPECT_FALSE(lost);
+}
+
 TEST_F(Engines, ReportTheProbabilityOfWatchedFirstTokens) {
   decoder_.Say("how long", "N");
   Engine engine(&decoder_, {});
