@@ -26,18 +26,17 @@ bool AnswerWriter::Append(std::string_view text, const std::vector<AnswerText::M
   text_ += text;
   const bool opened = !judged_;
   if (!Judge(false)) return true;
-  if (delivery_ == Delivery::kStreaming && !Send(opened ? std::string_view(text_) : text)) return false;
   border_seen_ = border_seen_ || MayEndSentence(opened ? std::string_view(text_) : text);
-  return !border_seen_ || SettleSentences(false);
+  if (border_seen_ && !SettleSentences(false)) return false;
+  return delivery_ == Delivery::kStrict || SendUpTo(text_.size());
 }
 
 bool AnswerWriter::Finish(const std::vector<AnswerText::Mark>& marks) {
   if (refused_) return true;
   marks_ = marks;
-  const bool opened = !judged_;
   if (!Judge(true)) return true;
-  if (delivery_ == Delivery::kStreaming && opened && !Send(text_)) return false;
-  return SettleSentences(true);
+  if (!SettleSentences(true)) return false;
+  return delivery_ == Delivery::kStrict || SendUpTo(text_.size());
 }
 
 bool AnswerWriter::Refuse(std::string_view sentence) { return Send(sentence); }
@@ -59,6 +58,12 @@ bool AnswerWriter::Send(std::string_view text) {
   GenerateEvent event;
   event.text = text;
   return (*sink_)(event);
+}
+
+// Streaming: what was sent is always a beginning of the text.
+bool AnswerWriter::SendUpTo(size_t end) {
+  if (end <= sent_.size()) return true;
+  return Send(std::string_view(text_).substr(sent_.size(), end - sent_.size()));
 }
 
 // A sentence has ended for certain once a letter of the next one is there: until then "3." may go on as
@@ -86,7 +91,10 @@ bool AnswerWriter::SettleSentences(bool complete) {
 }
 
 bool AnswerWriter::Settle(TextSpan sentence, size_t begin, std::vector<Citation> citations) {
-  if (delivery_ == Delivery::kStreaming) return SendCitations(sentence, std::move(citations));
+  if (delivery_ == Delivery::kStreaming) {
+    if (citations.empty()) return true;
+    return SendUpTo(sentence.end) && SendCitations(sentence, std::move(citations));
+  }
   if (citations.empty()) {
     ++dropped_;
     return true;

@@ -1,7 +1,8 @@
 // From the text of an answer, as it grows, to what the caller gets: tokens, citations, or a refusal.
 //
 // Nothing is sent until it is clear that the reply is no refusal. Then: not strict, text is sent as it
-// comes and citations follow each sentence once its end is certain; strict, a sentence is sent when it has
+// comes, and a sentence's citations once its end is certain, before anything of the next sentence that
+// came with that certainty; strict, a sentence is sent when it has
 // support and dropped when it has not. What has been sent, joined, is answer().text at every moment.
 // Used by one thread.
 #pragma once
@@ -42,6 +43,7 @@ class AnswerWriter {
  private:
   bool Judge(bool complete);
   bool Send(std::string_view text);
+  bool SendUpTo(size_t end);
   bool SettleSentences(bool complete);
   bool Settle(TextSpan sentence, size_t begin, std::vector<Citation> citations);
   bool SendCitations(TextSpan sentence, std::vector<Citation> citations);

@@ -44,10 +44,10 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
   plan.prefix = writer.Prefix(plan.language);
   const Tokens question = writer.Question(request.question, plan.language);
   const Tokens system = writer.UserSystem(request.system);
-  const int answer = request.sampling.max_tokens;
+  const int kept = std::min(request.sampling.max_tokens, std::max(limits.context_tokens / 4, 1));
 
-  int64_t room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - answer);
-  RETURN_IF_ERROR(CheckReserved(plan.prefix.size(), question.size(), system.size(), answer, room));
+  int64_t room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - kept);
+  RETURN_IF_ERROR(CheckReserved(plan.prefix.size(), question.size(), system.size(), kept, room));
   room -= static_cast<int64_t>(plan.prefix.size() + question.size() + system.size());
 
   const size_t history_room = std::min<int64_t>(room, std::max(limits.history_tokens, 0));
@@ -71,6 +71,8 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
   Append(&plan.rest, history);
   Append(&plan.rest, system);
   Append(&plan.rest, question);
+  const int64_t left = limits.context_tokens - static_cast<int64_t>(plan.prefix.size() + plan.rest.size());
+  plan.answer_tokens = static_cast<int>(std::min<int64_t>(request.sampling.max_tokens, left));
   return plan;
 }
 

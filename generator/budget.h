@@ -1,7 +1,8 @@
 // What goes into a prompt, counted with the model's own tokenizer.
 //
-// Reserved first: prefix, the user's system text, question, template tokens and the answer. Then earlier
-// turns, newest first, whole turns, at most history_tokens. Then whole passages in rank order; one that
+// Reserved first: prefix, the user's system text, question, template tokens and the answer: all that it may
+// have, but no more than a quarter of the context, so that a generous limit does not drive the passages out.
+// Then earlier turns, newest first, whole turns, at most history_tokens. Then whole passages in rank order; one that
 // does not fit is listed in `omitted` with reason "budget" and the next is tried: nothing is ever cut.
 #pragma once
 
@@ -24,6 +25,7 @@ struct PromptPlan {
   std::vector<size_t> used;    // indices into request.hits; label n is used[n - 1]
   std::vector<Omission> omitted;
   size_t history_turns = 0;    // of the newest, that are in the prompt
+  int answer_tokens = 0;       // what the answer may have: max_tokens, or what the context has left
 };
 
 // INVALID_ARGUMENT, with the numbers, when the reserved parts alone exceed the budget.

@@ -1,6 +1,6 @@
 // The engine: one thread that runs the decoder for every answer that is being made.
 //
-//   Engine engine(&decoder, {.max_active = 8, .max_waiting = 64});
+//   Engine engine(&decoder, {.max_active = 8, .max_waiting = 32});
 //   ASSIGN_OR_RETURN(auto stream, engine.Start(std::move(job)));
 //   for (;;) { ASSIGN_OR_RETURN(auto token, stream->Next()); if (!token) break; ... }
 //
@@ -29,7 +29,7 @@ namespace vade {
 
 struct EngineOptions {
   int max_active = 8;
-  int max_waiting = 64;
+  int max_waiting = 32;
   int prefill_tokens = 256;      // of all prompts together, a step
   int kept_prefixes = 4;
 };

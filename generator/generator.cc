@@ -209,8 +209,10 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   Answer answer;
   answer.omitted = std::move(plan.omitted);
   answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
+  Sampling sampling = request.sampling;
+  sampling.max_tokens = plan.answer_tokens;
   const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(auto stream, engine.Start({std::move(plan.prefix), std::move(plan.rest), request.sampling,
+  ASSIGN_OR_RETURN(auto stream, engine.Start({std::move(plan.prefix), std::move(plan.rest), std::move(sampling),
                                               writer.DeclineTokens(plan.language), ctx.WithTrace(nullptr)}));
   const Citer citer(request.question, std::move(used));
   AnswerText text(request.sampling.stop);

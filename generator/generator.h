@@ -59,7 +59,7 @@ struct Sampling {
   double top_p = 1;                   // 1: off
   int top_k = 0;                      // 0: off
   uint64_t seed = 0;                  // same seed, same request: same bytes
-  int max_tokens = 256;               // of the answer, 1..8192
+  int max_tokens = 256;               // of the answer, 1..8192; less where the decoder's context ends first
   std::vector<std::string> stop = {}; // the answer ends before the first of these
 };
 
@@ -79,7 +79,7 @@ struct GenerateRequest {
 struct GenerateEvent {
   enum class Kind { kToken, kCitation } kind = Kind::kToken;
   std::string text;                   // kToken: whole code points, to be appended to the answer
-  Citation citation;                  // kCitation: follows the sentence that it supports
+  Citation citation;                  // kCitation: comes when the sentence that it supports is complete
 };
 // False asks to stop (the client has gone away).
 using GenerateSink = std::function<bool(const GenerateEvent&)>;
@@ -90,7 +90,7 @@ struct GeneratorOptions {
   double min_dense_score = 0;         // the best hit must reach this, else it abstains "irrelevant"; 0: off
   double min_confidence = 0;          // an answer that begins below it is withheld: "uncertain"; 0: off
   int max_active = 8;                 // answers in one batch
-  int max_waiting = 64;               // beyond: RESOURCE_EXHAUSTED
+  int max_waiting = 32;               // beyond: RESOURCE_EXHAUSTED
 };
 
 class Generator {

@@ -2,30 +2,25 @@
 // reproducibly and within the contract is ours.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <thread>
 
 #include "base/threads.h"
 #include "base/unicode.h"
 #include "generator/generator.h"
 #include "generator/prompt.h"
+#include "tests/testing/model_files.h"
 
 namespace vade {
 namespace {
 
-std::string ModelPath() {
-  const char* folder = std::getenv("VADE_MODELS");
-  const char* home = std::getenv("HOME");
-  const std::string base = folder != nullptr ? folder : std::string(home != nullptr ? home : "") + "/.cache/vade/models";
-  return base + "/smollm2-135m-instruct-q4_1.gguf";
-}
+constexpr char kModel[] = "smollm2-135m-instruct-q4_1.gguf";
 
 class RealModel : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!std::ifstream(ModelPath()).good()) GTEST_SKIP() << "no model at " << ModelPath();
-    auto decoder = LoadDecoder(ModelPath(), {.pool = &pool_, .context_tokens = 2048});
+    const std::string path = testing::ModelPath(kModel);
+    VADE_SKIP_IF_MISSING(path, kModel);
+    auto decoder = LoadDecoder(path, {.pool = &pool_, .context_tokens = 2048});
     ASSERT_TRUE(decoder.ok()) << decoder.status().ToString();
     decoder_ = std::move(*decoder);
     auto generator = Generator::Create(decoder_.get(), {});

@@ -116,7 +116,30 @@ TEST_F(Generators, CitationsFollowEachSentenceAndMarksAreTakenOut) {
   auto answer = Ask(SickLeave());
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->text, "Sick leave is 14 days. Annual leave is 25 days. All of it is magic.");
-  EXPECT_EQ(events_, "Sick leave is 14 days. A{2}nnual leave is 25 days. A{1}ll of it is magic.");
+  EXPECT_EQ(events_, "Sick leave is 14 days.{2} Annual leave is 25 days.{1} All of it is magic.");
+}
+
+// The beginning is held until it is known to be no refusal, and then comes in one piece.
+TEST_F(Generators, SentencesThatComeAtOnceAreStillFollowedByTheirOwnCitations) {
+  ScriptedDecoder decoder({"The texts are two. Sick leave is 14 days. Annual leave is 25 days. "});
+  decoder.Say("sick leave", "The texts are two. Sick leave is 14 days. Annual leave is 25 days. All of it is magic.");
+  auto generator = Generator::Create(&decoder, {});
+  auto answer = AskWith(**generator, SickLeave(), {}, &events_);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(events_, "The texts are two. Sick leave is 14 days.{2} Annual leave is 25 days.{1} All of it is magic.");
+}
+
+TEST_F(Generators, AnAnswerMayHaveWhatTheContextHasLeftAndSaysWhenThatWasIt) {
+  ScriptedDecoder decoder({}, /*context_tokens=*/1024);
+  decoder.Say("sick leave", std::string(5000, 'x'));
+  auto generator = Generator::Create(&decoder, {});
+  GenerateRequest request = SickLeave();
+  request.sampling.max_tokens = 8192;       // more than the whole context
+  auto answer = AskWith(**generator, request, {}, &events_);
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_TRUE(answer->omitted.empty());
+  EXPECT_EQ(answer->reason, "max_tokens");
+  EXPECT_EQ(answer->usage.prompt_tokens + answer->usage.completion_tokens, 1024u);
 }
 
 TEST_F(Generators, StrictSendsOnlySupportedSentences) {

@@ -170,11 +170,26 @@ TEST_F(Prompts, AQuestionBeyondTheBudgetIsRefusedWithTheNumbers) {
   EXPECT_NE(plan.status().message().find("4096"), std::string::npos);
   EXPECT_NE(plan.status().message().find("question 50"), std::string::npos) << plan.status().message();
 
-  request.question = "short";
+  request.question = std::string(3500, 'q');
   request.sampling.max_tokens = 8192;
   plan = PlanPrompt(request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 4096}, writer_);
   ASSERT_FALSE(plan.ok());
-  EXPECT_NE(plan.status().message().find("8192"), std::string::npos);
+  EXPECT_NE(plan.status().message().find("may have 3072 (1024 more"), std::string::npos) << plan.status().message();
+}
+
+// What an answer may have at most says little about how long it will be.
+TEST_F(Prompts, AGenerousAnswerTakesNoMoreThanAQuarterOfTheContext) {
+  GenerateRequest request;
+  request.question = "How long?";
+  request.hits = {Block(std::string(2000, 'x'))};
+  for (const int wanted : {10, 1024, 8192}) {
+    request.sampling.max_tokens = wanted;
+    const PromptPlan plan =
+        Plan(request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 4096});
+    EXPECT_EQ(plan.used.size(), 1u) << wanted;
+    const int left = 4096 - static_cast<int>(plan.prefix.size() + plan.rest.size());
+    EXPECT_EQ(plan.answer_tokens, std::min(wanted, left));
+  }
 }
 
 TEST_F(Prompts, TheNewestTurnsAreKeptWhole) {
