@@ -1,6 +1,7 @@
 #include "generator/budget.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/strings.h"
 
@@ -35,6 +36,14 @@ Status CheckReserved(size_t prefix, size_t question, size_t system, int answer, 
       "max_tokens, or raise the prompt budget"));
 }
 
+// The score that a passage must have to be read beside the best one.
+double LeastScore(const std::vector<Hit>& hits, double gap) {
+  if (gap <= 0 || hits.empty()) return -std::numeric_limits<double>::infinity();
+  double best = hits.front().score;
+  for (const Hit& hit : hits) best = std::max(best, hit.score);
+  return best - gap;
+}
+
 }  // namespace
 
 Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
@@ -55,11 +64,16 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
       FitHistory(request, history_room, plan.language, writer, &plan.history_turns);
   room -= static_cast<int64_t>(history.size());
 
+  const double least_score = LeastScore(request.hits, limits.passage_gap);
   for (size_t i = 0; i < request.hits.size(); ++i) {
+    const Passage& passage = request.hits[i].passage;
+    if (request.hits[i].score < least_score) {
+      plan.omitted.push_back({passage.id, passage.document_id, "weaker"});
+      continue;
+    }
     const Tokens label = writer.Label(static_cast<int>(plan.used.size()) + 1);
     const Tokens block = writer.Block(request.hits[i]);
     if (static_cast<int64_t>(label.size() + block.size()) > room) {
-      const Passage& passage = request.hits[i].passage;
       plan.omitted.push_back({passage.id, passage.document_id, "budget"});
       continue;
     }

@@ -3,7 +3,9 @@
 // Reserved first: prefix, the user's system text, question, template tokens and the answer: all that it may
 // have, but no more than a quarter of the context, so that a generous limit does not drive the passages out.
 // Then earlier turns, newest first, whole turns, at most history_tokens. Then whole passages in rank order; one that
-// does not fit is listed in `omitted` with reason "budget" and the next is tried: nothing is ever cut.
+// does not fit is listed in `omitted` with reason "budget" and the next is tried: nothing is ever cut. A passage
+// whose score is more than passage_gap below the best is "weaker" and stays out: where one passage stands out,
+// its rivals cost reading time and mislead small models (docs/performance.md).
 #pragma once
 
 #include <vector>
@@ -16,6 +18,7 @@ struct BudgetLimits {
   int max_prompt_tokens = 4096;
   int history_tokens = 2048;
   int context_tokens = 8192;   // prompt and answer together
+  double passage_gap = 0;      // see GeneratorOptions
 };
 
 struct PromptPlan {

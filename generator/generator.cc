@@ -80,7 +80,8 @@ struct Generator::Impl {
   Result<Answer> Write(const GenerateRequest& request, PromptPlan plan, const GenerateSink& sink,
                        const Context& ctx);
   BudgetLimits Limits() const {
-    return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens};
+    return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
+            options.passage_gap};
   }
 
   Decoder* const decoder;

@@ -89,6 +89,7 @@ struct GeneratorOptions {
   int max_prompt_tokens = 4096;       // prefix, passages, history and question; capped by the decoder's context
   double min_dense_score = 0;         // the best hit must reach this, else it abstains "irrelevant"; 0: off
   double min_confidence = 0;          // an answer that begins below it is withheld: "uncertain"; 0: off
+  double passage_gap = 0;             // hits this far below the best score stay out of the prompt: "weaker"; 0: off
   int max_active = 8;                 // answers in one batch
   int max_waiting = 32;               // beyond: RESOURCE_EXHAUSTED
 };

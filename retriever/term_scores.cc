@@ -128,9 +128,10 @@ void FuseTermScores(std::string_view question, double weight, std::vector<Hit>* 
     low = std::min(low, hit.dense_score);
     high = std::max(high, hit.dense_score);
   }
+  const double span = std::max(high - low, kLeastDenseSpan);
   for (size_t i = 0; i < hits->size(); ++i) {
     Hit& hit = (*hits)[i];
-    const double dense = high > low ? (hit.dense_score - low) / (high - low) : 1.0;
+    const double dense = 1 - (high - hit.dense_score) / span;
     hit.term_score = terms[i];
     hit.score = (1 - weight) * dense + (best_terms > 0 ? weight * terms[i] / best_terms : 0);
   }

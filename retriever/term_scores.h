@@ -18,8 +18,10 @@ namespace vade {
 std::vector<double> TermScores(std::string_view question, const std::vector<Hit>& candidates);
 
 // Sets term_score and score of each hit and sorts by score, best first. score is the convex combination
-// (1 - weight) * dense + weight * terms, each scaled to 0..1 over the list (terms by the best score that is
-// reached, so that a list without any match is ordered by its vectors alone).
+// (1 - weight) * dense + weight * terms, each scaled to at most 1 over the list: terms by the best score that is
+// reached, so that a list without any match is ordered by its vectors alone; cosines between the least and the best
+// of the list, taken to lie at least kLeastDenseSpan apart, so that in a short list near equals stay near.
+inline constexpr double kLeastDenseSpan = 0.08;  // what 50 candidates of multilingual-e5-small span: .08 to .12
 void FuseTermScores(std::string_view question, double weight, std::vector<Hit>* hits);
 
 }  // namespace vade

@@ -52,6 +52,24 @@ TEST_F(Prompts, AreLaidOutInTheFixedOrder) {
                 "<|im_end|>\n<|im_start|>assistant\n");
 }
 
+TEST_F(Prompts, PassagesFarBelowTheBestAreLeftOutAndNamed) {
+  GenerateRequest request;
+  request.question = "How long?";
+  request.hits = {Block("Best."), Block("Near."), Block("Far.")};
+  request.hits[0].score = 0.9;
+  request.hits[1].score = 0.7;
+  request.hits[2].score = 0.5;
+  request.hits[2].passage.id = 77;
+  BudgetLimits limits{.max_prompt_tokens = 1 << 20, .history_tokens = 2048, .context_tokens = 1 << 21, .passage_gap = 0.3};
+  PromptPlan plan = Plan(request, limits);
+  EXPECT_EQ(plan.used, (std::vector<size_t>{0, 1}));
+  ASSERT_EQ(plan.omitted.size(), 1u);
+  EXPECT_EQ(plan.omitted[0].passage_id, 77u);
+  EXPECT_EQ(plan.omitted[0].reason, "weaker");
+  limits.passage_gap = 0;
+  EXPECT_EQ(Plan(request, limits).used.size(), 3u);
+}
+
 TEST_F(Prompts, HistoryOfAnyRolesStaysWellFormed) {
   const std::vector<ChatTemplate::Turn> turns = {
       {Role::kAssistant, "A"}, {Role::kAssistant, "B"}, {Role::kUser, "C"}, {Role::kSystem, "D"}};

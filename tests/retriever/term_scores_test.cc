@@ -81,6 +81,21 @@ TEST(FuseTermScores, WithoutAnyMatchTheVectorsDecide) {
   EXPECT_EQ(Order(hits), (std::vector<std::string>{"b", "c", "a"}));
 }
 
+TEST(FuseTermScores, NearEqualsOfAShortListStayNear) {
+  std::vector<Hit> hits = {MakeHit("a", "x", 0.86), MakeHit("b", "y", 0.85)};
+  FuseTermScores("unrelated", 0.3, &hits);
+  EXPECT_NEAR(hits[0].score, 0.7, 1e-12);
+  EXPECT_NEAR(hits[0].score - hits[1].score, 0.7 * 0.01 / kLeastDenseSpan, 1e-9);
+}
+
+TEST(FuseTermScores, TheBestAndTheLeastOfALongListSpanTheWholeShareOfVectors) {
+  std::vector<Hit> hits = {MakeHit("a", "x", 0.9), MakeHit("b", "y", 0.8), MakeHit("c", "z", 0.7)};
+  FuseTermScores("unrelated", 0.3, &hits);
+  EXPECT_NEAR(hits[0].score, 0.7, 1e-12);
+  EXPECT_NEAR(hits[1].score, 0.35, 1e-12);
+  EXPECT_NEAR(hits[2].score, 0, 1e-12);
+}
+
 TEST(FuseTermScores, EqualCandidatesKeepTheirOrder) {
   std::vector<Hit> hits = {MakeHit("a", "same", 0.5), MakeHit("b", "same", 0.5)};
   FuseTermScores("same", 0.3, &hits);
