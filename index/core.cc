@@ -85,13 +85,14 @@ void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch
 Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch) {
   const auto scan = kv.Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
   for (; scan->Valid(); scan->Next()) {
+    if (scan->key().size() != kStagedKeyBytes) return Damaged("note of staged passages");
     const PassageId first = ParseKey64(scan->key().substr(8));
     batch->Delete(Family::kStaged, scan->key());
     if (first == 0) continue;
     ByteReader value(scan->value());
     uint32_t collection = 0, count = 0;
     if (!value.Read(&collection) || !value.Read(&count)) {
-      return DataLoss("a note of staged passages does not parse: the database is damaged");
+      return Damaged("note of staged passages");
     }
     DeletePassages(c, {first, count}, batch);
   }

@@ -7,7 +7,7 @@
 namespace vade {
 namespace {
 
-// Documents deleted by one commit, which bounds its batch.
+// Documents deleted by one commit. Its batch grows with their passages too: those of short ranges go key by key.
 constexpr size_t kDocumentsPerCommit = 256;
 
 Result<std::vector<DocumentRecord>> ReadAll(const Kv& kv, CollectionId c,
@@ -20,16 +20,22 @@ Result<std::vector<DocumentRecord>> ReadAll(const Kv& kv, CollectionId c,
   return records;
 }
 
-Status ApplyDelete(const StoreCore& core, const std::string& collection,
-                   std::span<const std::string> ids, CommitEdit& edit, uint64_t* deleted) {
+// The collection that the caller meant: its name may by now be another one's.
+struct Target {
+  std::string name;
+  CollectionId id = 0;
+};
+
+Status ApplyDelete(const StoreCore& core, const Target& collection, std::span<const std::string> ids,
+                   CommitEdit& edit, uint64_t* deleted) {
   *deleted = 0;
-  const CollectionState* state = edit.Find(collection);
-  if (!state) return OkStatus();  // deleted meanwhile, with all of its documents
-  const CollectionId c = state->id;
+  const CollectionState* state = edit.Find(collection.name);
+  const CollectionId c = collection.id;
+  if (!state || state->id != c) return OkStatus();  // deleted meanwhile, with all of its documents
   ASSIGN_OR_RETURN(const std::vector<DocumentRecord> records, ReadAll(*core.kv, c, ids));
   if (records.empty()) return OkStatus();
   *deleted = records.size();
-  CollectionState* next = edit.Mutable(collection);
+  CollectionState* next = edit.Mutable(collection.name);
   std::vector<PassageRange> ranges;
   for (const DocumentRecord& record : records) {
     DeleteDocumentContent(c, record, &edit.batch());
@@ -50,17 +56,17 @@ Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
   std::vector<std::string> ids(document_ids.begin(), document_ids.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  const std::string name(collection);
+  const Target target{std::string(collection), state->id};
   uint64_t total = 0;
   for (size_t begin = 0; begin < ids.size(); begin += kDocumentsPerCommit) {
     RETURN_IF_ERROR(ctx.Check());
     const auto some = std::span(ids).subspan(begin, std::min(kDocumentsPerCommit, ids.size() - begin));
     uint64_t deleted = 0;
     // A delete of one document may travel with writes of others.
-    const std::string subject = some.size() == 1 ? StrCat(state->id, "/", some[0]) : "";
+    const std::string subject = some.size() == 1 ? StrCat(target.id, "/", some[0]) : "";
     const auto committed = core->committer->Commit(
         {subject,
-         [&](CommitEdit& edit) { return ApplyDelete(*core, name, some, edit, &deleted); }});
+         [&](CommitEdit& edit) { return ApplyDelete(*core, target, some, edit, &deleted); }});
     if (!committed.ok()) return committed.status();
     total += deleted;
   }

@@ -14,6 +14,7 @@
 // Nothing here assumes that caller and store share memory: a Store could be a remote one.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -125,6 +126,9 @@ class Store {
   virtual Result<VerifyReport> Verify(const Context& ctx) = 0;
   // Seals the tails of all collections into segments now (they seal by themselves when long enough).
   virtual Status SealAll(const Context& ctx) = 0;
+  // Does now what the background would do: seals tails that are long enough and merges what is due. For a process
+  // that opened without a background and has written much; most often there is nothing to do.
+  virtual Status SealDue(const Context& ctx) { return ctx.Check(); }
 };
 
 struct StoreOptions {
@@ -135,7 +139,12 @@ struct StoreOptions {
   int hnsw_m = 16;                // links a node
   int hnsw_ef_construction = 100;
   int hnsw_ef_search = 64;        // candidates kept in the walk; recall against speed
-  bool background = true;         // false: sealing happens only in SealAll()
+  // Segments are not merged, and a tail is not sealed, beyond this many vectors in one: it bounds the memory of
+  // the making, about 6 bytes a dimension and 500 bytes for each.
+  size_t max_segment_rows = 256 << 10;
+  std::chrono::milliseconds seal_retry_after{30000};   // after sealing failed
+  // false: no thread, and vectors are sealed and merged only in SealAll() and SealDue(). For short visits.
+  bool background = true;
   const Clock* clock = nullptr;   // null: SystemClock()
 };
 

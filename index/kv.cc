@@ -3,7 +3,9 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -11,6 +13,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdarg>
+#include <cstdio>
 #include <mutex>
 #include <vector>
 
@@ -53,8 +57,29 @@ Status FromRocks(const rocksdb::Status& s, const std::string& directory) {
   if (s.IsIOError() && s.ToString().find("No such file") != std::string::npos) {
     return DataLoss(StrCat(what, "; a file of the database is missing: restore it from a copy"));
   }
+  if (s.IsIOError()) {
+    return Internal(StrCat(what, "; the disk or its file system refuses: see the system log, and mend it first"));
+  }
   return Internal(what);
 }
+
+bool IsFatal(const rocksdb::Status& s) { return s.severity() >= rocksdb::Status::kFatalError; }
+
+// After an error RocksDB refuses writes until it is told that the cause may be gone. How bad the error was it
+// tells only here: the write that met it returns the bare outcome.
+class Failures : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
+    stopped = true;
+    if (error && IsFatal(*error)) fatal = true;
+  }
+  // Its own recovery looks for space every five seconds and lets nobody else try; the next write tries at once.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+  std::atomic<bool> stopped{false};
+  std::atomic<bool> fatal{false};
+};
 
 rocksdb::CompressionType BestCompression() {
   const auto supported = rocksdb::GetSupportedCompressions();
@@ -64,6 +89,18 @@ rocksdb::CompressionType BestCompression() {
   return rocksdb::kNoCompression;
 }
 
+// RocksDB's own log is no file beside the data: with assertions on, as distributions build it, the library ends
+// the process when it writes to such a file again that a full disk had refused.
+class MessageLog : public rocksdb::Logger {
+ public:
+  MessageLog() : Logger(rocksdb::WARN_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    char line[1024];
+    if (std::vsnprintf(line, sizeof(line), format, arguments) > 0) LogDebug(StrCat("rocksdb: ", line));
+  }
+};
+
 rocksdb::DBOptions DatabaseOptions(const KvOptions& options) {
   rocksdb::DBOptions db;
   db.create_if_missing = options.create_if_missing;
@@ -72,8 +109,7 @@ rocksdb::DBOptions DatabaseOptions(const KvOptions& options) {
   db.max_total_wal_size = 64 << 20;
   db.max_open_files = 512;
   db.max_background_jobs = 2;
-  db.keep_log_file_num = 2;
-  db.max_log_file_size = 1 << 20;
+  db.info_log = std::make_shared<MessageLog>();
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.stats_dump_period_sec = 0;
   db.bytes_per_sync = 1 << 20;
@@ -99,11 +135,11 @@ rocksdb::ColumnFamilyOptions FamilyOptions(std::string_view name,
 
 struct Kv::Impl {
   std::string directory;
+  const std::shared_ptr<Failures> failures = std::make_shared<Failures>();
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;              // to be released
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> family{};
   std::mutex resume_mutex;
-  std::atomic<bool> write_failed{false};
 
   ~Impl() {
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
@@ -178,7 +214,9 @@ Kv::Kv() : impl_(std::make_unique<Impl>()) {}
 Kv::~Kv() = default;
 
 Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptions& options) {
-  const rocksdb::DBOptions db_options = DatabaseOptions(options);
+  std::unique_ptr<Kv> kv(new Kv());
+  rocksdb::DBOptions db_options = DatabaseOptions(options);
+  db_options.listeners.push_back(kv->impl_->failures);
   const bool exists = FileExists(JoinPath(directory, "CURRENT"));
   if (!exists && !options.create_if_missing) {
     return NotFound(StrCat("there is no store at ", directory, "; check --data"));
@@ -197,7 +235,6 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptio
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const std::string& name : names) families.emplace_back(name, FamilyOptions(name, cache));
 
-  std::unique_ptr<Kv> kv(new Kv());
   kv->impl_->directory = directory;
   rocksdb::DB* db = nullptr;
   const auto opened =
@@ -252,16 +289,21 @@ Status Kv::Write(const KvBatch& batch, Durability durability) {
     }
     if (!s.ok()) return FromRocks(s, impl_->directory);
   }
-  if (impl_->write_failed) {
-    // After a failed write RocksDB refuses further ones until it is told that the cause may be gone.
+  Failures& failures = *impl_->failures;
+  if (failures.stopped) {
     std::lock_guard lock(impl_->resume_mutex);
-    if (impl_->write_failed && impl_->db->Resume().ok()) impl_->write_failed = false;
+    if (failures.stopped.exchange(false) && !impl_->db->Resume().ok()) failures.stopped = true;
   }
   rocksdb::WriteOptions write;
   write.sync = durability == Durability::kSynced;
   const auto s = impl_->db->Write(write, &rocks);
-  if (!s.ok()) impl_->write_failed = true;
-  return FromRocks(s, impl_->directory);
+  if (s.ok()) return OkStatus();
+  failures.stopped = true;
+  const Status failed = FromRocks(s, impl_->directory);
+  if (!IsFatal(s) && !failures.fatal) return failed;
+  // No Resume() helps any more; opening the database anew does.
+  return {failed.code(), StrCat(failed.message(), "; then stop and start vade: this process cannot write "
+                                                  "to the store again")};
 }
 
 KvSnapshot Kv::Snapshot() const {

@@ -87,7 +87,8 @@ class Kv {
                                          const KvSnapshot& snapshot) const;
   std::unique_ptr<KvIterator> Scan(Family family, std::string_view begin, std::string_view end,
                                    const KvSnapshot& snapshot) const;
-  // RESOURCE_EXHAUSTED when the disk is full: nothing of the batch is applied.
+  // RESOURCE_EXHAUSTED when the disk is full: nothing of the batch is applied. The message says so when the
+  // database must be opened anew before it can be written again.
   Status Write(const KvBatch& batch, Durability durability);
   KvSnapshot Snapshot() const;
 

@@ -1,6 +1,6 @@
 // At open: which slots of which segments stand for current passages, and a tail of the passages that are
-// in none. A segment that is damaged, foreign or newer than the database is removed; what it held is read from
-// the database instead.
+// in none. A segment that is damaged, foreign or newer than the database is removed; one that cannot be opened for
+// another reason (files, memory, permissions) stays for the next open. What either held is read from the database.
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -93,7 +93,8 @@ void VectorLoader::TakeSegment(uint64_t number) {
       return;
     }
   } else {
-    LogWarning(StrCat(opened.status().message(), "; it is made anew from the database"));
+    LogWarning(StrCat(opened.status().message(), "; its vectors are read from the database"));
+    if (opened.status().code() != StatusCode::kDataLoss) return;
   }
   (void)RemoveFile(path);
 }
@@ -155,8 +156,10 @@ void VectorLoader::SealRebuilt() {
   const uint64_t number = core_->next_segment++;
   const std::string path = core_->SegmentPath(state_->id, number);
   const SegmentOwner owner = core_->OwnerOf(*state_, commit_);
-  Status status = MakeDirectories(core_->SegmentDirectory(state_->id));
-  if (status.ok()) status = WriteSegment(path, owner, rebuilt_.rows(), nullptr);
+  const VectorRows rows = rebuilt_.rows();
+  Status status = CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, 0));
+  if (status.ok()) status = MakeDirectories(core_->SegmentDirectory(state_->id));
+  if (status.ok()) status = WriteSegment(path, owner, rows, nullptr);
   if (status.ok()) {
     auto opened = OpenSegment(path, number, owner);
     status = opened.status();
@@ -164,7 +167,8 @@ void VectorLoader::SealRebuilt() {
   }
   if (!status.ok()) {
     LogWarning(StrCat("vectors are kept in memory: ", status.message()));
-    AppendToTail(&state_->tail, rebuilt_.rows());
+    (void)RemoveFile(path);
+    AppendToTail(&state_->tail, rows);
   }
   rebuilt_.Clear();
 }

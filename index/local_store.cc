@@ -47,6 +47,7 @@ class LocalStore : public Store {
   uint64_t commit_number() override { return core_.committer->Current()->commit; }
   Result<VerifyReport> Verify(const Context& ctx) override { return VerifyStore(core_, ctx); }
   Status SealAll(const Context& ctx) override { return sealer_->SealAll(ctx); }
+  Status SealDue(const Context& ctx) override { return sealer_->SealDue(ctx); }
 
  private:
   // One consistent state of one collection, for a read.
@@ -68,8 +69,8 @@ class LocalStore : public Store {
 
 Status ValidateOptions(const StoreOptions& options) {
   if (options.hnsw_m < 2 || options.hnsw_m > 128 || options.hnsw_ef_construction < 1 ||
-      options.hnsw_ef_search < 1) {
-    return InvalidArgument("store options: hnsw_m must be 2 to 128, the ef values at least 1");
+      options.hnsw_ef_search < 1 || options.max_segment_rows < 1) {
+    return InvalidArgument("store options: hnsw_m must be 2 to 128, the ef values and max_segment_rows at least 1");
   }
   return OkStatus();
 }

@@ -10,6 +10,8 @@
 namespace vade {
 namespace {
 
+constexpr size_t kBatchBytes = 1 << 20;
+
 template <typename T>
 std::string Fixed(T value) {
   std::string bytes;
@@ -86,6 +88,10 @@ Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit, Co
                                "numbered: the database is damaged; restore it from a copy"));
       }
       state->info.passage_count += range.count;
+      // Slots are numbered with 32 bits, and memory is taken for each passage: a damaged count must not ask for more.
+      if (range.count > UINT32_MAX || state->info.passage_count > UINT32_MAX) {
+        return Damaged(StrCat("revision record of document '", revision.document_id, "'"));
+      }
       live.push_back({range, revision.group_set});
     }
   }
@@ -151,8 +157,8 @@ Status CollectLeftovers(StoreCore* core) {
   RevisionKey previous = 0;
   const auto scan = core->kv->Scan(Family::kStaged, "", "", nullptr);
   for (; scan->Valid(); scan->Next()) {
-    if (scan->key().size() != 16 || scan->value().size() < 4) {
-      return DataLoss("a note of staged passages does not parse: the database is damaged");
+    if (scan->key().size() != kStagedKeyBytes || scan->value().size() < sizeof(CollectionId)) {
+      return Damaged("note of staged passages");
     }
     const RevisionKey key = ParseKey64(scan->key().substr(0, 8));
     if (key == previous) continue;
@@ -160,6 +166,10 @@ Status CollectLeftovers(StoreCore* core) {
     CollectionId c = 0;
     std::memcpy(&c, scan->value().data(), sizeof(c));
     RETURN_IF_ERROR(DiscardStaged(*core->kv, c, key, &batch));
+    // Between two revisions: the notes of one go together with what they speak of.
+    if (batch.bytes() < kBatchBytes) continue;
+    RETURN_IF_ERROR(core->kv->Write(batch, Durability::kBuffered));
+    batch.Clear();
   }
   RETURN_IF_ERROR(scan->status());
   return batch.empty() ? OkStatus() : core->kv->Write(batch, Durability::kBuffered);
@@ -170,6 +180,7 @@ Result<std::shared_ptr<const View>> LoadView(StoreCore* core) {
   ASSIGN_OR_RETURN(view->commit, ReadMeta<uint64_t>(*core->kv, "commit"));
   const auto scan = core->kv->Scan(Family::kCatalog, "c", "d", nullptr);
   for (; scan->Valid(); scan->Next()) {
+    if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
     const CollectionId id = ParseKey32(scan->key().substr(1));
     ASSIGN_OR_RETURN(auto state, LoadCollection(core, id, scan->value(), view->commit));
     view->collections[state->info.name] = std::move(state);

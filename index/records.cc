@@ -12,11 +12,6 @@ void AppendKey32(std::string* out, uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
 }
 
-Status Damaged(std::string_view what) {
-  return DataLoss(StrCat("a ", what, " of the store does not parse: the database is damaged; restore "
-                         "the data directory from a copy or ingest the documents into a new one"));
-}
-
 void AppendStrings(std::string* out, const std::vector<std::string>& strings) {
   AppendVarint(out, strings.size());
   for (const std::string& s : strings) AppendString(out, s);
@@ -112,6 +107,11 @@ constexpr uint8_t kDocumentRecordVersion = 1;
 
 }  // namespace
 
+Status Damaged(std::string_view what) {
+  return DataLoss(StrCat("a ", what, " of the store does not parse: the database is damaged; restore "
+                         "the data directory from a copy or ingest the documents into a new one"));
+}
+
 std::string CollectionPrefix(CollectionId c) {
   std::string key;
   AppendKey32(&key, c);
@@ -203,7 +203,9 @@ Result<CollectionRecord> DecodeCollection(std::string_view bytes) {
   record.embedder_id = in.String();
   record.dimension = in.Varint32();
   record.created_unix_micros = in.Fixed<int64_t>();
-  if (!in.Finished() || record.dimension == 0) return Damaged("collection record");
+  if (!in.Finished() || record.dimension == 0 || record.dimension > kMaxDimension) {
+    return Damaged("collection record");
+  }
   return record;
 }
 

@@ -79,11 +79,15 @@ std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
 std::string PassageKey(CollectionId c, PassageId p);       // of `passages` and of `vectors`
 std::string StagedKey(RevisionKey r, PassageId p);
 std::string ChangeKey(uint64_t commit);
+inline constexpr size_t kStagedKeyBytes = 16, kTextKeyBytes = 16, kChangeKeyBytes = 8;
 std::string FamilyPrefix(CollectionId c, char kind);       // C 'd', C 'h', C 'r'
 std::string CollectionPrefix(CollectionId c);              // C alone
 // The least key that is greater than every key with this prefix; "" when there is none.
 std::string PrefixEnd(std::string_view prefix);
 uint32_t ParseKey32(std::string_view four_bytes);
+
+// DATA_LOSS: `what` of the database is not as docs/formats.md has it.
+Status Damaged(std::string_view what);
 
 // --- values -------------------------------------------------------------------------------------------
 std::string Encode(const CollectionRecord& record);
@@ -101,6 +105,7 @@ Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
 Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
 
 // --- what names and values may be ---------------------------------------------------------------------
+inline constexpr int kMaxDimension = 16384;
 Status ValidateCollection(const CollectionInfo& info);
 Status ValidateDocumentId(std::string_view id);
 Status ValidateDocument(const DocumentInfo& info);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <new>
 #include <numeric>
 
 #include "base/log.h"
@@ -11,9 +12,8 @@ namespace vade {
 namespace {
 
 // This many segments of one size class become one of the next: each vector is rebuilt into a graph
-// log4(n / seal_tail_at) times at most.
+// log4(n / seal_tail_at) times at most, and no merge is larger than max_segment_rows.
 constexpr size_t kMergeFanIn = 4;
-constexpr auto kRetryAfter = std::chrono::seconds(30);
 
 size_t LiveCount(const SegmentState& s) { return s.segment->rows().count - s.dead_count; }
 
@@ -114,26 +114,44 @@ bool Sealer::WaitForWork() {
   return !core_->stopping;
 }
 
-void Sealer::Loop() {
+// Commits do not cut it short: what failed would fail again with each of them.
+void Sealer::WaitToRetry() {
+  std::unique_lock lock(wake_mutex_);
+  wake_.wait_for(lock, core_->options.seal_retry_after, [&] { return core_->stopping.load(); });
+  woken_ = true;
+}
+
+size_t Sealer::DueTail() const {
   const size_t at = core_->options.seal_tail_at;
+  return at == 0 ? SIZE_MAX : at;
+}
+
+void Sealer::Loop() {
   while (WaitForWork()) {
-    const auto view = core_->committer->Current();
-    for (const auto& [name, state] : view->collections) {
-      const Status sealed = SealCollection(name, at == 0 ? SIZE_MAX : at, Context());
-      if (sealed.ok() || core_->stopping) continue;
-      LogWarning(StrCat("collection '", name, "' is searched without new vector segments: ",
-                        sealed.message()));
-      std::unique_lock lock(wake_mutex_);
-      wake_.wait_for(lock, kRetryAfter, [&] { return core_->stopping.load(); });
-    }
+    if (!SealCollections(DueTail(), Context()).ok()) WaitToRetry();
   }
+}
+
+// Every collection has its turn; the first failure is returned.
+Status Sealer::SealCollections(size_t tail_at_least, const Context& ctx) {
+  Status first;
+  const auto view = core_->committer->Current();
+  for (const auto& [name, state] : view->collections) {
+    const Status sealed = SealCollection(name, tail_at_least, ctx);
+    if (sealed.ok()) continue;
+    if (core_->stopping || !ctx.Check().ok()) return sealed;
+    LogWarning(StrCat("collection '", name, "' is searched without new vector segments: ",
+                      sealed.message()));
+    if (first.ok()) first = sealed;
+  }
+  return first;
 }
 
 // Nothing when nothing is due.
 std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tail_at_least) const {
   Job job;
   if (state.tail.length > 0 && state.tail.length >= tail_at_least) {
-    job.tail_length = state.tail.length;
+    job.tail_length = std::min(state.tail.length, core_->options.max_segment_rows);
     return job;
   }
   std::map<size_t, std::vector<const Segment*>> classes;
@@ -145,6 +163,7 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
       job.segments = {s.segment.get()};
       return job;
     }
+    if (LiveCount(s) > core_->options.max_segment_rows / kMergeFanIn) continue;
     size_t size_class = 0;
     for (size_t n = LiveCount(s) / std::max<size_t>(core_->options.seal_tail_at, 1024); n > 1; n /= 4) {
       ++size_class;
@@ -160,18 +179,43 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
 
 Status Sealer::SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx) {
   std::lock_guard one_at_a_time(job_mutex_);
-  while (true) {
+  for (bool done = false; !done;) {
     RETURN_IF_ERROR(ctx.Check());
     if (core_->stopping) return Cancelled("the store is being closed");
-    auto view = core_->committer->Current();
-    const auto found = view->collections.find(name);
-    if (found == view->collections.end()) return OkStatus();
-    auto job = Plan(*found->second, tail_at_least);
-    if (!job) return OkStatus();
-    job->state = found->second;
-    job->view = std::move(view);
-    RETURN_IF_ERROR(RunJob(*job));
+    try {
+      RETURN_IF_ERROR(SealNext(name, tail_at_least, &done));
+    } catch (const std::bad_alloc&) {
+      return ResourceExhausted("no memory for a new vector segment; free some and try again");
+    }
   }
+  return OkStatus();
+}
+
+Status Sealer::SealNext(const std::string& name, size_t tail_at_least, bool* done) {
+  auto view = core_->committer->Current();
+  const auto found = view->collections.find(name);
+  auto job = found == view->collections.end() ? std::nullopt : Plan(*found->second, tail_at_least);
+  *done = !job;
+  if (!job) return OkStatus();
+  job->state = found->second;
+  job->view = std::move(view);
+  return RunJob(*job);
+}
+
+Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const VectorRows& rows,
+                                                           const std::string& path, uint64_t number) {
+  const StoreOptions& options = core_->options;
+  const bool wants_graph = rows.count >= options.flat_below && rows.count > 1;
+  RETURN_IF_ERROR(CheckRoomForDerived(
+      core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, wants_graph ? 2 * options.hnsw_m : 0)));
+  std::optional<Graph> graph;
+  if (wants_graph) {
+    ASSIGN_OR_RETURN(graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction}, core_->stopping));
+  }
+  const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
+  RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->id)));
+  RETURN_IF_ERROR(WriteSegment(path, owner, rows, graph ? &*graph : nullptr));
+  return OpenSegment(path, number, owner);
 }
 
 Status Sealer::RunJob(const Job& job) {
@@ -180,17 +224,14 @@ Status Sealer::RunJob(const Job& job) {
   const CollectionId c = job.state->id;
   std::shared_ptr<const Segment> made;
   if (rows.count > 0) {
-    std::optional<Graph> graph;
-    if (rows.count >= core_->options.flat_below && rows.count > 1) {
-      ASSIGN_OR_RETURN(graph, BuildGraph(rows, {core_->options.hnsw_m, core_->options.hnsw_ef_construction},
-                                         core_->stopping));
-    }
     const uint64_t number = core_->next_segment++;
     const std::string path = core_->SegmentPath(c, number);
-    const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
-    RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(c)));
-    RETURN_IF_ERROR(WriteSegment(path, owner, rows, graph ? &*graph : nullptr));
-    ASSIGN_OR_RETURN(made, OpenSegment(path, number, owner));
+    auto result = MakeSegment(job, rows, path, number);
+    if (!result.ok()) {
+      (void)RemoveFile(path);  // written, perhaps, and of no use to anybody
+      return result.status();
+    }
+    made = std::move(*result);
   }
 
   bool published = false;
@@ -222,13 +263,9 @@ Status Sealer::RunJob(const Job& job) {
   return OkStatus();
 }
 
-Status Sealer::SealAll(const Context& ctx) {
-  const auto view = core_->committer->Current();
-  for (const auto& [name, state] : view->collections) {
-    RETURN_IF_ERROR(SealCollection(name, 1, ctx));
-  }
-  return OkStatus();
-}
+Status Sealer::SealAll(const Context& ctx) { return SealCollections(1, ctx); }
+
+Status Sealer::SealDue(const Context& ctx) { return SealCollections(DueTail(), ctx); }
 
 void RemoveSegments(const StoreCore& core, CollectionId c) {
   std::error_code ignored;  // what stays is removed at the next open

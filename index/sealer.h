@@ -24,14 +24,22 @@ class Sealer {
   void Wake();
   // Seals every tail and does every merge that is due, on the caller's thread.
   Status SealAll(const Context& ctx);
+  // The same for tails that are long enough to be sealed by themselves.
+  Status SealDue(const Context& ctx);
 
  private:
   struct Job;
   void Loop();
   bool WaitForWork();
+  void WaitToRetry();
+  size_t DueTail() const;
+  Status SealCollections(size_t tail_at_least, const Context& ctx);
   std::optional<Job> Plan(const CollectionState& state, size_t tail_at_least) const;
   Status SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx);
+  Status SealNext(const std::string& name, size_t tail_at_least, bool* done);
   Status RunJob(const Job& job);
+  Result<std::shared_ptr<const Segment>> MakeSegment(const Job& job, const VectorRows& rows,
+                                                     const std::string& path, uint64_t number);
 
   StoreCore* const core_;
   std::mutex job_mutex_;             // one job at a time

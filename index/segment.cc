@@ -11,6 +11,8 @@ namespace {
 
 constexpr char kMagic[8] = {'V', 'A', 'D', 'E', 'S', 'E', 'G', '1'};
 constexpr uint32_t kSegmentVersion = 1;
+// Left free for the database, its log and its compactions.
+constexpr uint64_t kReservedBytes = 256ull << 20;
 constexpr size_t kChecksumOffset = 16, kChecksummedFrom = 24, kAlignment = 64;
 
 struct Header {
@@ -187,6 +189,27 @@ Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph*
 }
 
 }  // namespace
+
+uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links) {
+  Header h{};
+  h.count = static_cast<uint32_t>(count);
+  h.dimension = static_cast<uint32_t>(dimension);
+  h.stride = static_cast<uint32_t>(CodeStride(dimension));
+  if (links > 1) {
+    h.links = static_cast<uint32_t>(links);
+    h.upper_links = h.links / 2;
+    h.upper_lists = h.count / h.upper_links * 2;  // one node in upper_links has one, a few have more
+  }
+  return LayoutOf(h).end;
+}
+
+Status CheckRoomForDerived(const std::string& directory, uint64_t bytes) {
+  const auto free = FreeDiskBytes(directory);
+  if (!free.ok() || *free >= bytes + kReservedBytes) return OkStatus();
+  return ResourceExhausted(StrCat("the disk of ", directory, " has ", *free >> 20, " MiB left; a vector segment of ",
+                                  bytes >> 20, " MiB is not made, to keep ", kReservedBytes >> 20,
+                                  " MiB for the documents: free some space"));
+}
 
 Status WriteSegment(const std::string& path, const SegmentOwner& owner, const VectorRows& rows,
                     const Graph* graph) {

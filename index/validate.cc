@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kMaxDocumentIdBytes = 1024;
 constexpr size_t kMaxFieldBytes = 65536;
 constexpr size_t kMaxRecordBytes = 1 << 20;
-constexpr int kMaxDimension = 16384;
 
 bool HasControl(std::string_view text) {
   for (char c : text) {

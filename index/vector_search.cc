@@ -18,6 +18,7 @@ struct Source {
   VectorRows rows;
   SlotFilter filter;
   const GraphView* graph = nullptr;
+  size_t dead_count = 0;     // of a segment's slots; 0 for blocks, which are only scanned
 };
 
 struct Found {
@@ -79,8 +80,9 @@ Status Scan(const Source& source, uint32_t number, const int8_t* query, const Co
   return OkStatus();
 }
 
-// How many of the source's slots may be found.
+// How many of the source's slots may be found. Only sets of groups make it look at each slot.
 size_t CountKept(const Source& source) {
+  if (!source.filter.restricted()) return source.rows.count - source.dead_count;
   size_t kept = 0;
   for (size_t slot = 0; slot < source.rows.count; ++slot) kept += source.filter.Keeps(slot);
   return kept;
@@ -93,7 +95,7 @@ Status SearchSource(const Source& source, uint32_t number, const int8_t* query,
   if (!source.graph || source.graph->links == 0 || count < options.flat_below) {
     return Scan(source, number, query, ctx, head);
   }
-  const size_t kept = source.filter.KeepsAll() ? count : CountKept(source);
+  const size_t kept = CountKept(source);
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) {
     return Scan(source, number, query, ctx, head);
   }
@@ -109,13 +111,14 @@ std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint
                         allowed.size() >= state.group_sets->size();
   std::vector<Source> sources;
   const auto add = [&](const VectorRows& rows, const Bitmap* dead, size_t first) -> Source& {
-    sources.push_back({rows, SlotFilter(rows.group_sets, dead, first), nullptr});
+    sources.push_back({rows, SlotFilter(rows.group_sets, dead, first)});
     if (!everyone) sources.back().filter.Allow(allowed);
     return sources.back();
   };
   for (const SegmentState& segment : state.segments) {
     Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
     source.graph = &segment.segment->graph();
+    source.dead_count = segment.dead_count;
   }
   for (const Tail::Block& block : state.tail.blocks) {
     if (block.first >= state.tail.length) break;

@@ -23,6 +23,7 @@ class Verifier {
   Result<VerifyReport> Run() {
     RETURN_IF_ERROR(CheckChangeLog());
     for (const auto& [name, state] : view_->collections) RETURN_IF_ERROR(CheckCollection(*state));
+    if (unlisted_ > 0) report_.problems.push_back(StrCat("... and ", unlisted_, " more"));
     return std::move(report_);
   }
 
@@ -34,7 +35,12 @@ class Verifier {
   Status CheckPassages(const CollectionState& state, const DocumentRecord& record);
   Status CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
                       uint32_t ordinal, TextReader* text);
+  struct ContentCounts {
+    uint64_t text = 0, passages = 0, vectors = 0;   // keys
+  };
   Status CountKeys(const CollectionState& state);
+  Status Count(Family family, std::string_view begin, std::string_view end, uint64_t* count);
+  Result<ContentCounts> CountStaged(CollectionId c);
   void CheckSlots(const CollectionState& state);
   void CheckRow(const VectorRows& rows, size_t slot);
 
@@ -43,13 +49,18 @@ class Verifier {
   }
   template <typename... Pieces>
   void Problem(const Pieces&... pieces) {
-    if (report_.problems.size() < kMaxProblems) report_.problems.push_back(StrCat(pieces...));
+    if (report_.problems.size() == kMaxProblems) {
+      ++unlisted_;
+    } else {
+      report_.problems.push_back(StrCat(pieces...));
+    }
   }
 
   const Kv& kv_;
   const std::shared_ptr<const View> view_;
   const Context& ctx_;
   VerifyReport report_;
+  uint64_t unlisted_ = 0;            // problems beyond kMaxProblems
   // Of the collection that is being checked: live passages with their set of groups and vector, and what has been
   // counted so far.
   struct Live {
@@ -71,6 +82,10 @@ Status Verifier::CheckChangeLog() {
   }
   const auto scan = Scan(Family::kChanges, "", "");
   for (; scan->Valid(); scan->Next(), ++expected) {
+    if (scan->key().size() != kChangeKeyBytes) {
+      Problem("the change log has a key of ", scan->key().size(), " bytes");
+      return OkStatus();
+    }
     const uint64_t number = ParseKey64(scan->key());
     if (number != expected) {
       Problem("the change log goes from ", expected - 1, " to ", number);
@@ -92,7 +107,7 @@ Status Verifier::CheckText(CollectionId c, const DocumentRecord& record) {
   const auto scan = Scan(Family::kText, TextKey(c, record.revision_key, 0),
                          TextKey(c, record.revision_key + 1, 0));
   for (; scan->Valid(); scan->Next(), ++piece, ++text_pieces_) {
-    if (ParseKey32(scan->key().substr(12)) != piece) {
+    if (scan->key().size() != kTextKeyBytes || ParseKey32(scan->key().substr(12)) != piece) {
       Problem("document '", record.info.id, "': piece ", piece, " of its text is missing");
       return OkStatus();
     }
@@ -143,6 +158,13 @@ Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord
 
 Status Verifier::CheckPassages(const CollectionState& state, const DocumentRecord& record) {
   TextReader text(kv_, view_->snapshot, state.id, record.revision_key);
+  uint64_t owned = 0;
+  for (const PassageRange& range : record.ranges) {
+    owned += std::min<uint64_t>(range.count, uint64_t{1} << 32);
+    if (owned <= UINT32_MAX) continue;
+    Problem("document '", record.info.id, "' claims more passages than a document can have");
+    return OkStatus();
+  }
   uint32_t ordinal = 0;
   for (const PassageRange& range : record.ranges) {
     for (uint64_t i = 0; i < range.count; ++i) {
@@ -183,29 +205,61 @@ Status Verifier::CountKeys(const CollectionState& state) {
   uint64_t revisions = 0, hashes = 0;
   const auto scan = Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
   for (; scan->Valid(); scan->Next()) {
-    revisions += scan->key()[4] == 'r';
-    hashes += scan->key()[4] == 'h';
+    revisions += scan->key().substr(4).starts_with('r');
+    hashes += scan->key().substr(4).starts_with('h');
   }
   RETURN_IF_ERROR(scan->status());
   if (revisions != documents_ || hashes != documents_) {
     Problem("collection '", state.info.name, "' has ", documents_, " documents, ", revisions,
             " revisions and ", hashes, " content hashes");
   }
-  const auto staged = Scan(Family::kStaged, "", "");
-  if (staged->Valid()) return OkStatus();
-  uint64_t counts[3] = {};
-  const Family families[3] = {Family::kText, Family::kPassages, Family::kVectors};
-  for (int i = 0; i < 3; ++i) {
-    const auto keys = Scan(families[i], CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
-    for (; keys->Valid(); keys->Next()) ++counts[i];
-    RETURN_IF_ERROR(keys->status());
-  }
-  if (counts[0] != text_pieces_ || counts[1] != live_.size() || counts[2] != live_.size()) {
-    Problem("collection '", state.info.name, "' holds ", counts[0], " pieces of text, ", counts[1],
-            " passages and ", counts[2], " vectors; its documents own ", text_pieces_, ", ",
-            live_.size(), " and ", live_.size());
+  ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(state.id));
+  ContentCounts held;
+  const std::string begin = CollectionPrefix(state.id), end = CollectionPrefix(state.id + 1);
+  RETURN_IF_ERROR(Count(Family::kText, begin, end, &held.text));
+  RETURN_IF_ERROR(Count(Family::kPassages, begin, end, &held.passages));
+  RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &held.vectors));
+  if (held.text != text_pieces_ + staged.text || held.passages != live_.size() + staged.passages ||
+      held.vectors != live_.size() + staged.vectors) {
+    Problem("collection '", state.info.name, "' holds ", held.text - staged.text, " pieces of text, ",
+            held.passages - staged.passages, " passages and ", held.vectors - staged.vectors,
+            " vectors; its documents own ", text_pieces_, ", ", live_.size(), " and ", live_.size());
   }
   return OkStatus();
+}
+
+Status Verifier::Count(Family family, std::string_view begin, std::string_view end, uint64_t* count) {
+  const auto keys = Scan(family, begin, end);
+  for (; keys->Valid(); keys->Next()) ++*count;
+  return keys->status();
+}
+
+// What revisions that are being staged have in the database. A note stands in the log before all that it speaks
+// of, so there is one for each key.
+Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
+  ContentCounts counts;
+  const auto notes = Scan(Family::kStaged, "", "");
+  for (; notes->Valid(); notes->Next()) {
+    ByteReader value(notes->value());
+    CollectionId collection = 0;
+    uint32_t count = 0;
+    if (notes->key().size() != kStagedKeyBytes || !value.Read(&collection)) {
+      Problem("a note of staged passages does not parse");
+      continue;
+    }
+    if (collection != c) continue;
+    const RevisionKey revision = ParseKey64(notes->key().substr(0, 8));
+    const PassageId first = ParseKey64(notes->key().substr(8));
+    if (first == 0) {
+      RETURN_IF_ERROR(Count(Family::kText, TextKey(c, revision, 0), TextKey(c, revision + 1, 0), &counts.text));
+    } else if (value.Read(&count)) {
+      const std::string begin = PassageKey(c, first), end = PassageKey(c, first + count);
+      RETURN_IF_ERROR(Count(Family::kPassages, begin, end, &counts.passages));
+      RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &counts.vectors));
+    }
+  }
+  RETURN_IF_ERROR(notes->status());
+  return counts;
 }
 
 void Verifier::CheckRow(const VectorRows& rows, size_t slot) {

@@ -24,7 +24,7 @@ class SlotFilter {
     restricted_ = true;
   }
 
-  bool KeepsAll() const { return !dead_ && !restricted_; }
+  bool restricted() const { return restricted_; }
   bool Keeps(size_t slot) const {
     if (IsDead(dead_, first_ + slot)) return false;
     if (!restricted_) return true;

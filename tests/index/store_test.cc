@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "base/files.h"
@@ -21,6 +22,15 @@ class PassageStore : public StoreFixture {
     DocumentInfo info;
     info.id = id;
     return info;
+  }
+  // Closes the store and writes to its database what `change` puts into the batch.
+  void Tamper(const std::function<void(KvBatch*)>& change) {
+    store_.reset();
+    auto kv = Kv::Open(directory_ + "/db", {});
+    ASSERT_TRUE(kv.ok());
+    KvBatch batch;
+    change(&batch);
+    ASSERT_EQ((*kv)->Write(batch, Durability::kSynced), OkStatus());
   }
 };
 
@@ -87,6 +97,21 @@ TEST_F(PassageStore, DeletedPassageIsNotFoundByAnyPath) {
   EXPECT_FALSE((*store_->FindByHash("default", hash)).has_value());
   EXPECT_EQ(store_->GetDocument("default", "gone").status().code(), StatusCode::kNotFound);
   EXPECT_EQ(store_->GetPassages("default", "gone", nullptr).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Problems(), "");
+}
+
+TEST_F(PassageStore, ADeleteDoesNotReachANewCollectionOfTheSameName) {
+  Put("000", {"the first to go"});
+  std::vector<std::string> ids = {"000", "zzz"};
+  for (int i = 0; i < 200000; ++i) ids.push_back(StrCat("absent", i));  // work between the first and the last
+  std::thread deleter([&] { EXPECT_EQ(Delete(ids), 1u); });
+  while (store_->FindDocument("default", "000")->has_value()) std::this_thread::yield();
+  ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
+  ASSERT_EQ(store_->CreateCollection({.name = "default", .embedder_id = embedder_.id(),
+                                      .dimension = embedder_.dimension()}), OkStatus());
+  Put("zzz", {"of the new collection"});
+  deleter.join();
+  EXPECT_EQ(Text("zzz"), "of the new collection");
   EXPECT_EQ(Problems(), "");
 }
 
@@ -440,6 +465,72 @@ TEST_F(PassageStore, VerifyNoticesWhatDoesNotAgree) {
   const std::string problems = Problems();
   EXPECT_NE(problems.find(StrCat("passage ", id, ": missing")), std::string::npos) << problems;
   EXPECT_NE(problems.find("the change log goes from 0 to 2"), std::string::npos) << problems;
+}
+
+TEST_F(PassageStore, VerifyFindsWhatNobodyOwnsWhileADocumentIsBeingWritten) {
+  Put("a", {"one two three"});
+  const auto write_half = [&] {
+    auto writer = *store_->BeginDocument("default", Named("half"));
+    EXPECT_EQ(writer->AddText(std::string(3 * kTextPieceBytes, 'x')), OkStatus());
+    Passage passage;
+    passage.end = 5;
+    EXPECT_EQ(writer->AddPassages({&passage, 1}, embedder_.EmbedOne("xxxxx")), OkStatus());
+    EXPECT_EQ(writer->AddPassages({&passage, 1}, embedder_.EmbedOne("xxxxx")), OkStatus());  // writes the first
+    return writer;
+  };
+  auto writer = write_half();
+  EXPECT_EQ(Problems(), "");
+  writer.reset();
+  Tamper([](KvBatch* batch) { batch->Put(Family::kPassages, PassageKey(1, 4000), "nobody's"); });
+  Open();
+  writer = write_half();
+  EXPECT_EQ(Problems(), "collection 'default' holds 1 pieces of text, 2 passages and 1 vectors; its documents own "
+                        "1, 1 and 1");
+}
+
+TEST_F(PassageStore, VerifySaysHowManyProblemsItLeavesOut) {
+  Put("a", std::vector<std::string>(150, "again "));
+  const PassageId first = Search("again", 1)[0].passage.id / 1000 * 1000;
+  Tamper([&](KvBatch* batch) {
+    batch->DeleteRange(Family::kPassages, PassageKey(1, first), PassageKey(1, first + 100000));
+  });
+  Open();
+  const auto report = store_->Verify(Context());
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ(report->problems.size(), 101u);
+  EXPECT_TRUE(report->problems.back().starts_with("... and ")) << report->problems.back();
+}
+
+TEST_F(PassageStore, ForeignBytesInTheDatabaseAreDamageAndNoCrash) {
+  Put("a", {"one two three"});
+  const auto expect_damage = [&](Family family, const std::string& key, const std::string& value,
+                                 const std::string& instead) {
+    Tamper([&](KvBatch* batch) { batch->Put(family, key, value); });
+    EXPECT_EQ(OpenStore(directory_, options_).status().code(), StatusCode::kDataLoss);
+    Tamper([&](KvBatch* batch) { instead.empty() ? batch->Delete(family, key) : batch->Put(family, key, instead); });
+  };
+  std::string mark;
+  AppendFixed<uint32_t>(&mark, 1);
+  // Behind a good note of the same revision.
+  Tamper([&](KvBatch* batch) { batch->Put(Family::kStaged, StagedKey(900, 0), mark); });
+  expect_damage(Family::kStaged, StagedKey(900, 0).substr(0, 8) + "foreign", mark, "");
+  expect_damage(Family::kCatalog, "cxy", "z", "");
+  const CollectionRecord wide = {"default", embedder_.id(), 16385, 0}, good = {"default", embedder_.id(), 64, 0};
+  expect_damage(Family::kCatalog, CollectionKey(1), Encode(wide), Encode(good));
+  // Passages for whose slots no memory would do, of numbers that were never given out but claim to be.
+  std::string numbers;
+  AppendFixed<uint64_t>(&numbers, uint64_t{1} << 60);
+  Tamper([&](KvBatch* batch) { batch->Put(Family::kMeta, "next_id", numbers); });
+  expect_damage(Family::kDocuments, RevisionRecordKey(1, 77),
+                Encode(RevisionRecord{0, "b", {{10000, uint64_t{1} << 50}}}), "");
+
+  Tamper([&](KvBatch* batch) {
+    batch->Put(Family::kChanges, ChangeKey(9) + "x", "");
+    batch->Put(Family::kDocuments, CollectionPrefix(1), "");
+  });
+  Open();
+  EXPECT_NE(Problems().find("the change log has a key of 9 bytes"), std::string::npos) << Problems();
+  EXPECT_EQ(Text("a"), "one two three");
 }
 
 TEST_F(PassageStore, ReadersSeeWholeRevisionsBesideWritersAndSealing) {
