@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/trace.h"
 #include "base/unicode.h"
@@ -27,8 +28,11 @@ bool IsAboutDocument(const Status& status) {
          status.code() == StatusCode::kOutOfRange || status.code() == StatusCode::kAborted;
 }
 
-uint64_t TextKey(const Passage& passage) {
-  return Checksum64(passage.text) * 31 + Checksum64(passage.heading_path);
+Sha256Digest TextKey(const Passage& passage) {
+  std::string both;
+  AppendString(&both, passage.heading_path);
+  AppendString(&both, passage.text);
+  return Sha256(both);
 }
 
 IngestOutcome OutcomeOf(bool duplicate, bool created) {
@@ -102,11 +106,22 @@ Status Committer::Begin(OpenDocument* document) {
 
 Status Committer::FindKnown(OpenDocument* document) {
   const Job& job = *document->job;
-  ASSIGN_OR_RETURN(auto twin, store_->FindByHash(options_.collection, job.info.content_hash));
-  const bool duplicate = twin && twin->id != job.info.id;
-  if (duplicate) document->duplicate_of = twin->id;
-  if (duplicate) return LoadKnown(*twin, document);
+  auto twin = store_->FindByHash(options_.collection, job.info.content_hash);
+  if (!twin.ok()) return EmbedAnew(*document, twin.status());
+  const bool duplicate = *twin && (*twin)->id != job.info.id;
+  if (duplicate) document->duplicate_of = (*twin)->id;
+  if (duplicate) return LoadKnown(**twin, document);
   return job.previous ? LoadKnown(*job.previous, document) : OkStatus();
+}
+
+// Known vectors only save work: what is damaged or was deleted in the meantime must not end the
+// run, and a new revision in place of a damaged one mends it.
+Status Committer::EmbedAnew(const OpenDocument& document, const Status& why) const {
+  if (why.code() == StatusCode::kNotFound) return OkStatus();
+  if (why.code() != StatusCode::kDataLoss) return why;
+  LogWarning(StrCat("document '", document.job->info.id,
+                    "' is embedded anew: ", why.ToString()));
+  return OkStatus();
 }
 
 Status Committer::LoadKnown(const DocumentInfo& stored, OpenDocument* document) {
@@ -114,19 +129,20 @@ Status Committer::LoadKnown(const DocumentInfo& stored, OpenDocument* document) 
   if (EmbeddedTitle(stored.title, limit, CounterOf(*embedder_)) != document->job->embedded_title) {
     return OkStatus();  // the title is part of what was embedded
   }
-  KnownVectors& known = document->known;
-  auto passages = store_->GetPassages(options_.collection, stored.id, &known.vectors);
-  if (!passages.ok()) {  // deleted in the meantime
-    return passages.status().code() == StatusCode::kNotFound ? OkStatus() : passages.status();
+  KnownVectors known;
+  const auto passages = store_->GetPassages(options_.collection, stored.id, &known.vectors);
+  if (!passages.ok()) return EmbedAnew(*document, passages.status());
+  if (known.vectors.size() != passages->size() * dimension_) {
+    return EmbedAnew(*document, DataLoss(StrCat("document '", stored.id, "' has ",
+                                                passages->size(), " passages and ",
+                                                known.vectors.size(),
+                                                " numbers in their vectors; run `vade verify`")));
   }
-  known.passages = std::move(passages).value();
-  if (known.vectors.size() != known.passages.size() * dimension_) {
-    return Internal(StrCat("document '", stored.id, "' has ", known.passages.size(),
-                           " passages and ", known.vectors.size(),
-                           " numbers in their vectors; run `vade verify`"));
+  for (size_t i = 0; i < passages->size(); ++i) {
+    known.by_text.emplace(TextKey((*passages)[i]),
+                          KnownPassage{.row = i, .first = (*passages)[i].ordinal == 0});
   }
-  for (size_t i = 0; i < known.passages.size(); ++i)
-    known.by_text.emplace(TextKey(known.passages[i]), i);
+  document->known = std::move(known);
   return OkStatus();
 }
 
@@ -135,11 +151,9 @@ const float* Committer::FindVector(const OpenDocument& document, const Passage& 
   if (known.by_text.empty()) return nullptr;
   const auto at = known.by_text.find(TextKey(passage));
   if (at == known.by_text.end()) return nullptr;
-  const Passage& same = known.passages[at->second];
-  if (same.text != passage.text || same.heading_path != passage.heading_path) return nullptr;
   // The first passage is embedded without the title, which stands in for missing headings.
-  if (passage.heading_path.empty() && (same.ordinal == 0) != (passage.ordinal == 0)) return nullptr;
-  return known.vectors.data() + at->second * dimension_;
+  if (passage.heading_path.empty() && at->second.first != (passage.ordinal == 0)) return nullptr;
+  return known.vectors.data() + at->second.row * dimension_;
 }
 
 Status Committer::Flush(const Context& ctx) {

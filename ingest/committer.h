@@ -14,11 +14,12 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/context.h"
 #include "base/status.h"
 #include "index/index.h"
@@ -42,11 +43,15 @@ class Committer {
   double bytes_under_way() const;
 
  private:
-  // Vectors that the store has already, by text.
+  // Vectors that the store has already, by what was embedded. Without the texts themselves: a
+  // document's old text is as long as its new one.
+  struct KnownPassage {
+    size_t row = 0;  // of vectors
+    bool first = false;
+  };
   struct KnownVectors {
-    std::vector<Passage> passages;
-    std::vector<float> vectors;                    // [passages, dimension]
-    std::unordered_map<uint64_t, size_t> by_text;  // checksum -> passage
+    std::vector<float> vectors;  // [passages, dimension]
+    std::map<Sha256Digest, KnownPassage> by_text;
   };
   struct OpenDocument {
     std::shared_ptr<Job> job;
@@ -68,6 +73,7 @@ class Committer {
   Status Begin(OpenDocument* document);
   Status FindKnown(OpenDocument* document);
   Status LoadKnown(const DocumentInfo& stored, OpenDocument* document);
+  Status EmbedAnew(const OpenDocument& document, const Status& why) const;
   const float* FindVector(const OpenDocument& document, const Passage& passage) const;
   Status Flush(const Context& ctx);
   Result<std::vector<float>> VectorsOfWaiting(const Context& ctx);

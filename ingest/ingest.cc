@@ -232,12 +232,12 @@ Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths
   return report;
 }
 
-Result<PutResult> Ingestor::Put(const PutRequest& request, const Context& ctx) {
+Result<PutResult> Ingestor::Put(PutRequest request, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   RETURN_IF_ERROR(EnsureCollection(store_, *embedder_, options_.collection));
-  auto prepared = PrepareJob(store_, options_, request);
-  if (!prepared.ok())
-    return prepared.status().WithContext(StrCat("document '", request.info.id, "'"));
+  const std::string id = request.info.id;
+  auto prepared = PrepareJob(store_, options_, std::move(request));
+  if (!prepared.ok()) return prepared.status().WithContext(StrCat("document '", id, "'"));
   const std::shared_ptr<Job> job = std::move(prepared).value();
   if (job->unchanged) return Unchanged(*job->previous);
 

@@ -77,8 +77,9 @@ class Ingestor {
   Result<IngestReport> IngestPaths(const std::vector<std::string>& paths,
                                    const ProgressFunction& progress, const Context& ctx);
 
-  // One document. The error is the file's: INVALID_ARGUMENT when it is empty or no text.
-  Result<PutResult> Put(const PutRequest& request, const Context& ctx);
+  // One document. The error is the file's: INVALID_ARGUMENT when it is empty or no text. Its bytes
+  // are let go of once they are read as text: move the request in.
+  Result<PutResult> Put(PutRequest request, const Context& ctx);
 
  private:
   Store* store_;

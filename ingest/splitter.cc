@@ -187,9 +187,11 @@ size_t Splitter::Room(const Section& section) const {
 
 size_t Splitter::WindowEnd() const {
   if (block_.end - cursor_ <= kWindowBytes) return block_.end;
-  const size_t newline = text_.rfind('\n', cursor_ + kWindowBytes);
-  if (IsByLine(block_.kind) && newline != std::string_view::npos && newline > cursor_)
-    return newline + 1;
+  if (IsByLine(block_.kind)) {
+    // Within the window only: a search to the text's beginning for each window would be quadratic.
+    const size_t newline = text_.substr(cursor_, kWindowBytes + 1).rfind('\n');
+    if (newline != std::string_view::npos && newline > 0) return cursor_ + newline + 1;
+  }
   return CutNear(cursor_ + kWindowBytes / 2, cursor_ + kWindowBytes);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "tests/testing/hashing_embedder.h"
 #include "tests/testing/memory_store.h"
@@ -207,6 +208,46 @@ TEST_F(Ingest, GoesOnWhenTheStoreRefusesOneDocument) {
   store_.FailNext("text", InvalidArgument("bad text"), 2);
   EXPECT_EQ(Outcome({Folder()}), "4 0 0 0 1");
   EXPECT_EQ(ReasonFor("f2.md"), "bad text");
+}
+
+// What was stored cannot be read back, as after damage of the disk.
+class DamagedStore : public MemoryStore {
+ public:
+  bool passages_damaged = false, hashes_damaged = false;
+
+  Result<std::vector<Passage>> GetPassages(std::string_view collection,
+                                           std::string_view document_id,
+                                           std::vector<float>* vectors) override {
+    if (passages_damaged) return DataLoss("passage 7 is missing; run vade verify");
+    return MemoryStore::GetPassages(collection, document_id, vectors);
+  }
+  Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
+                                                 std::string_view content_hash) override {
+    if (hashes_damaged) return DataLoss("a content hash names a document that is not there");
+    return MemoryStore::FindByHash(collection, content_hash);
+  }
+};
+
+TEST_F(Ingest, MendsADocumentWhoseStoredRevisionIsDamaged) {
+  SetLogLevel(LogLevel::kOff);
+  DamagedStore store;
+  const auto run = [&] {
+    auto report = Ingestor(&store, &embedder_, options_).IngestPaths({Folder()}, nullptr, Context());
+    if (!report.ok()) return report.status().ToString();
+    return StrCat(report->created, " ", report->updated, " ", report->duplicate);
+  };
+  Write("a.md", "# A\n\nFirst text.\n");
+  EXPECT_EQ(run(), "1 0 0");
+  store.passages_damaged = true;
+  Write("a.md", "# A\n\nFirst text, corrected.\n");
+  Write("b.md", "# A\n\nFirst text, corrected.\n");
+  EXPECT_EQ(run(), "0 1 1");
+  store.hashes_damaged = true;
+  Write("c.md", "# C\n\nAnother text.\n");
+  EXPECT_EQ(run(), "1 0 0");
+  EXPECT_EQ(store.GetDocument("default", "a.md")->text, "# A\n\nFirst text, corrected.\n");
+  EXPECT_EQ(store.GetDocument("default", "c.md")->text, "# C\n\nAnother text.\n");
+  SetLogLevel(LogLevel::kWarning);
 }
 
 TEST_F(Ingest, BatchesSpanDocumentsAndStayBounded) {
