@@ -308,8 +308,9 @@ Status ConvertE5(const std::string& in, const std::string& out) {
   ASSIGN_OR_RETURN(const E5Model model, Reader(file->bytes(), in).Read());
   GgufWriter writer;
   WriteNumbers(model, &writer);
-  WriteVocabulary(model, &writer);
+  // First, since it finds the tables that a header claims: the vocabulary is padded to one token a row.
   RETURN_IF_ERROR(AddTensors(model, in, &writer));
+  WriteVocabulary(model, &writer);
   return writer.Write(out);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "base/threads.h"
+#include "base/trace.h"
 #include "base/unicode.h"
 #include "model/encoder.h"
 #include "model/tokenizer.h"
@@ -39,7 +40,7 @@ class GgufEmbedder final : public Embedder {
     size_t end = 0;
   };
 
-  std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role) const;
+  std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role, std::atomic<int64_t>* cut) const;
   static std::vector<Batch> CutBatches(std::span<const std::vector<int32_t>> ids);
   void WriteMeans(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
                   std::span<const size_t> places, float* out) const;
@@ -80,14 +81,16 @@ Result<std::unique_ptr<Embedder>> GgufEmbedder::Load(const std::string& path,
   return std::unique_ptr<Embedder>(std::move(embedder));
 }
 
-// <s> prefix text </s>, cut behind max_tokens() - 1.
-std::vector<int32_t> GgufEmbedder::Tokenize(std::string_view text, EmbedRole role) const {
+// <s> prefix text </s>, cut behind max_tokens() - 1; `cut` grows by the tokens that are left out.
+std::vector<int32_t> GgufEmbedder::Tokenize(std::string_view text, EmbedRole role,
+                                            std::atomic<int64_t>* cut) const {
   const std::vector<int32_t> content =
       tokenizer_->Encode(StrCat(prefixes_[static_cast<int>(role)], text), Special::kText);
   std::vector<int32_t> ids = {tokenizer_->bos()};
   const size_t room = static_cast<size_t>(max_tokens()) - 2;
   ids.insert(ids.end(), content.begin(), content.begin() + std::min(room, content.size()));
   ids.push_back(tokenizer_->eos());
+  if (content.size() > room) *cut += static_cast<int64_t>(content.size() - room);
   return ids;
 }
 
@@ -126,9 +129,11 @@ void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids, std::sp
 Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view> texts, EmbedRole role,
                                                const Context& ctx) {
   std::vector<std::vector<int32_t>> tokenized(texts.size());
+  std::atomic<int64_t> cut{0};
   For(texts.size(), [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) tokenized[i] = Tokenize(texts[i], role);
+    for (size_t i = begin; i < end; ++i) tokenized[i] = Tokenize(texts[i], role, &cut);
   });
+  if (cut > 0) AddCount(ctx, "tokens_cut", cut);
   // Longest first, so that the last pieces of work are the small ones.
   std::vector<size_t> places(texts.size());
   std::iota(places.begin(), places.end(), size_t{0});

@@ -8,7 +8,8 @@
 //   matrices:         each at a multiple of 64, zeros between
 //
 // Strings are a varint length and bytes; checksums are XXH3. The checksum of a whole matrix is compared
-// once, right after writing; opening compares only its ends, which finds files that were cut or torn.
+// once, right after writing; opening compares only its ends, which finds files that were cut or torn. A pack
+// that is older than its weight file is made anew.
 #include "model/weight_cache.h"
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <thread>
@@ -219,6 +221,23 @@ class AsideFile {
   bool kept_ = false;
 };
 
+// Whether the pack was made after the weights were last written. The fingerprint alone does not tell: it samples,
+// and a file that was repaired in place may agree in every sample.
+bool IsFresh(const std::string& pack, const std::string& weights) {
+  std::error_code error;
+  const auto packed = std::filesystem::last_write_time(pack, error);
+  if (error) return false;
+  const auto written = std::filesystem::last_write_time(weights, error);
+  return !error && packed >= written;
+}
+
+// Weights that a wrong clock dated into the future must not be packed at every start.
+void DateNotBefore(const std::string& pack, const std::string& weights) {
+  std::error_code ignored;
+  if (IsFresh(pack, weights)) return;
+  std::filesystem::last_write_time(pack, std::filesystem::last_write_time(weights, ignored), ignored);
+}
+
 // Writes one matrix in bounded pieces; `pieces` gets the checksum of each.
 Status WriteEntry(const Entry& entry, ThreadPool* pool, AsideFile& aside, std::vector<uint8_t>& buffer,
                   std::vector<uint64_t>& pieces) {
@@ -272,6 +291,7 @@ Status WritePack(const GgufFile& file, std::vector<Entry>& entries, const std::s
   const std::string front = HeaderOf(table, length) + table;
   RETURN_IF_ERROR(aside.Write(0, {reinterpret_cast<const uint8_t*>(front.data()), front.size()}));
   RETURN_IF_ERROR(aside.Sync());
+  DateNotBefore(aside.path(), file.path());
   return aside.PutInPlace(path);
 }
 
@@ -315,6 +335,7 @@ bool ReadHeader(std::span<const uint8_t> bytes, Header& h) {
 
 // Null when there is no pack of these matrices in good order; the caller then makes one.
 std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entries, const std::string& path) {
+  if (!IsFresh(path, file.path())) return nullptr;
   auto mapping = MappedFile::Open(path);
   if (!mapping.ok()) return nullptr;
   const std::span<const uint8_t> bytes = (*mapping)->bytes();

@@ -2,6 +2,7 @@
 #include "model/convert.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -9,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "base/trace.h"
 #include "model/embedder.h"
 #include "model/encoder.h"
 #include "model/gguf.h"
@@ -183,6 +185,37 @@ TEST_F(Convert, TheResultIsAnEmbedder) {
   double squares = 0;
   for (size_t i = 0; i < 32; ++i) squares += (*vectors)[i] * (*vectors)[i];
   EXPECT_NEAR(squares, 1, 1e-5);
+}
+
+TEST_F(Convert, TokensBeyondTheLimitAreCounted) {
+  ASSERT_TRUE(Run(Container().Bytes()).ok());
+  const auto file = GgufFile::Open(out_).value();
+  auto embedder = LoadEmbedder(out_, {}).value();
+  const auto counted = [&](const std::string& text) {
+    Trace trace("test");
+    const std::string_view view = text;
+    EXPECT_TRUE(embedder->Embed({&view, 1}, EmbedRole::kQuery, Context().WithTrace(&trace)).ok());
+    return trace.counts();
+  };
+  std::string text;
+  for (int i = 0; i < 30; ++i) text += "lamps ";
+  const size_t all = Tokenizer::FromGguf(*file).value()->Encode("query: " + text, Special::kText).size();
+  ASSERT_GT(all, 14u);
+  const std::vector<std::pair<std::string, int64_t>> cut = {{"tokens_cut", static_cast<int64_t>(all) - 14}};
+  EXPECT_EQ(counted(text), cut);
+  EXPECT_TRUE(counted("lamp").empty());
+}
+
+int64_t MostMemoryUsed() {  // bytes
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+TEST_F(Convert, AHeaderThatClaimsMoreThanThereIsTakesNoMemory) {
+  const int64_t before = MostMemoryUsed();
+  EXPECT_EQ(Run(Container{.vocab = 1 << 24, .skip_tensor = "emb.word"}.Bytes()).code(), StatusCode::kDataLoss);
+  EXPECT_LT(MostMemoryUsed() - before, 256 << 20);
 }
 
 TEST_F(Convert, EveryTruncationIsAnError) {

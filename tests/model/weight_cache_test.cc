@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "base/files.h"
@@ -81,6 +82,17 @@ TEST_F(WeightCache, SecondOpenMapsWhatTheFirstWrote) {
   ExpectValues(*second);
   EXPECT_EQ(second->Find("c"), nullptr);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(second->Find("b")->data) % 64, 0u);
+}
+
+// The fingerprint samples, so it may stay the same when a file is mended in place.
+TEST_F(WeightCache, PackThatIsOlderThanTheWeightsIsMadeAnew) {
+  ASSERT_TRUE(Open().ok());
+  const auto later = std::filesystem::file_time_type::clock::now() + std::chrono::hours(1);
+  std::filesystem::last_write_time(dir_.File("model.gguf"), later);
+  auto weights = Open().value();
+  EXPECT_EQ(weights->origin(), Origin::kPacked);
+  ExpectValues(*weights);
+  EXPECT_EQ(Open().value()->origin(), Origin::kMapped) << "not at every start, though the date is in the future";
 }
 
 TEST_F(WeightCache, WithoutAFolderWeightsLiveInMemory) {
