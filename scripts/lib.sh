@@ -2,7 +2,14 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-models_dir=${VADE_MODELS:-${XDG_CACHE_HOME:-$HOME/.cache}/vade/models}
+
+# Services and containers may run without HOME; then it is the account's.
+home=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6 || true)}
+[ -n "$home" ] || home=/
+models_dir=${VADE_MODELS:-${XDG_CACHE_HOME:-$home/.cache}/vade/models}
+
+# What is compiled is kept beside what is built, not under the home directory.
+export CCACHE_DIR=${CCACHE_DIR:-$root/build/.ccache}
 
 say() { printf '%s\n' "== $*" >&2; }
 die() { printf '%s\n' "error: $*" >&2; exit 1; }
