@@ -52,7 +52,7 @@ class RemoteApi final : public Api {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckPut(request));
     if (request.bytes.size() > kMaxPutBytes) {
-      return ResourceExhausted(
+      return OutOfRange(
           StrCat("document '", request.info.id, "' is ", request.bytes.size() >> 20,
                  " MiB; a service takes at most ", kMaxPutBytes >> 20,
                  " MiB at once: split it, or ingest it with --data while the service is stopped"));
@@ -269,7 +269,7 @@ class RemoteApi final : public Api {
                                   "); look into its log and try again"));
       case StatusCode::kResourceExhausted:
         if (!Contains(message, "larger than max")) return status;
-        return ResourceExhausted(
+        return OutOfRange(
             StrCat("the message is larger than the service or its client takes, ",
                    kMaxMessageBytes >> 20, " MiB by default: ", message));
       default:

@@ -1,6 +1,8 @@
 #include "service/remote_ingest.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/files.h"
@@ -10,6 +12,9 @@
 
 namespace vade {
 namespace {
+
+constexpr int kRetries = 3;
+constexpr std::chrono::seconds kRetryAfter(1);
 
 class Carrier {
  public:
@@ -45,18 +50,49 @@ class Carrier {
     request.info.source = file.document_id;
     request.info.groups = options_.groups;
     request.bytes = std::move(bytes).value();
-    // The stages of one file would only blur those of the whole.
-    auto put = api_.PutDocument(options_.collection, request, ctx_.WithTrace(nullptr));
+    auto put = PutPatiently(request);
     if (put.ok()) return Count(*put);
     RETURN_IF_ERROR(ctx_.Check());
     return StopsAll(put.status().code()) ? Result<uint64_t>(put.status())
                                          : Refuse(file, put.status());
   }
 
-  // What the next file would meet as well.
+  // A service that is busy is asked again: that says nothing about the file.
+  Result<PutResult> PutPatiently(const PutRequest& request) {
+    // The stages of one file would only blur those of the whole.
+    const Context ctx = ctx_.WithTrace(nullptr);
+    auto put = api_.PutDocument(options_.collection, request, ctx);
+    for (int i = 0; i < kRetries && put.status().code() == StatusCode::kResourceExhausted; ++i) {
+      RETURN_IF_ERROR(Pause());
+      put = api_.PutDocument(options_.collection, request, ctx);
+    }
+    return put;
+  }
+
+  Status Pause() const {
+    const auto end = std::chrono::steady_clock::now() + kRetryAfter;
+    while (std::chrono::steady_clock::now() < end) {
+      RETURN_IF_ERROR(ctx_.Check());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return ctx_.Check();
+  }
+
+  // What the next file would meet as well: as the committer of ingest/ sees it, a code that is not the
+  // file's own. A document that is too large for a message is OUT_OF_RANGE (service/remote_api.cc).
   static bool StopsAll(StatusCode code) {
-    return code == StatusCode::kUnavailable || code == StatusCode::kNotFound ||
-           code == StatusCode::kFailedPrecondition || code == StatusCode::kUnimplemented;
+    switch (code) {
+      case StatusCode::kUnavailable:
+      case StatusCode::kNotFound:
+      case StatusCode::kFailedPrecondition:
+      case StatusCode::kUnimplemented:
+      case StatusCode::kResourceExhausted:
+      case StatusCode::kInternal:
+      case StatusCode::kDataLoss:
+        return true;
+      default:
+        return false;
+    }
   }
 
   uint64_t Refuse(const SourceFile& file, const Status& why) {

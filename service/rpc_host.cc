@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "service/convert_proto.h"
 #include "service/limits.h"
+#include "service/printable.h"
 
 namespace vade {
 namespace {
@@ -52,11 +53,11 @@ void LogCall(std::string_view method, const Trace& trace, const Status& status) 
   const bool ours =
       status.code() == StatusCode::kInternal || status.code() == StatusCode::kDataLoss;
   if (ours) {
-    LogError(StrCat(line, ": ", status.message()));
+    LogError(StrCat(line, ": ", PrintableLine(status.message())));
   } else if (status.ok()) {
     LogDebug(line);
   } else {
-    LogInfo(StrCat(line, ": ", status.message()));
+    LogInfo(StrCat(line, ": ", PrintableLine(status.message())));
   }
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "service/convert_proto.h"
 #include "tests/service/service_fixture.h"
@@ -199,11 +200,11 @@ TEST_F(ServerTest, AMessageBeyondTheLimitIsRefusedClearly) {
   Begin({.max_message_bytes = 100'000});
   const auto put =
       fake_->remote->PutDocument("default", MakePut("big", std::string(200'000, 'x')), {});
-  EXPECT_EQ(put.status().code(), StatusCode::kResourceExhausted) << put.status().ToString();
+  EXPECT_EQ(put.status().code(), StatusCode::kOutOfRange) << put.status().ToString();
   EXPECT_TRUE(Has(put.status().message(), "larger than the service")) << put.status().ToString();
   const auto beyond =
       fake_->remote->PutDocument("default", MakePut("big", std::string(64 << 20, 'x')), {});
-  EXPECT_EQ(beyond.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(beyond.status().code(), StatusCode::kOutOfRange);
   EXPECT_TRUE(Has(beyond.status().message(), "at most 63 MiB")) << beyond.status().ToString();
 }
 
@@ -216,6 +217,19 @@ TEST_F(ServerTest, GarbageOnTheSocketLeavesTheServerStanding) {
     testing::SendRaw(address, bytes);
   }
   EXPECT_TRUE(wire_->IsServing(""));
+}
+
+TEST_F(ServerTest, WhatARequestSaysCannotSteerTheTerminalOfTheLog) {
+  Begin();
+  SetLogLevel(LogLevel::kInfo);
+  ::testing::internal::CaptureStderr();
+  const Status status = fake_->remote->GetDocument("default", "a\xc2\x9b" "31m\xe2\x80\xae", {}).status();
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  SetLogLevel(LogLevel::kWarning);
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_TRUE(Has(log, "GetDocument")) << log;
+  EXPECT_TRUE(Has(log, "a31m")) << log;
+  EXPECT_FALSE(Has(log, "\xc2\x9b") || Has(log, "\xe2\x80\xae")) << log;
 }
 
 // Concurrency, cancellation, shutdown.
