@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "kernels/kernels.h"
 #include "service/cli_session.h"
+#include "service/printable.h"
 
 namespace vade {
 namespace {
@@ -42,7 +43,7 @@ Status ForceLevel(const std::string& name, std::optional<kernels::ScopedLevel>& 
 int Report(const Status& status) {
   if (status.ok()) return 0;
   std::fflush(stdout);
-  std::fprintf(stderr, "vade: %s\n", status.message().c_str());
+  std::fprintf(stderr, "vade: %s\n", PrintableLine(status.message()).c_str());
   return 1;
 }
 
@@ -51,7 +52,7 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> unknown = app.remaining(true);
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty()) {
     std::fprintf(stderr, "vade: '%s' is unknown here; vade --help lists the commands\n",
-                 unknown.front().c_str());
+                 PrintableLine(unknown.front()).c_str());
     return 2;
   }
   return app.exit(error) == 0 ? 0 : 2;
@@ -68,13 +69,12 @@ int RunCli(int argc, char** argv) {
   AddCommonOptions(app, session.options);
   bool verbose = false;
   app.add_flag("-v,--verbose", verbose, "Log what happens to standard error");
-  std::string level;
-  app.add_option("--level", level, "Force a kernel level: scalar, avx2, avx512")
+  app.add_option("--level", session.options.level, "Force a kernel level: scalar, avx2, avx512")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
   std::optional<kernels::ScopedLevel> forced;
   app.parse_complete_callback([&] {
     if (verbose) SetLogLevel(LogLevel::kInfo);
-    session.Run([&] { return ForceLevel(level, forced); });
+    session.Run([&] { return ForceLevel(session.options.level, forced); });
   });
 
   AddServeCommand(app, session);

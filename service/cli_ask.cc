@@ -13,9 +13,14 @@
 #include "service/cli_session.h"
 #include "service/json_output.h"
 #include "service/limits.h"
+#include "service/printable.h"
 
 namespace vade {
 namespace {
+
+// Turns that a conversation carries along: far more than the token budget lets into a prompt, far fewer
+// than a request may have.
+constexpr size_t kKeptTurns = 200;
 
 struct AskFlags {
   std::string question;
@@ -38,6 +43,12 @@ void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
   command.add_flag("--explain", flags.explain, "Show how each candidate was ranked");
 }
 
+// What CLI::Range cannot say: without its lower end. "" when it is right.
+std::string CheckTopP(const std::string& text) {
+  const auto value = ParseDouble(text);
+  return value && *value > 0 && *value <= 1 ? "" : "give a number above 0 and at most 1";
+}
+
 void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   AddQueryOptions(command, flags, kMaxAskPassages);
   command.add_option("--mode", flags.mode, "direct, cot, vote or decompose")
@@ -49,7 +60,7 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
       ->check(CLI::Range(0.0, kMaxTemperature))
       ->capture_default_str();
   command.add_option("--top-p", flags.sampling.top_p, "Nucleus; 1: off")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(CheckTopP, "above 0, at most 1")
       ->capture_default_str();
   command.add_option("--max-tokens", flags.sampling.max_tokens, "Length of the answer at most")
       ->check(CLI::Range(1, kMaxAnswerTokens))
@@ -85,11 +96,13 @@ AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
 }
 
 void PrintHit(size_t number, const Hit& hit) {
-  std::printf("%zu. %s  (%s, bytes %llu-%llu, score %.3f)\n", number, hit.title.c_str(),
-              hit.passage.document_id.c_str(), static_cast<unsigned long long>(hit.passage.begin),
+  std::printf("%zu. %s  (%s, bytes %llu-%llu, score %.3f)\n", number, ShownLine(hit.title).c_str(),
+              ShownLine(hit.passage.document_id).c_str(), static_cast<unsigned long long>(hit.passage.begin),
               static_cast<unsigned long long>(hit.passage.end), hit.score);
-  if (!hit.passage.heading_path.empty()) std::printf("   %s\n", hit.passage.heading_path.c_str());
-  std::printf("   %s\n\n", hit.passage.text.c_str());
+  if (!hit.passage.heading_path.empty()) {
+    std::printf("   %s\n", ShownLine(hit.passage.heading_path).c_str());
+  }
+  std::printf("   %s\n\n", ShownText(hit.passage.text).c_str());
 }
 
 Status RunSearch(CliSession& session, const AskFlags& flags) {
@@ -108,14 +121,15 @@ Status RunSearch(CliSession& session, const AskFlags& flags) {
   return OkStatus();
 }
 
-// Writes an answer as it comes: words, then [n] behind each supported sentence, then the sources.
+// Writes an answer as it comes: sentences with [n] behind those that are supported, then the sources.
 class AnswerPrinter {
  public:
   GenerateSink sink() {
     return [this](const GenerateEvent& event) {
       if (event.kind == GenerateEvent::Kind::kToken) {
         written_ = written_ || !event.text.empty();
-        std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+        const std::string text = ShownText(event.text);
+        std::fwrite(text.data(), 1, text.size(), stdout);
       } else {
         std::printf("[%zu]", NumberOf(event.citation));
       }
@@ -138,9 +152,10 @@ class AnswerPrinter {
       for (const Hit& hit : reply.retrieved.hits) {
         if (hit.passage.document_id == c.document_id) title = hit.title;
       }
-      std::printf("  [%zu] %s (%s, bytes %llu-%llu)\n      \"%s\"\n", i + 1, title.c_str(),
-                  c.document_id.c_str(), static_cast<unsigned long long>(c.source_begin),
-                  static_cast<unsigned long long>(c.source_end), OneLine(c.quote).c_str());
+      std::printf("  [%zu] %s (%s, bytes %llu-%llu)\n      \"%s\"\n", i + 1, ShownLine(title).c_str(),
+                  ShownLine(c.document_id).c_str(), static_cast<unsigned long long>(c.source_begin),
+                  static_cast<unsigned long long>(c.source_end),
+                  ShownLine(OneLine(c.quote)).c_str());
     }
   }
 
@@ -149,7 +164,8 @@ class AnswerPrinter {
   size_t NumberOf(const Citation& citation) {
     for (size_t i = 0; i < sources_.size(); ++i) {
       if (sources_[i].document_id == citation.document_id &&
-          sources_[i].source_begin == citation.source_begin) {
+          sources_[i].source_begin == citation.source_begin &&
+          sources_[i].source_end == citation.source_end) {
         return i + 1;
       }
     }
@@ -231,7 +247,8 @@ Status RunChat(CliSession& session, AskFlags flags) {
       printer.EndLine();
       if (!session.ctx().Check().ok()) break;
       // A question that failed does not end the conversation.
-      std::fprintf(stderr, "vade: %s\n", session.Explain(reply.status()).message().c_str());
+      const std::string why = PrintableLine(session.Explain(reply.status()).message());
+      std::fprintf(stderr, "vade: %s\n", why.c_str());
       continue;
     }
     if (session.options.json) {
@@ -243,6 +260,7 @@ Status RunChat(CliSession& session, AskFlags flags) {
     }
     history.push_back({Role::kUser, question});
     history.push_back({Role::kAssistant, reply->answer.text});
+    if (history.size() > kKeptTurns) history.erase(history.begin(), history.end() - kKeptTurns);
   }
   return OkStatus();
 }

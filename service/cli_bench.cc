@@ -34,14 +34,19 @@ struct BenchFlags {
   std::string dataset;
 };
 
+// A model's name is whatever its file says: what is no UTF-8 is replaced rather than an exception thrown.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 // One line of JSON, or the same names and values one a line.
 Status Print(const CliSession& session, const Json& json) {
   if (session.options.json) {
-    std::printf("%s\n", json.dump().c_str());
+    std::printf("%s\n", Dump(json).c_str());
     return OkStatus();
   }
   for (const auto& [name, value] : json.items())
-    std::printf("%-22s %s\n", name.c_str(), value.dump().c_str());
+    std::printf("%-22s %s\n", name.c_str(), ShownLine(Dump(value)).c_str());
   return OkStatus();
 }
 
@@ -96,6 +101,10 @@ Status RunEmbed(CliSession& session, const BenchFlags& flags) {
 }
 
 Status RunSearch(CliSession& session, const BenchFlags& flags) {
+  if (session.options.threads > 1) {
+    return FailedPrecondition(
+        "bench search asks one question after the other on one thread; leave --threads out");
+  }
   SearchBenchOptions options;
   options.vectors = flags.vectors;
   options.hnsw = flags.kind == "hnsw";

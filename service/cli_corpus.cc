@@ -11,6 +11,7 @@
 #include "service/cli_input.h"
 #include "service/cli_session.h"
 #include "service/json_output.h"
+#include "service/printable.h"
 
 namespace vade {
 namespace {
@@ -34,12 +35,13 @@ void PrintProgress(const IngestProgress& p) {
       stderr, "\r\033[K%3.0f%%  %llu of %llu files, %llu passages, %.1f KB/s, %s left  %.40s",
       percent, static_cast<unsigned long long>(p.files_done),
       static_cast<unsigned long long>(p.files_total), static_cast<unsigned long long>(p.passages),
-      p.bytes_per_second / 1000, left.c_str(), p.current.c_str());
+      p.bytes_per_second / 1000, left.c_str(), PrintableLine(p.current).c_str());
 }
 
 void PrintReport(const IngestReport& report, double milliseconds) {
   for (const IngestError& error : report.errors) {
-    std::fprintf(stderr, "failed: %s: %s\n", error.source.c_str(), error.reason.c_str());
+    std::fprintf(stderr, "failed: %s: %s\n", PrintableLine(error.source).c_str(),
+                 PrintableLine(error.reason).c_str());
   }
   std::printf(
       "%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in "
@@ -106,12 +108,13 @@ Status RunList(CliSession& session, const DocsFlags& flags) {
     return OkStatus();
   }
   for (const DocumentInfo& info : page.documents) {
-    std::printf("%s\t%s\trevision %llu\t%llu passages\n", info.id.c_str(), info.title.c_str(),
-                static_cast<unsigned long long>(info.revision),
+    std::printf("%s\t%s\trevision %llu\t%llu passages\n", ShownLine(info.id).c_str(),
+                ShownLine(info.title).c_str(), static_cast<unsigned long long>(info.revision),
                 static_cast<unsigned long long>(info.passage_count));
   }
   if (!page.next.empty()) {
-    std::fprintf(stderr, "more follows: vade docs list --after '%s'\n", page.next.c_str());
+    std::fprintf(stderr, "more follows: vade docs list --after '%s'\n",
+                 PrintableLine(page.next).c_str());
   }
   return OkStatus();
 }
@@ -124,7 +127,8 @@ Status RunShow(CliSession& session, const DocsFlags& flags) {
   if (session.options.json) {
     std::printf("%s\n", DocumentJson(document).c_str());
   } else {
-    std::fwrite(document.text.data(), 1, document.text.size(), stdout);
+    const std::string text = ShownText(document.text);
+    std::fwrite(text.data(), 1, text.size(), stdout);
     if (!document.text.empty() && document.text.back() != '\n') std::printf("\n");
   }
   return OkStatus();
@@ -169,7 +173,8 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
     std::printf("%s\n", PutJson(result).c_str());
   } else {
     std::printf("%s %s, revision %llu, %llu passages\n",
-                std::string(OutcomeName(result.outcome)).c_str(), result.document_id.c_str(),
+                std::string(OutcomeName(result.outcome)).c_str(),
+                ShownLine(result.document_id).c_str(),
                 static_cast<unsigned long long>(result.revision),
                 static_cast<unsigned long long>(result.passages));
   }
@@ -239,7 +244,7 @@ Status PrintCollections(CliSession& session, const std::vector<CollectionInfo>& 
   for (const CollectionInfo& c : collections) {
     std::printf("%s\t%llu documents\t%llu passages\t%s\n", c.name.c_str(),
                 static_cast<unsigned long long>(c.document_count),
-                static_cast<unsigned long long>(c.passage_count), c.embedder_id.c_str());
+                static_cast<unsigned long long>(c.passage_count), ShownLine(c.embedder_id).c_str());
   }
   return OkStatus();
 }
@@ -258,7 +263,9 @@ Status RunCollectionsCreate(CliSession& session, const std::string& name) {
 
 Status RunCollectionsDelete(CliSession& session, const std::string& name) {
   ASSIGN_OR_RETURN(Api * api, session.api());
-  return api->DeleteCollection(name, session.ctx());
+  RETURN_IF_ERROR(api->DeleteCollection(name, session.ctx()));
+  if (session.options.json) std::printf("%s\n", DeletedJson(1).c_str());
+  return OkStatus();
 }
 
 void AddCollections(CLI::App& app, CliSession& session) {
@@ -286,7 +293,7 @@ Status RunVerify(CliSession& session) {
     std::printf("%s\n", VerifyJson(report).c_str());
   } else {
     for (const std::string& problem : report.problems)
-      std::printf("problem: %s\n", problem.c_str());
+      std::printf("problem: %s\n", ShownLine(problem).c_str());
     std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
                 static_cast<unsigned long long>(report.documents),
                 static_cast<unsigned long long>(report.passages),

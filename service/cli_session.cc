@@ -2,14 +2,17 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "base/files.h"
 #include "base/strings.h"
 #include "base/threads.h"
 #include "service/endpoint.h"
+#include "service/printable.h"
 #include "service/remote_api.h"
 
 namespace vade {
@@ -37,6 +40,30 @@ void OnGraceOver(int) {
   _exit(1);
 }
 
+// How long a service that is there may take to say so.
+constexpr std::chrono::seconds kAnswersWithin(5);
+
+// What a service settled when it started would be ignored in silence.
+Status CheckServiceOptions(const CommonOptions& options) {
+  const std::pair<const char*, bool> own[] = {{"--model", !options.model.empty()},
+                                              {"--embedder", !options.embedder.empty()},
+                                              {"--threads", options.threads > 0},
+                                              {"--level", !options.level.empty()}};
+  for (const auto& [name, given] : own) {
+    if (!given) continue;
+    return FailedPrecondition(
+        StrCat(name, " is the service's own; leave it out, or stop the service"));
+  }
+  return OkStatus();
+}
+
+// The address in the file may be that of a service which is no more.
+bool NobodyThere(StatusCode code) {
+  return code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded;
+}
+
+bool StdoutIsTerminal() { return isatty(STDOUT_FILENO) == 1; }
+
 }  // namespace
 
 CliSession::CliSession() : ctx_(Context().WithCancel(Interrupt().token())) {
@@ -57,6 +84,7 @@ LocalOptions CliSession::local_options() const {
   local.decoder_model = options.model;
   local.embedder_model = options.embedder;
   local.threads = options.threads;
+  local.store.background = options.background;
   return local;
 }
 
@@ -73,6 +101,7 @@ Result<LocalApi*> CliSession::local() {
 Result<Api*> CliSession::api() {
   if (remote_) return remote_.get();
   if (!options.server.empty()) {
+    RETURN_IF_ERROR(CheckServiceOptions(options));
     ASSIGN_OR_RETURN(remote_, ConnectApi(options.server));
     return remote_.get();
   }
@@ -81,9 +110,14 @@ Result<Api*> CliSession::api() {
   if (opened.status().code() != StatusCode::kUnavailable) return opened.status();
   const auto endpoint = ReadEndpoint(options.data_dir);
   if (!endpoint) return opened.status();
+  ASSIGN_OR_RETURN(auto service, ConnectApi(*endpoint));
+  const Status answers = service->ListCollections(ctx_.WithTimeout(kAnswersWithin)).status();
+  RETURN_IF_ERROR(ctx_.Check());
+  if (NobodyThere(answers.code())) return opened.status();
+  RETURN_IF_ERROR(CheckServiceOptions(options));
   std::fprintf(stderr, "vade: %s is open in a running service; talking to it at %s\n",
                options.data_dir.c_str(), endpoint->c_str());
-  ASSIGN_OR_RETURN(remote_, ConnectApi(*endpoint));
+  remote_ = std::move(service);
   return remote_.get();
 }
 
@@ -116,6 +150,14 @@ std::string DefaultDataDir() {
 }
 
 bool StderrIsTerminal() { return isatty(STDERR_FILENO) == 1; }
+
+std::string ShownLine(std::string_view text) {
+  return StdoutIsTerminal() ? PrintableLine(text) : std::string(text);
+}
+
+std::string ShownText(std::string_view text) {
+  return StdoutIsTerminal() ? PrintableText(text) : std::string(text);
+}
 
 std::string HumanTime(double milliseconds) {
   char buffer[32];

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/context.h"
@@ -25,6 +26,8 @@ struct CommonOptions {
   std::string model;                   // --model: catalog name or path; "": the best that is there
   std::string embedder;                // --embedder
   int threads = 0;                     // --threads; 0: all
+  std::string level;                   // --level; "": the best of the machine
+  bool background = false;  // segments are made beside the command: for those that stay a while
   bool json = false;  // --json: one object on standard output and nothing else there
 };
 
@@ -36,6 +39,7 @@ class CliSession {
   CommonOptions options;
 
   // --server, or the data directory, or the service that has it open (said on standard error).
+  // FAILED_PRECONDITION when a service answers and an option is given that is the service's own.
   Result<Api*> api();
   // In this process only; FAILED_PRECONDITION with --server.
   Result<LocalApi*> local();
@@ -58,6 +62,11 @@ class CliSession {
   Context ctx_;
   Status status_;
 };
+
+// A document's words as they may go to standard output: whole into a file or a pipe, without what steers
+// a terminal (service/printable.h) when it is one.
+std::string ShownLine(std::string_view text);
+std::string ShownText(std::string_view text);
 
 std::string DefaultDataDir();
 bool StderrIsTerminal();

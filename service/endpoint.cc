@@ -11,6 +11,11 @@ constexpr uint64_t kMaxBytes = 512;  // a host name has at most 253
 
 std::string PathIn(const std::string& data_dir) { return JoinPath(data_dir, "endpoint"); }
 
+void RemoveOrWarn(const std::string& path) {
+  const Status removed = RemoveFile(path);
+  if (!removed.ok()) LogWarning(StrCat("the endpoint file stays behind: ", removed.message()));
+}
+
 // HOST:PORT of visible ASCII: what a server of ours writes, and nothing else.
 bool IsAddress(std::string_view text) {
   const size_t colon = text.rfind(':');
@@ -33,10 +38,9 @@ Result<std::unique_ptr<EndpointFile>> EndpointFile::Write(const std::string& dat
   return std::unique_ptr<EndpointFile>(new EndpointFile(std::move(path)));
 }
 
-EndpointFile::~EndpointFile() {
-  const Status removed = RemoveFile(path_);
-  if (!removed.ok()) LogWarning(StrCat("the endpoint file stays behind: ", removed.message()));
-}
+EndpointFile::~EndpointFile() { RemoveOrWarn(path_); }
+
+void RemoveStaleEndpoint(const std::string& data_dir) { RemoveOrWarn(PathIn(data_dir)); }
 
 std::optional<std::string> ReadEndpoint(const std::string& data_dir) {
   const auto bytes = ReadFile(PathIn(data_dir), kMaxBytes);

@@ -150,7 +150,7 @@ std::string SummaryTable(const std::vector<AnswerRecord>& records) {
   const auto row = [&](const std::string& label, const Json& summary) {
     html += "</tr><tr><td>" + Escape(label) + "</td>";
     for (const auto& [name, value] : summary.items())
-      html += "<td>" + Escape(value.dump()) + "</td>";
+      html += "<td>" + Escape(Dump(value)) + "</td>";
   };
   row("all", all);
   for (const auto& [kind, group] : ByKind(records)) row(kind, SummaryJson(Summarise(group)));
@@ -221,7 +221,7 @@ std::string EvalLines(const std::string& json) {
       if (value.is_object()) continue;
       const std::string label = indent + name;
       lines +=
-          label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') + value.dump() + "\n";
+          label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') + Dump(value) + "\n";
     }
   };
   if (!parsed.is_object()) return lines;
@@ -245,7 +245,7 @@ Result<std::string> CompareJson(const std::string& old_json, const std::string& 
     const auto old = before.find(name);
     if (old == before.end() || !value.is_number() || !old->is_number()) continue;
     const double difference = value.get<double>() - old->get<double>();
-    lines += StrCat(name, ": ", old->dump(), " -> ", value.dump(), "  (",
+    lines += StrCat(name, ": ", Dump(*old), " -> ", Dump(value), "  (",
                     difference >= 0 ? "+" : "", Fixed(difference, 4), ")\n");
   }
   return lines;

@@ -82,7 +82,10 @@ Status CheckMetadata(const Metadata& metadata) {
 
 Status CheckSampling(const Sampling& sampling) {
   RETURN_IF_ERROR(CheckReal("temperature", sampling.temperature, 0, kMaxTemperature));
-  RETURN_IF_ERROR(CheckReal("top_p", sampling.top_p, 0, 1));
+  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
+    return InvalidArgument(
+        StrCat("top_p is ", sampling.top_p, "; give more than 0 and at most 1, which is off"));
+  }
   RETURN_IF_ERROR(CheckRange("top_k", sampling.top_k, 0, kMaxTopK));
   RETURN_IF_ERROR(CheckRange("max_tokens", sampling.max_tokens, 1, kMaxAnswerTokens));
   if (sampling.stop.size() > kMaxStopStrings) {

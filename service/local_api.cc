@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "ingest/ingest.h"
 #include "retriever/retriever.h"
+#include "service/endpoint.h"
 #include "service/lazy.h"
 #include "service/limits.h"
 #include "service/model_files.h"
@@ -34,7 +35,9 @@ class LocalApiImpl final : public LocalApi {
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     IngestOptions options;
     options.collection = collection;
-    return Ingestor(store_.get(), embedder, options).Put(request, ctx);
+    auto put = Ingestor(store_.get(), embedder, options).Put(request, ctx);
+    if (put.ok() && !options_.store.background) SealOrWarn(ctx);
+    return put;
   }
 
   Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
@@ -108,7 +111,9 @@ class LocalApiImpl final : public LocalApi {
                               const ProgressFunction& progress, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
-    return Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
+    auto report = Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
+    if (report.ok() && !options_.store.background) SealOrWarn(ctx);
+    return report;
   }
 
   // Models.
@@ -152,6 +157,13 @@ class LocalApiImpl final : public LocalApi {
     return Generator::Create(decoder, options_.generator);
   }
 
+  // What was ingested is stored already: without segments it is searched all the same, only slower.
+  void SealOrWarn(const Context& ctx) {
+    const Status sealed = store_->SealDue(ctx);
+    if (sealed.ok() || !ctx.Check().ok()) return;
+    LogWarning(StrCat("the vectors were not sealed: ", sealed.message()));
+  }
+
   const LocalOptions options_;
   ThreadPool pool_;  // before those that use it
   const std::unique_ptr<Store> store_;
@@ -169,6 +181,7 @@ Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   store_options.create_if_missing = options.create_if_missing;
   LocalParts parts;
   ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
+  RemoveStaleEndpoint(options.data_dir);
   return FromParts(std::move(parts), options);
 }
 

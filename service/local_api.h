@@ -26,7 +26,7 @@ struct LocalOptions {
   bool create_if_missing = true;        // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
-  GeneratorOptions generator{.min_confidence = 0.4};
+  GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3};
 };
 
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a test.
@@ -38,6 +38,7 @@ struct LocalParts {
 
 class LocalApi : public Api {
  public:
+  // With options.store.background off, Ingest and PutDocument seal what is due at their end.
   static Result<std::unique_ptr<LocalApi>> Open(const LocalOptions& options);
   static Result<std::unique_ptr<LocalApi>> FromParts(LocalParts parts, const LocalOptions& options);
 

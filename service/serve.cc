@@ -32,7 +32,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.max_prompt_tokens",
                                                 "answer.history_tokens",
                                                 "answer.min_dense_score",
-                                                "answer.min_confidence",
+                                                "answer.min_confidence", "answer.passage_gap",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -118,6 +118,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
       file.Int("answer.max_prompt_tokens", 128, 131072, &local->generator.max_prompt_tokens));
   RETURN_IF_ERROR(file.Int("answer.history_tokens", 0, 131072, &local->generator.history_tokens));
   RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
+  RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 
@@ -131,6 +132,17 @@ Status ReadServer(const Reader& file, ServeSettings* settings) {
   RETURN_IF_ERROR(file.Int("grpc.shutdown_grace_seconds", 0, 3600, &grace_seconds));
   settings->shutdown_grace = std::chrono::seconds(grace_seconds);
   return file.Level("log.level", &settings->log_level);
+}
+
+// Each question holds a call from its arrival to its end.
+void WarnOfStarvation(const ServeSettings& settings) {
+  const int questions = settings.local.generator.max_active + settings.local.generator.max_waiting;
+  const int calls = settings.server.max_concurrent;
+  if (questions < calls) return;
+  LogWarning(StrCat("answer.max_active + answer.max_waiting is ", questions,
+                    " and grpc.max_concurrent ", calls,
+                    ": questions that wait can keep every other call out; raise grpc.max_concurrent "
+                    "or lower answer.max_waiting"));
 }
 
 Status Override(const ServeOptions& options, ServeSettings* settings) {
@@ -158,10 +170,17 @@ Status LoadModels(LocalApi* api, const StopSignal& signal) {
 
 void Announce(const ServeOptions& options, const std::string& address) {
   LogInfo(StrCat("listening on ", address));
-  if (options.announce) {
-    std::printf("listening on %s\n", address.c_str());
-    std::fflush(stdout);
+  switch (options.announce) {
+    case ServeOptions::Announce::kNothing:
+      break;
+    case ServeOptions::Announce::kLine:
+      std::printf("listening on %s\n", address.c_str());
+      break;
+    case ServeOptions::Announce::kJson:
+      std::printf("{\"listening\":\"%s\"}\n", address.c_str());  // HOST:PORT that the endpoint file took
+      break;
   }
+  std::fflush(stdout);
   if (options.on_ready) options.on_ready(address);
 }
 
@@ -183,6 +202,7 @@ Result<ServeSettings> ReadServeSettings(const ServeOptions& options) {
   if (read.ok()) read = ReadServer(file, &settings);
   RETURN_IF_ERROR(read.WithContext(options.config_file));
   RETURN_IF_ERROR(Override(options, &settings));
+  WarnOfStarvation(settings);
   return settings;
 }
 

@@ -6,7 +6,7 @@
 // "listening on HOST:PORT". A model that is missing is said in the log, and the service does what it can
 // without: Ask answers NOT_FOUND with the command that fetches the model, and takes it up once it is there.
 // SIGINT and SIGTERM end it cleanly: no new calls, those at work get the grace, the store is closed, OK. A
-// second signal ends the process at once.
+// second signal, of either kind, ends the process at once.
 //
 // The configuration file (base/config.h: lines `key = value`); the command line beats it:
 //   data.dir                   the data directory; default $VADE_DATA, else ~/.local/share/vade
@@ -23,11 +23,14 @@
 //   model.context_tokens       longest prompt and answer together, 256 to 131072, default 8192
 //   model.kv_bytes             memory for keys and values, default 512M
 //   answer.max_active          answers in one batch, 1 to 256, default 8
-//   answer.max_waiting         answers that wait, 0 to 10000, default 64; beyond: RESOURCE_EXHAUSTED
+//   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond: RESOURCE_EXHAUSTED.
+//                              With max_active it stays below grpc.max_concurrent, or questions that wait take
+//                              every place and nothing else is answered (a warning says so)
 //   answer.max_prompt_tokens   128 to 131072, default 4096
 //   answer.history_tokens      budget for earlier turns, 0 to 131072, default 2048
 //   answer.min_dense_score     the best passage must reach this cosine, else "irrelevant"; 0 (default): off
 //   answer.min_confidence      an answer that begins less surely is withheld, "uncertain"; default 0.4, 0: off
+//   answer.passage_gap         hits this far below the best score (0..1) are not read, "weaker"; default 0.3, 0: off
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
 //   log.level                  debug, info (default), warning, error, off
@@ -55,7 +58,8 @@ struct ServeOptions {
   std::optional<std::string> decoder_model;
   std::optional<std::string> embedder_model;
   std::optional<int> threads;
-  bool announce = false;  // "listening on HOST:PORT" on standard output
+  // What standard output says once it serves: nothing, "listening on HOST:PORT", {"listening":"HOST:PORT"}.
+  enum class Announce { kNothing, kLine, kJson } announce = Announce::kNothing;
   // For tests: called once it serves; and a second way to end it, besides the signals.
   std::function<void(const std::string& address)> on_ready;
   CancelToken stop;

@@ -15,8 +15,13 @@ namespace {
 std::atomic<int> pipe_of_handler{-1};
 static_assert(std::atomic<int>::is_always_lock_free);
 
+// The next signal, whichever of the two it is, ends the process.
 void OnSignal(int) {
   const int saved = errno;
+  struct sigaction at_once = {};
+  at_once.sa_handler = SIG_DFL;
+  sigaction(SIGINT, &at_once, nullptr);
+  sigaction(SIGTERM, &at_once, nullptr);
   const char byte = 0;
   // A full pipe has told the news already.
   [[maybe_unused]] const ssize_t ignored = write(pipe_of_handler.load(), &byte, 1);
@@ -34,7 +39,7 @@ Result<std::unique_ptr<StopSignal>> StopSignal::Install() {
   pipe_of_handler.store(ends[1]);
   struct sigaction action = {};
   action.sa_handler = OnSignal;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+  action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, &watch->old_int_);
   sigaction(SIGTERM, &action, &watch->old_term_);

@@ -71,6 +71,10 @@ def print_answer(stream):
     return answer
 
 
+# A request has at most 1000 turns, and the service reads only as many of the newest as its token budget lets in.
+KEPT_TURNS = 200
+
+
 def options(args):
     return answer_pb2.AskOptions(collection=args.collection, k=args.k, max_tokens=args.max_tokens)
 
@@ -92,6 +96,7 @@ def chat(channel, args):
         answer = print_answer(stub.Chat(answer_pb2.ChatRequest(turns=turns, options=options(args)),
                                         timeout=args.timeout))
         turns.append(answer_pb2.Turn(role=answer_pb2.Turn.ROLE_ASSISTANT, content=answer))
+        del turns[:-KEPT_TURNS]
 
 
 def parse_arguments():

@@ -259,6 +259,20 @@ TEST_P(ApiContract, QuestionsAndCountsOutOfRangeAreRefused) {
   EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kInvalidArgument);
 }
 
+TEST_P(ApiContract, AnImpossibleSamplingIsRefusedBeforeAnythingIsLookedFor) {
+  Put("a", "text");
+  AskRequest ask = MakeAsk("q");
+  ask.sampling.top_p = 0;
+  AskObserver observer;
+  observer.on_retrieved = [](const Retrieved&) {
+    ADD_FAILURE() << "it was looked for";
+    return true;
+  };
+  const Status status = api().Ask(ask, observer, ctx_).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
+  EXPECT_NE(status.message().find("top_p"), std::string::npos);
+}
+
 // Answers.
 
 TEST_P(ApiContract, AnAnswerIsStreamedAndThenWhole) {

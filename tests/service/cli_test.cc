@@ -6,8 +6,10 @@
 
 #include "index/index.h"
 #include "kernels/kernels.h"
+#include "service/cli_session.h"
 #include "service/endpoint.h"
 #include "service/limits.h"
+#include "service/serve.h"
 #include "tests/service/cli_fixture.h"
 #include "tests/service/service_fixture.h"
 
@@ -94,6 +96,9 @@ TEST_F(Cli, UsageErrorsExitWithTwo) {
   ExpectUsage({"ask", "q", "-k", "101"}, "-k");
   ExpectUsage({"ask", "q", "--mode", "guess"}, "direct");
   ExpectUsage({"ask", "q", "--max-tokens", "0"}, "--max-tokens");
+  ExpectUsage({"ask", "q", "--top-p", "0"}, "--top-p");
+  ExpectUsage({"ask", "q", "--top-p", "1.1"}, "--top-p");
+  ExpectUsage({"ask", "q", "--top-p", "nan"}, "--top-p");
   ExpectUsage({"--threads", "-1", "docs", "list"}, "--threads");
   ExpectUsage({"bench", "decode", "--depth", "2147483647"}, "--depth");
 }
@@ -299,6 +304,17 @@ TEST_F(CliServed, AConversationIsOneObjectAQuestionAndAFailureDoesNotEndIt) {
   EXPECT_EQ(RunServed({"chat"}, "/quit\npaid leave?\n").out, "");
 }
 
+// A request may have a thousand turns; a conversation may go on.
+TEST_F(CliServed, AConversationOutlivesAThousandTurns) {
+  ASSERT_EQ(RunServed({"docs", "put", "leave.md", "-"}, testing::kLeaveText).status, 0);
+  std::string questions;
+  for (int i = 0; i < 502; ++i) questions += "paid leave?\n";
+  const Ran ran = RunServed({"chat", "--json", "--max-tokens", "1"}, questions);
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 502);
+  EXPECT_EQ(ran.err, "");
+}
+
 TEST_F(CliServed, AFolderIsIngestedThroughTheServiceAndABadFileIsReported) {
   dir_.Write("docs/leave.md", testing::kLeaveText);
   dir_.Write("docs/quay.md", testing::kQuayText);
@@ -335,6 +351,67 @@ TEST_F(Cli, AStaleEndpointIsIgnoredWhenTheDirectoryIsFree) {
   const Ran ran = Run({"docs", "list"});
   EXPECT_EQ(ran.status, 0) << ran.Shown();
   EXPECT_TRUE(ran.err.empty()) << ran.Shown();
+  EXPECT_FALSE(FileExists(dir_.File("data/endpoint")));
+}
+
+TEST_F(Cli, ADirectoryInUseWhoseServiceDoesNotAnswerIsInUse) {
+  const auto store = MakeStore();
+  dir_.Write("data/endpoint", "127.0.0.1:9\n");
+  ExpectFailure({"docs", "list"}, {data(), "in use"});
+}
+
+TEST_F(CliServed, OptionsThatAreTheServicesOwnAreRefused) {
+  const auto store = MakeStore();
+  const auto endpoint = EndpointFile::Write(data(), served_.server->address());
+  ASSERT_TRUE(endpoint.ok());
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--model", "m"}, {"--embedder", "e"}, {"--threads", "1"}, {"--level", "scalar"}}) {
+    const std::string expected = option + " is the service's own; leave it out";
+    ExpectFailure({"ask", "q", "--server", served_.server->address(), option, value}, {expected});
+    ExpectFailure({"docs", "list", option, value}, {expected});
+  }
+}
+
+TEST_F(Cli, ABenchThatAsksOnOneThreadRefusesMore) {
+  ExpectFailure({"bench", "search", "--vectors", "100", "--threads", "2"}, {"one thread"});
+}
+
+TEST_F(Cli, ACommandMakesNoSegmentsBesideItsWork) {
+  CliSession session;
+  EXPECT_FALSE(session.local_options().store.background);
+  EXPECT_TRUE(ReadServeSettings({})->local.store.background);
+}
+
+TEST_F(Cli, AnErrorLineCannotSteerATerminal) {
+  const std::string file = dir_.Write("fi\x1b[31mle", "x");
+  const Ran ran = Run({"--data", file, "docs", "list"});
+  EXPECT_TRUE(ran.FailedInOneLine()) << ran.Shown();
+  EXPECT_TRUE(ran.Says("fi[31mle")) << ran.Shown();
+  MakeStore().reset();
+  ExpectFailure({"docs", "show", "a\xc2\x9b" "31m"}, {"a31m"});
+}
+
+TEST_F(Cli, DeletingACollectionPrintsOneObject) {
+  MakeStore().reset();
+  EXPECT_EQ(RunJson({"collections", "delete", "default"}), Json({{"deleted", 1}}));
+  MakeStore().reset();
+  const Ran ran = Run({"collections", "delete", "default"});
+  EXPECT_EQ(ran.status, 0) << ran.Shown();
+  EXPECT_EQ(ran.out, "");
+}
+
+TEST_F(Cli, AServiceSaysWhereItListensAsALineOrAsOneObject) {
+  for (const bool json : {false, true}) {
+    std::vector<std::string> arguments = {"serve", "--grpc", "127.0.0.1:0"};
+    if (json) arguments.push_back("--json");
+    Process serve = Start(arguments);
+    ASSERT_TRUE(serve.WaitForOutput("\n", kPatience)) << serve.err();
+    const std::string address = ReadEndpoint(data()).value_or("nowhere");
+    EXPECT_EQ(serve.out(), json ? "{\"listening\":\"" + address + "\"}\n"
+                                : "listening on " + address + "\n");
+    serve.Signal(SIGTERM);
+    EXPECT_EQ(serve.Wait(kPatience), 0) << serve.err();
+  }
 }
 
 TEST_F(Cli, NobodyAtTheServerIsSaid) {

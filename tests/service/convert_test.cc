@@ -337,6 +337,8 @@ TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
       {refusal([](R r) { r.sampling.temperature = 5.1; }), "INVALID_ARGUMENT: temperature"},
       {refusal([&](R r) { r.sampling.temperature = nan; }), "INVALID_ARGUMENT: temperature"},
       {refusal([](R r) { r.sampling.top_p = 1.5; }), "INVALID_ARGUMENT: top_p"},
+      {refusal([](R r) { r.sampling.top_p = 0; }), "INVALID_ARGUMENT: top_p is 0"},
+      {refusal([&](R r) { r.sampling.top_p = nan; }), "INVALID_ARGUMENT: top_p"},
       {refusal([](R r) { r.sampling.top_k = -1; }), "INVALID_ARGUMENT: top_k"},
       {refusal([](R r) { r.sampling.max_tokens = 0; }), "INVALID_ARGUMENT: max_tokens"},
       {refusal([](R r) { r.sampling.max_tokens = 8193; }), "INVALID_ARGUMENT: max_tokens"},

@@ -27,6 +27,14 @@ TEST(Endpoint, NoFileIsNoAddress) {
   EXPECT_EQ(ReadEndpoint(dir.File("missing")), std::nullopt);
 }
 
+TEST(Endpoint, AStaleOneIsTakenAwayAndNoneIsNoError) {
+  const TempDir dir;
+  dir.Write("endpoint", "127.0.0.1:1\n");
+  RemoveStaleEndpoint(dir.path());
+  EXPECT_FALSE(FileExists(dir.File("endpoint")));
+  RemoveStaleEndpoint(dir.path());
+}
+
 TEST(Endpoint, LineEndsAndSpacesAroundTheAddressDoNotMatter) {
   const TempDir dir;
   dir.Write("endpoint", "  [::1]:7000 \r\n\n");

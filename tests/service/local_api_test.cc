@@ -88,6 +88,23 @@ TEST(LocalApi, NoStoreIsNotFoundWhenNoneMayBeMade) {
   EXPECT_EQ(LocalApi::FromParts({}, {}).status().code(), StatusCode::kInvalidArgument);
 }
 
+// Nobody else would make segments of what it has written.
+TEST(LocalApi, WithoutABackgroundItSealsWhatIsDueAfterWriting) {
+  for (const bool background : {false, true}) {
+    LocalOptions options = testing::OneThread();
+    options.store.background = background;
+    const testing::FakeService fake(options);
+    ASSERT_TRUE(fake.local->PutDocument("default", MakePut("leave.md", kLeaveText), {}).ok());
+    EXPECT_EQ(fake.store->seals_due, background ? 0 : 1);
+    const TempDir dir;
+    dir.Write("docs/quay.md", testing::kQuayText);
+    ASSERT_TRUE(fake.local->Ingest({dir.File("docs")}, {}, nullptr, {}).ok());
+    EXPECT_EQ(fake.store->seals_due, background ? 0 : 2);
+    ASSERT_TRUE(fake.local->Search({.question = "paid leave"}, {}).ok());
+    EXPECT_EQ(fake.store->seals_due, background ? 0 : 2);
+  }
+}
+
 // Lazy.
 
 TEST(Lazy, ManyThatComeAtOnceMakeItOnce) {

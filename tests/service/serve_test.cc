@@ -1,6 +1,7 @@
 #include "service/serve.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <future>
@@ -11,6 +12,7 @@
 #include "base/strings.h"
 #include "service/endpoint.h"
 #include "service/remote_api.h"
+#include "service/stop_signal.h"
 #include "tests/service/service_fixture.h"
 #include "tests/service/wire_client.h"
 #include "tests/testing/temp_dir.h"
@@ -51,6 +53,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "answer.history_tokens = 100\n"
                                      "answer.min_dense_score = 0.5\n"
                                      "answer.min_confidence = 0.25\n"
+                                     "answer.passage_gap = 0.125\n"
                                      "store.block_cache_bytes = 32M\n"
                                      "store.hnsw_ef_search = 128\n"
                                      "log.level = warning\n");
@@ -74,6 +77,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.generator.history_tokens, 100);
   EXPECT_EQ(settings->local.generator.min_dense_score, 0.5);
   EXPECT_EQ(settings->local.generator.min_confidence, 0.25);
+  EXPECT_EQ(settings->local.generator.passage_gap, 0.125);
   EXPECT_EQ(settings->local.store.block_cache_bytes, 32ull << 20);
   EXPECT_EQ(settings->local.store.hnsw_ef_search, 128);
   EXPECT_EQ(settings->log_level, LogLevel::kWarning);
@@ -87,6 +91,21 @@ TEST(ServeSettings, WithoutAFileTheDefaultsHold) {
   EXPECT_EQ(settings->shutdown_grace, std::chrono::seconds(5));
   EXPECT_FALSE(settings->local.data_dir.empty());
   EXPECT_EQ(settings->log_level, LogLevel::kInfo);
+}
+
+// Questions that wait must not take every place: search and deletion go on.
+TEST(ServeSettings, QuestionsThatWaitLeavePlacesForOtherCallsOrAWarningIsGiven) {
+  const TempDir dir;
+  const auto warning = [](const std::string& file) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_TRUE(ReadServeSettings(WithFile(file)).ok());
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(warning(""), "");
+  const std::string all =
+      warning(dir.Write("vade.conf", "answer.max_active = 8\nanswer.max_waiting = 56\n"));
+  EXPECT_NE(all.find("answer.max_waiting is 64 and grpc.max_concurrent 64"), std::string::npos) << all;
+  EXPECT_EQ(warning(dir.Write("vade.conf", "answer.max_waiting = 55\n")), "");
 }
 
 TEST(ServeSettings, TheCommandLineBeatsTheFile) {
@@ -211,6 +230,25 @@ TEST_F(ServeTest, ASignalEndsItCleanly) {
   ASSERT_EQ(kill(getpid(), SIGTERM), 0);
   EXPECT_EQ(AwaitEnd(), OkStatus());
   EXPECT_EQ(ReadEndpoint(*options_.data_dir), std::nullopt);
+}
+
+TEST(StopSignal, TheSecondSignalEndsTheProcessWhicheverOfTheTwoItIs) {
+  const auto twice = [](int first, int second) {
+    const auto signal = StopSignal::Install();
+    raise(first);
+    if (signal.ok() && (*signal)->Came()) raise(second);
+    _exit(0);
+  };
+  EXPECT_EXIT(twice(SIGTERM, SIGINT), ::testing::KilledBySignal(SIGINT), "");
+  EXPECT_EXIT(twice(SIGINT, SIGTERM), ::testing::KilledBySignal(SIGTERM), "");
+  EXPECT_EXIT(twice(SIGTERM, SIGTERM), ::testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST_F(ServeTest, AStaleEndpointIsReplacedByItsOwn) {
+  dir_.Write("data/endpoint", "127.0.0.1:9\n");
+  const std::string address = Begin();
+  ASSERT_FALSE(address.empty());
+  EXPECT_EQ(ReadEndpoint(*options_.data_dir), address);
 }
 
 TEST_F(ServeTest, ADirectoryThatIsInUseIsUnavailable) {

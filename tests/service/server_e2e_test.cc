@@ -2,8 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
-#include <thread>
+#include <utility>
 
 #include "base/strings.h"
 #include "service/local_api.h"
@@ -37,6 +38,7 @@ class ServerE2e : public ::testing::Test {
     options.embedder_model = embedder;
     options.decoder_model = decoder;
     options.context_tokens = 4096;
+    options.generator.min_confidence = 0;  // so small a model is rarely sure: what it says is looked at
     auto api = LocalApi::Open(options);
     ASSERT_TRUE(api.ok()) << api.status().ToString();
     api_ = std::move(api).value();
@@ -103,15 +105,19 @@ TEST_F(ServerE2e, AQuestionIsAnsweredFromTheDocuments) {
   EXPECT_FALSE(answer.text.empty());
   EXPECT_EQ(answer.text, answer.done.answer());
   const std::string text = api_->GetDocument("default", "opening.md", {})->text;
+  EXPECT_FALSE(answer.done.abstained()) << answer.text;
+  size_t quoted = 0;
   for (const v1::Citation& citation : answer.done.citations()) {
     if (citation.document_id() != "opening.md") continue;
+    ++quoted;
     EXPECT_EQ(citation.quote(), text.substr(citation.source_begin(),
                                             citation.source_end() - citation.source_begin()));
   }
+  EXPECT_GE(quoted, 1u) << answer.text;
   bool timed = false;
   for (const v1::StageTime& time : answer.done.timings())
     timed = timed || time.stage() == "first_token";
-  EXPECT_TRUE(timed || answer.done.abstained());
+  EXPECT_TRUE(timed);
 }
 
 TEST_F(ServerE2e, TheSameQuestionAndSeedGiveTheSameBytes) {
@@ -186,12 +192,24 @@ TEST_F(ServerE2e, ShutdownIsCleanWithAnAnswerUnderWay) {
   auto second = Server::Start(api_.get(), {.grpc_address = "127.0.0.1:0"});
   ASSERT_TRUE(second.ok()) << second.status().ToString();
   WireClient client((*second)->address());
-  std::thread asking([&] { (void)client.Ask(Question("When does the museum open?", 2000)); });
-  std::this_thread::sleep_for(milliseconds(300));
-  const auto begin = std::chrono::steady_clock::now();
+  // So hot a sampling all but never chooses the token that ends an answer.
+  v1::AskRequest endless = Question("When does the museum open?", 3000);
+  endless.mutable_options()->set_temperature(5);
+  std::promise<void> begun;
+  auto asking = std::async(std::launch::async, [&] {
+    bool told = false;
+    return client.Ask(endless, std::chrono::minutes(5), [&](const v1::AskEvent& event) {
+      if (event.has_token() && !std::exchange(told, true)) begun.set_value();
+    });
+  });
+  ASSERT_EQ(begun.get_future().wait_for(std::chrono::minutes(2)), std::future_status::ready);
   (*second)->Shutdown(milliseconds(100));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
-  asking.join();
+  const WireClient::Streamed answer = asking.get();
+  EXPECT_FALSE(answer.status.ok()) << answer.text;
+  EXPECT_FALSE(answer.text.empty());
+  EXPECT_EQ(answer.kinds.find('d'), std::string::npos) << "it was not done";
+  // What it left is in order: the engine is free for the next.
+  EXPECT_TRUE(wire_->Ask(Question("When does the museum open?", 8)).status.ok());
 }
 
 }  // namespace

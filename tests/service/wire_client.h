@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,11 +43,13 @@ class WireClient {
     v1::Done done;
   };
 
+  // `seen` is called with each event as it comes.
   Streamed Ask(const v1::AskRequest& request,
-               std::chrono::milliseconds timeout = std::chrono::minutes(5)) {
+               std::chrono::milliseconds timeout = std::chrono::minutes(5),
+               const std::function<void(const v1::AskEvent&)>& seen = nullptr) {
     grpc::ClientContext rpc;
     rpc.set_deadline(std::chrono::system_clock::now() + timeout);
-    return Collect(answer_->Ask(&rpc, request).get());
+    return Collect(answer_->Ask(&rpc, request).get(), seen);
   }
   Streamed Chat(const v1::ChatRequest& request) {
     grpc::ClientContext rpc;
@@ -169,10 +172,12 @@ class WireClient {
     return found;
   }
 
-  static Streamed Collect(grpc::ClientReader<v1::AskEvent>* stream) {
+  static Streamed Collect(grpc::ClientReader<v1::AskEvent>* stream,
+                          const std::function<void(const v1::AskEvent&)>& seen = nullptr) {
     Streamed out;
     v1::AskEvent event;
     while (stream->Read(&event)) {
+      if (seen) seen(event);
       if (event.has_retrieved()) {
         out.kinds += 'r';
         out.retrieved = event.retrieved();
