@@ -479,13 +479,15 @@ TEST_F(PassageStore, VerifyFindsWhatNobodyOwnsWhileADocumentIsBeingWritten) {
     return writer;
   };
   auto writer = write_half();
+  Put("b", {"a later commit, whose state holds the half"});
   EXPECT_EQ(Problems(), "");
   writer.reset();
   Tamper([](KvBatch* batch) { batch->Put(Family::kPassages, PassageKey(1, 4000), "nobody's"); });
   Open();
   writer = write_half();
-  EXPECT_EQ(Problems(), "collection 'default' holds 1 pieces of text, 2 passages and 1 vectors; its documents own "
-                        "1, 1 and 1");
+  Put("b", {"another commit"});
+  EXPECT_EQ(Problems(), "collection 'default' holds 2 pieces of text, 3 passages and 2 vectors; its documents own "
+                        "2, 2 and 2");
 }
 
 TEST_F(PassageStore, VerifySaysHowManyProblemsItLeavesOut) {
