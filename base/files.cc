@@ -166,4 +166,24 @@ Result<uint64_t> FreeDiskBytes(const std::string& path) {
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
+Status TryToWrite(const std::string& directory, uint64_t bytes) {
+  // Asked first: a disk that says that it is full need not be filled to the brim to hear it again.
+  ASSIGN_OR_RETURN(const uint64_t available, FreeDiskBytes(directory));
+  if (available < bytes) {
+    return ResourceExhausted(StrCat(directory, ": ", bytes, " bytes are needed on its disk and ", available,
+                                    " are free; free some disk space"));
+  }
+  const std::string path = TemporaryNameFor(JoinPath(directory, "room"));
+  const Fd fd = OpenFile(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (!fd.valid()) return ErrnoStatus(errno, "cannot create", path);
+  RETURN_IF_ERROR(RemoveFile(path));
+  const std::string zeros(static_cast<size_t>(std::min<uint64_t>(bytes, 1 << 20)), '\0');
+  for (uint64_t written = 0; written < bytes; written += zeros.size()) {
+    const auto part = static_cast<size_t>(std::min<uint64_t>(zeros.size(), bytes - written));
+    RETURN_IF_ERROR(WriteAll(fd.get(), std::string_view(zeros).substr(0, part), path));
+  }
+  if (fsync(fd.get()) != 0) return ErrnoStatus(errno, "cannot write", path);
+  return OkStatus();
+}
+
 }  // namespace vade

@@ -29,6 +29,9 @@ bool FileExists(const std::string& path);
 bool IsDirectory(const std::string& path);
 Result<uint64_t> FileSize(const std::string& path);
 Result<uint64_t> FreeDiskBytes(const std::string& path);
+// Whether `bytes` more can be written below `directory`, by writing them to a file without a name: quotas and what
+// a file system promises in vain are found too. RESOURCE_EXHAUSTED, or what else stands in the way.
+Status TryToWrite(const std::string& directory, uint64_t bytes);
 
 std::string JoinPath(std::string_view a, std::string_view b);
 std::string BaseName(std::string_view path);

@@ -13,8 +13,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
+#include <future>
 #include <mutex>
 #include <vector>
 
@@ -140,13 +142,52 @@ struct Kv::Impl {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;              // to be released
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> family{};
   std::mutex resume_mutex;
+  std::future<rocksdb::Status> resuming;
 
   ~Impl() {
+    // Wakes a Resume() that waits for what will not come.
+    if (db && resuming.valid()) rocksdb::CancelAllBackgroundWork(db.get(), false);
+    if (resuming.valid()) resuming.wait();
     for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle);
     if (db) (void)db->Close();
   }
   rocksdb::ColumnFamilyHandle* Of(Family f) const { return family[static_cast<size_t>(f)]; }
+  uint64_t MemoryTableBytes() const;
+  Status ResumeWriting();
 };
+
+uint64_t Kv::Impl::MemoryTableBytes() const {
+  uint64_t total = 0;
+  for (auto* handle : handles) {
+    uint64_t bytes = 0;
+    if (db->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &bytes)) total += bytes;
+  }
+  return total;
+}
+
+// To write again, RocksDB first flushes what it holds in memory. When that finds the disk full in its turn, 7.8 may
+// wait without end for a flush that it has forgotten to repeat. So it is asked only when as much can be written,
+// and apart, and not waited for longer than a flush takes.
+Status Kv::Impl::ResumeWriting() {
+  constexpr uint64_t kBesideTables = 1 << 20;
+  constexpr std::chrono::seconds kPatience{10};
+  std::lock_guard lock(resume_mutex);
+  if (!failures->stopped) return OkStatus();
+  if (!resuming.valid()) {
+    const Status room = TryToWrite(directory, MemoryTableBytes() + kBesideTables);
+    if (!room.ok()) {
+      return {room.code(), StrCat("store ", directory, ": ", room.message(),
+                                  "; nothing of this write was applied: free some disk space and repeat it")};
+    }
+    resuming = std::async(std::launch::async, [this] { return db->Resume(); });
+  }
+  if (resuming.wait_for(kPatience) != std::future_status::ready) {
+    return Unavailable(StrCat("store ", directory, " is still recovering from an earlier error of its disk; nothing "
+                              "of this write was applied: repeat it, and if this lasts, stop and start vade"));
+  }
+  failures->stopped = !resuming.get().ok();
+  return OkStatus();  // the write that follows tells what is wrong, if anything still is
+}
 
 struct KvIterator::Impl {
   std::string end;
@@ -290,10 +331,7 @@ Status Kv::Write(const KvBatch& batch, Durability durability) {
     if (!s.ok()) return FromRocks(s, impl_->directory);
   }
   Failures& failures = *impl_->failures;
-  if (failures.stopped) {
-    std::lock_guard lock(impl_->resume_mutex);
-    if (failures.stopped.exchange(false) && !impl_->db->Resume().ok()) failures.stopped = true;
-  }
+  if (failures.stopped && !failures.fatal) RETURN_IF_ERROR(impl_->ResumeWriting());
   rocksdb::WriteOptions write;
   write.sync = durability == Durability::kSynced;
   const auto s = impl_->db->Write(write, &rocks);

@@ -175,6 +175,18 @@ TEST(Files, SizesAreInBytes) {
   EXPECT_GT(FreeDiskBytes(dir.path()).value(), 0u);
 }
 
+TEST(Files, TryingToWriteLeavesNothingBehind) {
+  const TempDir dir;
+  EXPECT_EQ(TryToWrite(dir.path(), 0), OkStatus());
+  EXPECT_EQ(TryToWrite(dir.path(), (2 << 20) + 1), OkStatus());
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+  const Status more = TryToWrite(dir.path(), uint64_t{1} << 60);
+  EXPECT_EQ(more.code(), StatusCode::kResourceExhausted);
+  EXPECT_NE(more.message().find("free some disk space"), std::string::npos) << more.message();
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+  EXPECT_EQ(TryToWrite(dir.File("none"), 1).code(), StatusCode::kNotFound);
+}
+
 TEST(Paths, JoinTakesAnAbsoluteSecondPartAsItIs) {
   EXPECT_EQ(JoinPath("a", "b"), "a/b");
   EXPECT_EQ(JoinPath("a/", "b"), "a/b");
