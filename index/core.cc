@@ -85,16 +85,9 @@ void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch
 Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch) {
   const auto scan = kv.Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
   for (; scan->Valid(); scan->Next()) {
-    if (scan->key().size() != kStagedKeyBytes) return Damaged("note of staged passages");
-    const PassageId first = ParseKey64(scan->key().substr(8));
+    ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     batch->Delete(Family::kStaged, scan->key());
-    if (first == 0) continue;
-    ByteReader value(scan->value());
-    uint32_t collection = 0, count = 0;
-    if (!value.Read(&collection) || !value.Read(&count)) {
-      return Damaged("note of staged passages");
-    }
-    DeletePassages(c, {first, count}, batch);
+    if (note.passages.first != 0) DeletePassages(c, note.passages, batch);
   }
   RETURN_IF_ERROR(scan->status());
   // How much text there is was not written down.

@@ -93,10 +93,7 @@ Status StagedDocument::Flush() {
 
 // Stands in the log before everything that it speaks of.
 void StagedDocument::NoteStaged(PassageId first, uint32_t count) {
-  std::string value;
-  AppendFixed<uint32_t>(&value, collection_);
-  if (first != 0) AppendFixed<uint32_t>(&value, count);
-  batch_.Put(Family::kStaged, StagedKey(key_, first), value);
+  batch_.Put(Family::kStaged, StagedKey(key_, first), Encode(StagedNote{key_, collection_, {first, count}}));
   staged_keys_.push_back(first);
   staged_ = true;
 }

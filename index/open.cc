@@ -157,15 +157,10 @@ Status CollectLeftovers(StoreCore* core) {
   RevisionKey previous = 0;
   const auto scan = core->kv->Scan(Family::kStaged, "", "", nullptr);
   for (; scan->Valid(); scan->Next()) {
-    if (scan->key().size() != kStagedKeyBytes || scan->value().size() < sizeof(CollectionId)) {
-      return Damaged("note of staged passages");
-    }
-    const RevisionKey key = ParseKey64(scan->key().substr(0, 8));
-    if (key == previous) continue;
-    previous = key;
-    CollectionId c = 0;
-    std::memcpy(&c, scan->value().data(), sizeof(c));
-    RETURN_IF_ERROR(DiscardStaged(*core->kv, c, key, &batch));
+    ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
+    if (note.revision == previous) continue;
+    previous = note.revision;
+    RETURN_IF_ERROR(DiscardStaged(*core->kv, note.collection, note.revision, &batch));
     // Between two revisions: the notes of one go together with what they speak of.
     if (batch.bytes() < kBatchBytes) continue;
     RETURN_IF_ERROR(core->kv->Write(batch, Durability::kBuffered));

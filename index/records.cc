@@ -196,6 +196,24 @@ std::string Encode(const CollectionRecord& record) {
   return out;
 }
 
+std::string Encode(const StagedNote& note) {
+  std::string value;
+  AppendFixed<uint32_t>(&value, note.collection);
+  if (note.passages.first != 0) AppendFixed<uint32_t>(&value, static_cast<uint32_t>(note.passages.count));
+  return value;
+}
+
+Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes) {
+  if (key.size() != StagedKey(0, 0).size()) return Damaged("note of staged passages");
+  StagedNote note{.revision = ParseKey64(key.substr(0, 8)), .passages = {.first = ParseKey64(key.substr(8))}};
+  ByteReader value(bytes);
+  uint32_t count = 0;
+  const bool whole = value.Read(&note.collection) && (note.passages.first == 0 || value.Read(&count));
+  if (!whole) return Damaged("note of staged passages");
+  note.passages.count = count;
+  return note;
+}
+
 Result<CollectionRecord> DecodeCollection(std::string_view bytes) {
   Fields in(bytes);
   CollectionRecord record;

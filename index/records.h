@@ -79,7 +79,7 @@ std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
 std::string PassageKey(CollectionId c, PassageId p);       // of `passages` and of `vectors`
 std::string StagedKey(RevisionKey r, PassageId p);
 std::string ChangeKey(uint64_t commit);
-inline constexpr size_t kStagedKeyBytes = 16, kTextKeyBytes = 16, kChangeKeyBytes = 8;
+inline constexpr size_t kTextKeyBytes = 16, kChangeKeyBytes = 8;
 std::string FamilyPrefix(CollectionId c, char kind);       // C 'd', C 'h', C 'r'
 std::string CollectionPrefix(CollectionId c);              // C alone
 // The least key that is greater than every key with this prefix; "" when there is none.
@@ -89,12 +89,20 @@ uint32_t ParseKey32(std::string_view four_bytes);
 // DATA_LOSS: `what` of the database is not as docs/formats.md has it.
 Status Damaged(std::string_view what);
 
+// A key and value of `staged`: what of a revision is being written.
+struct StagedNote {
+  RevisionKey revision = 0;
+  CollectionId collection = 0;
+  PassageRange passages;         // {0, 0}: the revision's text, however long
+};
+
 // --- values -------------------------------------------------------------------------------------------
 std::string Encode(const CollectionRecord& record);
 std::string Encode(const DocumentRecord& record);
 std::string Encode(const RevisionRecord& record);
 std::string Encode(const PassageRecord& record);
 std::string Encode(const std::vector<Change>& changes);
+std::string Encode(const StagedNote& note);
 std::string EncodeStrings(const std::vector<std::string>& strings);
 Result<CollectionRecord> DecodeCollection(std::string_view bytes);
 // The document's id is in its key, not in the value.
@@ -102,6 +110,7 @@ Result<DocumentRecord> DecodeDocument(std::string_view document_id, std::string_
 Result<RevisionRecord> DecodeRevision(std::string_view bytes);
 Result<PassageRecord> DecodePassage(std::string_view bytes);
 Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
+Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes);
 Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
 
 // --- what names and values may be ---------------------------------------------------------------------

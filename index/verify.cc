@@ -240,19 +240,17 @@ Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
   ContentCounts counts;
   const auto notes = Scan(Family::kStaged, "", "");
   for (; notes->Valid(); notes->Next()) {
-    ByteReader value(notes->value());
-    CollectionId collection = 0;
-    uint32_t count = 0;
-    if (notes->key().size() != kStagedKeyBytes || !value.Read(&collection)) {
+    const auto note = DecodeStaged(notes->key(), notes->value());
+    if (!note.ok()) {
       Problem("a note of staged passages does not parse");
       continue;
     }
-    if (collection != c) continue;
-    const RevisionKey revision = ParseKey64(notes->key().substr(0, 8));
-    const PassageId first = ParseKey64(notes->key().substr(8));
+    if (note->collection != c) continue;
+    const auto [first, count] = note->passages;
     if (first == 0) {
-      RETURN_IF_ERROR(Count(Family::kText, TextKey(c, revision, 0), TextKey(c, revision + 1, 0), &counts.text));
-    } else if (value.Read(&count)) {
+      const RevisionKey r = note->revision;
+      RETURN_IF_ERROR(Count(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), &counts.text));
+    } else {
       const std::string begin = PassageKey(c, first), end = PassageKey(c, first + count);
       RETURN_IF_ERROR(Count(Family::kPassages, begin, end, &counts.passages));
       RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &counts.vectors));

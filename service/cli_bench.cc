@@ -13,6 +13,7 @@
 #include "kernels/kernels.h"
 #include "service/bench.h"
 #include "service/cli_session.h"
+#include "service/json_text.h"
 #include "service/model_files.h"
 
 namespace vade {
@@ -34,19 +35,14 @@ struct BenchFlags {
   std::string dataset;
 };
 
-// A model's name is whatever its file says: what is no UTF-8 is replaced rather than an exception thrown.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 // One line of JSON, or the same names and values one a line.
 Status Print(const CliSession& session, const Json& json) {
   if (session.options.json) {
-    std::printf("%s\n", Dump(json).c_str());
+    std::printf("%s\n", JsonText(json).c_str());
     return OkStatus();
   }
   for (const auto& [name, value] : json.items())
-    std::printf("%-22s %s\n", name.c_str(), ShownLine(Dump(value)).c_str());
+    std::printf("%-22s %s\n", name.c_str(), ShownLine(JsonText(value)).c_str());
   return OkStatus();
 }
 

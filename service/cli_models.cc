@@ -12,6 +12,7 @@
 #include "model/inspect.h"
 #include "service/cli_session.h"
 #include "service/installed_models.h"
+#include "service/json_text.h"
 #include "service/model_files.h"
 
 namespace vade {
@@ -20,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 void PrintJson(const Json& json) {
-  std::printf("%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+  std::printf("%s\n", JsonText(json).c_str());
 }
 
 struct ModelFlags {

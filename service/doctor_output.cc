@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "service/doctor.h"
+#include "service/json_text.h"
 
 namespace vade {
 namespace {
@@ -133,7 +134,7 @@ std::string DoctorJson(const DoctorReport& report) {
       {"models_dir", report.models_dir},
       {"models", models},
       {"problems", problems}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return JsonText(json);
 }
 
 }  // namespace vade

@@ -8,15 +8,12 @@
 
 #include "base/strings.h"
 #include "service/eval.h"
+#include "service/json_text.h"
 
 namespace vade {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 Json Rate(double value) {
   if (value < 0) return nullptr;
@@ -150,7 +147,7 @@ std::string SummaryTable(const std::vector<AnswerRecord>& records) {
   const auto row = [&](const std::string& label, const Json& summary) {
     html += "</tr><tr><td>" + Escape(label) + "</td>";
     for (const auto& [name, value] : summary.items())
-      html += "<td>" + Escape(Dump(value)) + "</td>";
+      html += "<td>" + Escape(JsonText(value)) + "</td>";
   };
   row("all", all);
   for (const auto& [kind, group] : ByKind(records)) row(kind, SummaryJson(Summarise(group)));
@@ -182,7 +179,7 @@ std::string WorstTable(const std::vector<AnswerRecord>& records) {
 }  // namespace
 
 std::string RetrievalEvalJson(const RetrievalEval& eval) {
-  return Dump({{"queries", eval.queries},
+  return JsonText(Json{{"queries", eval.queries},
                {"recall@1", Rate(eval.mean.recall_at_1)},
                {"recall@5", Rate(eval.mean.recall_at_5)},
                {"recall@10", Rate(eval.mean.recall_at_10)},
@@ -195,7 +192,7 @@ std::string AnswerEvalJson(const std::vector<AnswerRecord>& records) {
   Json kinds = Json::object();
   for (const auto& [kind, group] : ByKind(records)) kinds[kind] = SummaryJson(Summarise(group));
   if (!kinds.empty()) json["kinds"] = kinds;
-  return Dump(json);
+  return JsonText(json);
 }
 
 std::string AnswerReportHtml(const std::string& title, const std::vector<AnswerRecord>& records) {
@@ -221,7 +218,7 @@ std::string EvalLines(const std::string& json) {
       if (value.is_object()) continue;
       const std::string label = indent + name;
       lines +=
-          label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') + Dump(value) + "\n";
+          label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') + JsonText(value) + "\n";
     }
   };
   if (!parsed.is_object()) return lines;
@@ -245,7 +242,7 @@ Result<std::string> CompareJson(const std::string& old_json, const std::string& 
     const auto old = before.find(name);
     if (old == before.end() || !value.is_number() || !old->is_number()) continue;
     const double difference = value.get<double>() - old->get<double>();
-    lines += StrCat(name, ": ", Dump(*old), " -> ", Dump(value), "  (",
+    lines += StrCat(name, ": ", JsonText(*old), " -> ", JsonText(value), "  (",
                     difference >= 0 ? "+" : "", Fixed(difference, 4), ")\n");
   }
   return lines;

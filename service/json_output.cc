@@ -4,17 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "service/json_text.h"
 
 namespace vade {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Stored text is valid UTF-8; should a byte be damaged, it is replaced rather than an exception
-// thrown.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 double Rounded(double value, double unit) { return std::round(value / unit) * unit; }
 
@@ -96,7 +91,7 @@ Json InfoJson(const DocumentInfo& info) {
 }  // namespace
 
 std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
-  return Dump({{"hits", HitsJson(retrieved.hits)},
+  return JsonText(Json{{"hits", HitsJson(retrieved.hits)},
                {"commit", std::to_string(retrieved.commit)},
                {"timings_ms", TimesJson(trace, {"embed", "search"})}});
 }
@@ -112,7 +107,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"reason", omission.reason}});
   }
   const Usage& usage = answer.usage;
-  return Dump({{"answer", answer.text},
+  return JsonText(Json{{"answer", answer.text},
                {"abstained", answer.abstained},
                {"reason", answer.reason},
                {"confidence", answer.confidence},
@@ -133,7 +128,7 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
   for (const IngestError& error : report.errors) {
     errors.push_back({{"source", error.source}, {"reason", error.reason}});
   }
-  return Dump({{"created", report.created},
+  return JsonText(Json{{"created", report.created},
                {"updated", report.updated},
                {"unchanged", report.unchanged},
                {"duplicate", report.duplicate},
@@ -144,7 +139,7 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
 }
 
 std::string PutJson(const PutResult& result) {
-  return Dump({{"outcome", OutcomeName(result.outcome)},
+  return JsonText(Json{{"outcome", OutcomeName(result.outcome)},
                {"document_id", result.document_id},
                {"duplicate_of", result.duplicate_of},
                {"revision", result.revision},
@@ -155,16 +150,16 @@ std::string PutJson(const PutResult& result) {
 std::string DocumentListJson(const DocumentPage& page) {
   Json documents = Json::array();
   for (const DocumentInfo& info : page.documents) documents.push_back(InfoJson(info));
-  return Dump({{"documents", documents}, {"next", page.next}});
+  return JsonText(Json{{"documents", documents}, {"next", page.next}});
 }
 
 std::string DocumentJson(const Document& document) {
   Json json = InfoJson(document.info);
   json["text"] = document.text;
-  return Dump(json);
+  return JsonText(json);
 }
 
-std::string DeletedJson(uint64_t deleted) { return Dump({{"deleted", deleted}}); }
+std::string DeletedJson(uint64_t deleted) { return JsonText(Json{{"deleted", deleted}}); }
 
 std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
   Json list = Json::array();
@@ -175,11 +170,11 @@ std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
                     {"documents", c.document_count},
                     {"passages", c.passage_count}});
   }
-  return Dump({{"collections", list}});
+  return JsonText(Json{{"collections", list}});
 }
 
 std::string VerifyJson(const VerifyReport& report) {
-  return Dump({{"documents", report.documents},
+  return JsonText(Json{{"documents", report.documents},
                {"passages", report.passages},
                {"vectors", report.vectors},
                {"problems", report.problems}});
