@@ -64,19 +64,13 @@ double ScoreLetter(char32_t c, char32_t previous) {
 double ScoreCharacter(char32_t c, char32_t previous) {
   const bool after_letter = previous != 0 && IsLetter(previous);
   switch (KindOf(c)) {
-    case Kind::kAscii:
-      return 0;
-    case Kind::kBad:
-      return -3;
-    case Kind::kLetter:
-      return ScoreLetter(c, previous);
+    case Kind::kAscii: return 0;
+    case Kind::kBad: return -3;
+    case Kind::kLetter: return ScoreLetter(c, previous);
     // A vowel sign or tone mark goes with a letter of its own script.
-    case Kind::kMark:
-      return after_letter && previous >= 0x80 ? 1.0 : -1.0;
-    case Kind::kCommonPunctuation:
-      return 0.8;
-    case Kind::kSymbol:
-      return after_letter ? -1.0 : 0;
+    case Kind::kMark: return after_letter && previous >= 0x80 ? 1.0 : -1.0;
+    case Kind::kCommonPunctuation: return 0.8;
+    case Kind::kSymbol: return after_letter ? -1.0 : 0;
   }
   return 0;
 }

@@ -19,7 +19,7 @@ class Clock {
 
 const Clock& SystemClock();
 
-std::string FormatRfc3339(int64_t unix_micros);                 // "2026-11-22T15:02:00Z"
-Result<int64_t> ParseRfc3339(std::string_view text);            // also "2026-11-22"
+std::string FormatRfc3339(int64_t unix_micros);       // "2026-11-22T15:02:00Z"
+Result<int64_t> ParseRfc3339(std::string_view text);  // also "2026-11-22"
 
 }  // namespace vade

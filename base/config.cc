@@ -74,19 +74,14 @@ Status BadValue(std::string_view key, std::string_view value, std::string_view e
 std::optional<int> UnitShift(char unit) {
   switch (unit) {
     case 'k':
-    case 'K':
-      return 10;
+    case 'K': return 10;
     case 'm':
-    case 'M':
-      return 20;
+    case 'M': return 20;
     case 'g':
-    case 'G':
-      return 30;
+    case 'G': return 30;
     case 't':
-    case 'T':
-      return 40;
-    default:
-      return std::nullopt;
+    case 'T': return 40;
+    default: return std::nullopt;
   }
 }
 

@@ -1,5 +1,6 @@
 // The one configuration file: lines `key = value`, '#' comments, keys with dots (`grpc.address`).
-// Values may be quoted with ". Unknown keys are errors that name the line and the nearest known key.
+// Values may be quoted with ". Unknown keys are errors that name the line and the nearest known
+// key.
 #pragma once
 
 #include <map>

@@ -1,14 +1,16 @@
-// What travels with a request through every stage: who it is, until when, and whether it is still wanted.
+// What travels with a request through every stage: who it is, until when, and whether it is still
+// wanted.
 //
-// Every operation that can take longer than a few milliseconds takes `const Context&` last and calls
-// Check() between units of work (a decoder step, a batch of passages, a block of a scan), so that a
-// client that goes away stops its work within one step.
+// Every operation that can take longer than a few milliseconds takes `const Context&` last and
+// calls Check() between units of work (a decoder step, a batch of passages, a block of a scan), so
+// that a client that goes away stops its work within one step.
 //
 //   CancelSource cancel;
 //   Trace trace("req-17");
 //   Context ctx = Context().WithCancel(cancel.token()).WithTimeout(5s).WithTrace(&trace);
 //
-// A Context is a cheap value and safe to copy between threads. The Trace is not owned and outlives it.
+// A Context is a cheap value and safe to copy between threads. The Trace is not owned and outlives
+// it.
 #pragma once
 
 #include <atomic>

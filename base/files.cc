@@ -170,8 +170,8 @@ Status TryToWrite(const std::string& directory, uint64_t bytes) {
   // Asked first: a disk that says that it is full need not be filled to the brim to hear it again.
   ASSIGN_OR_RETURN(const uint64_t available, FreeDiskBytes(directory));
   if (available < bytes) {
-    return ResourceExhausted(StrCat(directory, ": ", bytes, " bytes are needed on its disk and ", available,
-                                    " are free; free some disk space"));
+    return ResourceExhausted(StrCat(directory, ": ", bytes, " bytes are needed on its disk and ",
+                                    available, " are free; free some disk space"));
   }
   const std::string path = TemporaryNameFor(JoinPath(directory, "room"));
   const Fd fd = OpenFile(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

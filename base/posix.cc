@@ -19,37 +19,24 @@ struct Meaning {
 
 Meaning MeaningOf(int error) {
   switch (error) {
-    case ENOENT:
-      return {StatusCode::kNotFound, "check the path"};
-    case ENOTDIR:
-      return {StatusCode::kNotFound, "a part of it is no folder: check the path"};
+    case ENOENT: return {StatusCode::kNotFound, "check the path"};
+    case ENOTDIR: return {StatusCode::kNotFound, "a part of it is no folder: check the path"};
     case EACCES:
-    case EPERM:
-      return {StatusCode::kPermissionDenied, "check the permissions and the owner"};
-    case EROFS:
-      return {StatusCode::kPermissionDenied, "it is read-only: choose another folder"};
+    case EPERM: return {StatusCode::kPermissionDenied, "check the permissions and the owner"};
+    case EROFS: return {StatusCode::kPermissionDenied, "it is read-only: choose another folder"};
     case ENOSPC:
-    case EDQUOT:
-      return {StatusCode::kResourceExhausted, "free disk space and try again"};
+    case EDQUOT: return {StatusCode::kResourceExhausted, "free disk space and try again"};
     case EMFILE:
-    case ENFILE:
-      return {StatusCode::kResourceExhausted, "raise the limit of files (ulimit -n)"};
-    case ENOMEM:
-      return {StatusCode::kResourceExhausted, "free memory and try again"};
-    case EFBIG:
-      return {StatusCode::kResourceExhausted, "the disk takes no file of this size"};
-    case EISDIR:
-      return {StatusCode::kInvalidArgument, "it is a folder: name a file"};
+    case ENFILE: return {StatusCode::kResourceExhausted, "raise the limit of files (ulimit -n)"};
+    case ENOMEM: return {StatusCode::kResourceExhausted, "free memory and try again"};
+    case EFBIG: return {StatusCode::kResourceExhausted, "the disk takes no file of this size"};
+    case EISDIR: return {StatusCode::kInvalidArgument, "it is a folder: name a file"};
     case ELOOP:
     case ENAMETOOLONG:
-    case EINVAL:
-      return {StatusCode::kInvalidArgument, "check the path"};
-    case EEXIST:
-      return {StatusCode::kAlreadyExists, "remove it or choose another name"};
-    case EIO:
-      return {StatusCode::kDataLoss, "the disk has a fault: see the system log"};
-    default:
-      return {StatusCode::kUnknown, "see the system log"};
+    case EINVAL: return {StatusCode::kInvalidArgument, "check the path"};
+    case EEXIST: return {StatusCode::kAlreadyExists, "remove it or choose another name"};
+    case EIO: return {StatusCode::kDataLoss, "the disk has a fault: see the system log"};
+    default: return {StatusCode::kUnknown, "see the system log"};
   }
 }
 

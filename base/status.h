@@ -62,13 +62,23 @@ class [[nodiscard]] Status {
 
 inline Status OkStatus() { return {}; }
 inline Status Cancelled(std::string m) { return {StatusCode::kCancelled, std::move(m)}; }
-inline Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
-inline Status DeadlineExceeded(std::string m) { return {StatusCode::kDeadlineExceeded, std::move(m)}; }
+inline Status InvalidArgument(std::string m) {
+  return {StatusCode::kInvalidArgument, std::move(m)};
+}
+inline Status DeadlineExceeded(std::string m) {
+  return {StatusCode::kDeadlineExceeded, std::move(m)};
+}
 inline Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
 inline Status AlreadyExists(std::string m) { return {StatusCode::kAlreadyExists, std::move(m)}; }
-inline Status PermissionDenied(std::string m) { return {StatusCode::kPermissionDenied, std::move(m)}; }
-inline Status ResourceExhausted(std::string m) { return {StatusCode::kResourceExhausted, std::move(m)}; }
-inline Status FailedPrecondition(std::string m) { return {StatusCode::kFailedPrecondition, std::move(m)}; }
+inline Status PermissionDenied(std::string m) {
+  return {StatusCode::kPermissionDenied, std::move(m)};
+}
+inline Status ResourceExhausted(std::string m) {
+  return {StatusCode::kResourceExhausted, std::move(m)};
+}
+inline Status FailedPrecondition(std::string m) {
+  return {StatusCode::kFailedPrecondition, std::move(m)};
+}
 inline Status Aborted(std::string m) { return {StatusCode::kAborted, std::move(m)}; }
 inline Status OutOfRange(std::string m) { return {StatusCode::kOutOfRange, std::move(m)}; }
 inline Status Unimplemented(std::string m) { return {StatusCode::kUnimplemented, std::move(m)}; }
@@ -84,9 +94,10 @@ namespace internal {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}            // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {     // NOLINT: implicit by design
-    if (status_.ok()) internal::DieOnBadResult(Status(StatusCode::kInternal, "Result from an OK Status"));
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit by design
+    if (status_.ok())
+      internal::DieOnBadResult(Status(StatusCode::kInternal, "Result from an OK Status"));
   }
 
   bool ok() const { return value_.has_value(); }
@@ -114,25 +125,26 @@ class [[nodiscard]] Result {
 #define VADE_CONCAT(a, b) VADE_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expr): returns the Status of `expr` from this function when it is not OK.
-#define RETURN_IF_ERROR(expr)                                \
-  do {                                                       \
-    ::vade::Status vade_status_ = (expr);                    \
-    if (!vade_status_.ok()) return vade_status_;             \
+#define RETURN_IF_ERROR(expr)                    \
+  do {                                           \
+    ::vade::Status vade_status_ = (expr);        \
+    if (!vade_status_.ok()) return vade_status_; \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, expr): x = the value of the Result `expr`, or returns its Status.
-#define ASSIGN_OR_RETURN(lhs, expr) ASSIGN_OR_RETURN_IMPL(VADE_CONCAT(vade_result_, __LINE__), lhs, expr)
+#define ASSIGN_OR_RETURN(lhs, expr) \
+  ASSIGN_OR_RETURN_IMPL(VADE_CONCAT(vade_result_, __LINE__), lhs, expr)
 #define ASSIGN_OR_RETURN_IMPL(result, lhs, expr) \
   auto result = (expr);                          \
   if (!result.ok()) return result.status();      \
   lhs = std::move(result).value()
 
 // CHECK(condition, "sentence"): for bugs of our own only; outside bytes never reach one.
-#define VADE_CHECK(condition, sentence)                                                      \
-  do {                                                                                       \
-    if (!(condition))                                                                        \
-      ::vade::internal::DieOnBadResult(                                                      \
-          ::vade::Status(::vade::StatusCode::kInternal, "CHECK failed: " #condition ": " sentence)); \
+#define VADE_CHECK(condition, sentence)                                                            \
+  do {                                                                                             \
+    if (!(condition))                                                                              \
+      ::vade::internal::DieOnBadResult(::vade::Status(::vade::StatusCode::kInternal,               \
+                                                      "CHECK failed: " #condition ": " sentence)); \
   } while (false)
 
 }  // namespace vade

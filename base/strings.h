@@ -1,4 +1,5 @@
-// Small string helpers: StrCat, Join, Split, number parsing. Text in human languages is base/unicode.h.
+// Small string helpers: StrCat, Join, Split, number parsing. Text in human languages is
+// base/unicode.h.
 #pragma once
 
 #include <charconv>
@@ -17,8 +18,8 @@ inline void AppendPiece(std::string& out, const char* s) { out.append(s); }
 inline void AppendPiece(std::string& out, const std::string& s) { out.append(s); }
 inline void AppendPiece(std::string& out, char c) { out.push_back(c); }
 template <typename T>
-  requires std::is_arithmetic_v<T> && (!std::is_same_v<T, char>)
-void AppendPiece(std::string& out, T number) {
+requires std::is_arithmetic_v<T> &&
+    (!std::is_same_v<T, char>)void AppendPiece(std::string& out, T number) {
   if constexpr (std::is_same_v<T, bool>) {
     out.append(number ? "true" : "false");
   } else {

@@ -18,8 +18,8 @@ namespace vade {
 class RangeFunction {
  public:
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>)
-  RangeFunction(F&& f)  // NOLINT: implicit by design
+  requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>)
+      RangeFunction(F&& f)  // NOLINT: implicit by design
       : object_(const_cast<void*>(static_cast<const void*>(&f))),
         call_([](void* object, size_t begin, size_t end) {
           (*static_cast<std::remove_reference_t<F>*>(object))(begin, end);
@@ -31,9 +31,10 @@ class RangeFunction {
   void (*call_)(void*, size_t, size_t);
 };
 
-// Runs loops on `threads` threads, the caller's included. Workers take pieces of the range as they become
-// free, so a thread that the system takes away delays one piece, not the loop. Idle threads sleep; nobody
-// spins without bound. Several threads may call ParallelFor at once: the loops then share the workers.
+// Runs loops on `threads` threads, the caller's included. Workers take pieces of the range as they
+// become free, so a thread that the system takes away delays one piece, not the loop. Idle threads
+// sleep; nobody spins without bound. Several threads may call ParallelFor at once: the loops then
+// share the workers.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // at least 1; 1 runs everything on the caller
@@ -43,8 +44,8 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls f(begin, end) over disjoint pieces of [0, count) of at most `grain` items each; returns when
-  // all are done. f must not throw. The split never changes what f computes for an item.
+  // Calls f(begin, end) over disjoint pieces of [0, count) of at most `grain` items each; returns
+  // when all are done. f must not throw. The split never changes what f computes for an item.
   void ParallelFor(size_t count, size_t grain, RangeFunction f);
 
  private:
@@ -56,8 +57,8 @@ class ThreadPool {
 int UsableCores();
 
 namespace internal {
-// The cgroup quota in cores (rounded up), or 0 for none, from the text of /proc/self/cgroup and the folder
-// where cgroups are mounted: for UsableCores() and its test.
+// The cgroup quota in cores (rounded up), or 0 for none, from the text of /proc/self/cgroup and the
+// folder where cgroups are mounted: for UsableCores() and its test.
 int CgroupCores(std::string_view proc_self_cgroup, const std::string& root);
 }  // namespace internal
 

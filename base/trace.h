@@ -1,4 +1,5 @@
-// Where a request's time went: one line a stage, with milliseconds and counts, which every API can return.
+// Where a request's time went: one line a stage, with milliseconds and counts, which every API can
+// return.
 //
 //   TraceSpan span(ctx, "embed");        // adds its wall time to stage "embed" when it ends
 //   AddCount(ctx, "prompt_tokens", n);   // adds to a counter
@@ -27,7 +28,8 @@ class Trace {
   double ElapsedMs() const;  // since construction
 
   void AddTime(std::string_view stage, double milliseconds);
-  void SetTime(std::string_view stage, double milliseconds);  // replaces: for instants such as first_token
+  void SetTime(std::string_view stage,
+               double milliseconds);  // replaces: for instants such as first_token
   void AddCount(std::string_view counter, int64_t amount);
 
   // Copies, in order of first appearance.

@@ -21,7 +21,8 @@ void Touch(std::span<const uint8_t> bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto file = vade::GgufFile::FromBytes(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
+  const auto file =
+      vade::GgufFile::FromBytes(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
   if (!file.ok()) {
     if (file.status().message().empty()) std::abort();
     return 0;
@@ -42,7 +43,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (gguf.Find(tensor.name) != &tensor) std::abort();
   }
   if (vade::DescribeGguf(gguf).empty()) std::abort();
-  if (const auto config = vade::EncoderConfig::FromGguf(gguf); config.ok() && config->head_dim() < 1) std::abort();
+  if (const auto config = vade::EncoderConfig::FromGguf(gguf);
+      config.ok() && config->head_dim() < 1)
+    std::abort();
   if (const auto tokenizer = vade::Tokenizer::FromGguf(gguf); tokenizer.ok()) {
     (*tokenizer)->Encode("The lamp, 42 \xe7\x81\xaf\xe5\xa1\x94", vade::Special::kParse);
     for (int32_t id = -1; id <= (*tokenizer)->vocab_size(); ++id) (*tokenizer)->Piece(id);

@@ -1,5 +1,5 @@
-// Any text through each kind of tokenizer: ids are in range, Count agrees with Encode, and byte-level ids
-// give the (repaired) text back.
+// Any text through each kind of tokenizer: ids are in range, Count agrees with Encode, and
+// byte-level ids give the (repaired) text back.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +18,13 @@ using vade::Tokenizer;
 std::unique_ptr<Tokenizer> MakeBpe(const char* pre) {
   const vade::testing::TinyVocabulary vocabulary = {
       .pre = pre,
-      .merges = {{"t", "h"}, {"th", "e"}, {" ", "the"}, {"a", "a"}, {"aa", "aa"}, {"\n", "\n"}, {"\xe4", "\xb8"}},
+      .merges = {{"t", "h"},
+                 {"th", "e"},
+                 {" ", "the"},
+                 {"a", "a"},
+                 {"aa", "aa"},
+                 {"\n", "\n"},
+                 {"\xe4", "\xb8"}},
       .controls = {"<|im_start|>", "<|im_end|>", "<|"},
       .user_defined = {"<tool>", "\n\n\n"},
   };
@@ -26,7 +32,8 @@ std::unique_ptr<Tokenizer> MakeBpe(const char* pre) {
 }
 
 std::unique_ptr<Tokenizer> MakeUnigram() {
-  const std::string_view tokens[] = {"<unk>", "</s>", "\xe2\x96\x81", "\xe2\x96\x81the", "a", "aa", "the", "\xe4\xb8\xad"};
+  const std::string_view tokens[] = {"<unk>", "</s>", "\xe2\x96\x81", "\xe2\x96\x81the",
+                                     "a",     "aa",   "the",          "\xe4\xb8\xad"};
   const float scores[] = {0, 0, -3, -1, -2, -2.5f, -4, -5};
   const int32_t types[] = {2, 3, 1, 1, 1, 1, 1, 1};
   const uint32_t from[] = {1, 10, 0xfb01}, ends[] = {0, 1, 3}, to[] = {32, 'f', 'i'};
@@ -39,7 +46,8 @@ std::unique_ptr<Tokenizer> MakeUnigram() {
   writer.SetUints("vade.normalizer.code_points", from);
   writer.SetUints("vade.normalizer.ends", ends);
   writer.SetUints("vade.normalizer.replacements", to);
-  return Tokenizer::FromGguf(*vade::GgufFile::FromBytes(writer.Build().value(), "fuzz").value()).value();
+  return Tokenizer::FromGguf(*vade::GgufFile::FromBytes(writer.Build().value(), "fuzz").value())
+      .value();
 }
 
 void Check(const Tokenizer& tokenizer, std::string_view text, bool keeps_text) {

@@ -7,7 +7,7 @@
 namespace vade {
 namespace {
 
-constexpr size_t kMaxMarkBytes = 24;   // "[1, 2, 3, 4]" and no more
+constexpr size_t kMaxMarkBytes = 24;  // "[1, 2, 3, 4]" and no more
 constexpr int kMaxLabel = 999;
 
 bool OpensMark(char32_t c) { return c == U'[' || c == U'【'; }
@@ -26,7 +26,8 @@ std::vector<int> LabelsOf(std::string_view mark) {
     if (digit) labels.back() = std::min(labels.back() * 10 + (c - '0'), kMaxLabel + 1);
     inside = digit;
   }
-  const bool valid = std::all_of(labels.begin(), labels.end(), [](int l) { return l >= 1 && l <= kMaxLabel; });
+  const bool valid =
+      std::all_of(labels.begin(), labels.end(), [](int l) { return l >= 1 && l <= kMaxLabel; });
   return valid ? labels : std::vector<int>();
 }
 
@@ -52,10 +53,11 @@ std::string AnswerText::Append(std::string_view bytes) {
   for (size_t pos = 0; pos < ready.size() && !stopped_;) Read(NextCodePoint(ready, &pos));
   if (stopped_) return Give(text_.size());
   // White space that is not decided yet may be the beginning of a stop string, too.
-  const size_t held = std::max({HeldSuffix(text_), HeldSuffix(text_ + space_before_mark_),
-                                HeldSuffix(text_ + space_)});
+  const size_t held = std::max(
+      {HeldSuffix(text_), HeldSuffix(text_ + space_before_mark_), HeldSuffix(text_ + space_)});
   // Nor is it known whether the white space before a held part will stand at the end.
-  return Give(held == 0 ? text_.size() : BeforeSpace(text_, text_.size() - std::min(held, text_.size())));
+  return Give(held == 0 ? text_.size()
+                        : BeforeSpace(text_, text_.size() - std::min(held, text_.size())));
 }
 
 std::string AnswerText::Finish() {
@@ -118,9 +120,9 @@ void AnswerText::Write(char32_t c) {
   CutAtStop(before);
 }
 
-// Ends the text at the earliest stop string that ends behind `from`. Looked for in what is certain only:
-// a mark may yet take the white space before it away. And after each code point, so that the first stop
-// string to be complete ends the answer, however the bytes were cut.
+// Ends the text at the earliest stop string that ends behind `from`. Looked for in what is certain
+// only: a mark may yet take the white space before it away. And after each code point, so that the
+// first stop string to be complete ends the answer, however the bytes were cut.
 void AnswerText::CutAtStop(size_t from) {
   size_t cut = std::string::npos;
   for (const std::string& stop : stops_) {

@@ -1,8 +1,9 @@
-// From the bytes of tokens to text that may be shown: whole code points, citation marks taken out, white
-// space at both ends dropped, ended before the first stop string.
+// From the bytes of tokens to text that may be shown: whole code points, citation marks taken out,
+// white space at both ends dropped, ended before the first stop string.
 //
-// What could still become part of a mark ("[1"), of a stop string, or be white space at the end is held
-// back, so nothing that was given out is ever taken back. One object an answer; not thread-safe.
+// What could still become part of a mark ("[1"), of a stop string, or be white space at the end is
+// held back, so nothing that was given out is ever taken back. One object an answer; not
+// thread-safe.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@ namespace vade {
 class AnswerText {
  public:
   struct Mark {
-    size_t position = 0;         // in the text given out so far plus what is held: the mark stood here
+    size_t position = 0;  // in the text given out so far plus what is held: the mark stood here
     int label = 0;
   };
 
@@ -25,7 +26,7 @@ class AnswerText {
   // What is left when nothing follows. A code point that never became whole is dropped.
   std::string Finish();
 
-  bool stopped() const { return stopped_; }                 // a stop string was met
+  bool stopped() const { return stopped_; }  // a stop string was met
   const std::vector<Mark>& marks() const { return marks_; }
 
  private:
@@ -38,13 +39,13 @@ class AnswerText {
   std::string Give(size_t end);
 
   const std::vector<std::string> stops_;
-  std::string partial_;          // bytes of a code point that is not whole yet
-  std::string mark_;             // "[12" while a mark is forming
-  std::string space_;            // white space behind the text, given out only if something follows
+  std::string partial_;  // bytes of a code point that is not whole yet
+  std::string mark_;     // "[12" while a mark is forming
+  std::string space_;    // white space behind the text, given out only if something follows
   std::string space_before_mark_;
-  std::string text_;             // all text without marks
-  size_t given_ = 0;             // of text_
-  bool in_code_ = false;         // between backticks "[1]" is code, not a mark
+  std::string text_;      // all text without marks
+  size_t given_ = 0;      // of text_
+  bool in_code_ = false;  // between backticks "[1]" is code, not a mark
   bool stopped_ = false;
   std::vector<Mark> marks_;
 };

@@ -66,16 +66,17 @@ bool AnswerWriter::SendUpTo(size_t end) {
   return Send(std::string_view(text_).substr(sent_.size(), end - sent_.size()));
 }
 
-// A sentence has ended for certain once a letter of the next one is there: until then "3." may go on as
-// "3. million".
+// A sentence has ended for certain once a letter of the next one is there: until then "3." may go
+// on as "3. million".
 bool AnswerWriter::SettleSentences(bool complete) {
   const std::string_view open = std::string_view(text_).substr(settled_);
   const std::vector<TextSpan> spans = ReaderSentences(open);
   const size_t base = settled_;
   for (size_t i = 0; i < spans.size(); ++i) {
     if (!complete) {
-      const bool next = i + 1 < spans.size() &&
-                        HasLetter(open.substr(spans[i + 1].begin, spans[i + 1].end - spans[i + 1].begin));
+      const bool next =
+          i + 1 < spans.size() &&
+          HasLetter(open.substr(spans[i + 1].begin, spans[i + 1].end - spans[i + 1].begin));
       if (!next) return true;
     }
     const TextSpan whole{base + spans[i].begin, base + spans[i].end};
@@ -103,7 +104,8 @@ bool AnswerWriter::Settle(TextSpan sentence, size_t begin, std::vector<Citation>
   std::string gap;
   if (!sent_.empty()) {
     size_t from = begin;
-    while (from > 0 && std::string_view(" \n\t").find(text_[from - 1]) != std::string_view::npos) --from;
+    while (from > 0 && std::string_view(" \n\t").find(text_[from - 1]) != std::string_view::npos)
+      --from;
     gap = text_.substr(from, sentence.begin - from);
   }
   const uint64_t at = sent_.size() + gap.size();

@@ -1,10 +1,11 @@
-// From the text of an answer, as it grows, to what the caller gets: tokens, citations, or a refusal.
+// From the text of an answer, as it grows, to what the caller gets: tokens, citations, or a
+// refusal.
 //
-// Nothing is sent until it is clear that the reply is no refusal. Then: not strict, text is sent as it
-// comes, and a sentence's citations once its end is certain, before anything of the next sentence that
-// came with that certainty; strict, a sentence is sent when it has
-// support and dropped when it has not. What has been sent, joined, is answer().text at every moment.
-// Used by one thread.
+// Nothing is sent until it is clear that the reply is no refusal. Then: not strict, text is sent as
+// it comes, and a sentence's citations once its end is certain, before anything of the next
+// sentence that came with that certainty; strict, a sentence is sent when it has support and
+// dropped when it has not. What has been sent, joined, is answer().text at every moment. Used by
+// one thread.
 #pragma once
 
 #include <functional>
@@ -22,8 +23,8 @@ class AnswerWriter {
  public:
   enum class Delivery { kStreaming, kStrict };
 
-  // `citer` and `sink` are not owned and outlive this; the sink may be empty. `on_first` is called before
-  // the first character is handed over.
+  // `citer` and `sink` are not owned and outlive this; the sink may be empty. `on_first` is called
+  // before the first character is handed over.
   AnswerWriter(const Citer* citer, const GenerateSink* sink, Delivery delivery,
                std::function<void()> on_first);
 
@@ -34,7 +35,7 @@ class AnswerWriter {
   // The answer is this sentence instead, without citations. Precondition: nothing was sent yet.
   bool Refuse(std::string_view sentence);
 
-  bool refused() const { return refused_; }        // the reply said that the passages do not hold it
+  bool refused() const { return refused_; }  // the reply said that the passages do not hold it
   bool empty_reply() const { return text_.empty(); }
   bool dropped_all() const { return dropped_ > 0 && sent_.empty(); }
   const std::string& text() const { return sent_; }
@@ -53,9 +54,9 @@ class AnswerWriter {
   const GenerateSink* sink_;
   const Delivery delivery_;
   std::function<void()> on_first_;
-  std::string text_;             // the model's, sent or not
+  std::string text_;  // the model's, sent or not
   std::string sent_;
-  size_t settled_ = 0;           // sentences of text_ before this are done with
+  size_t settled_ = 0;  // sentences of text_ before this are done with
   bool judged_ = false, refused_ = false, border_seen_ = false;
   size_t dropped_ = 0;
   std::vector<AnswerText::Mark> marks_;

@@ -10,8 +10,8 @@ namespace {
 
 void Append(Tokens* to, const Tokens& from) { to->insert(to->end(), from.begin(), from.end()); }
 
-// As many of the newest turns as fit. Each is encoded once; the template tokens around it are counted
-// at their greatest, so the result never exceeds `room`.
+// As many of the newest turns as fit. Each is encoded once; the template tokens around it are
+// counted at their greatest, so the result never exceeds `room`.
 Tokens FitHistory(const GenerateRequest& request, size_t room, PromptLanguage language,
                   const PromptWriter& writer, size_t* turns) {
   const std::span<const ChatTemplate::Turn> all(request.history);
@@ -29,11 +29,12 @@ Tokens FitHistory(const GenerateRequest& request, size_t room, PromptLanguage la
 Status CheckReserved(size_t prefix, size_t question, size_t system, int answer, int64_t room) {
   const size_t reserved = prefix + question + system;
   if (static_cast<int64_t>(reserved) <= room) return OkStatus();
-  return InvalidArgument(StrCat(
-      "the question does not fit: instructions ", prefix, " + question ", question,
-      " + system text ", system, " = ", reserved, " tokens, but the prompt may have ",
-      std::max<int64_t>(room, 0), " (", answer, " more are kept for the answer); shorten the question, lower "
-      "max_tokens, or raise the prompt budget"));
+  return InvalidArgument(StrCat("the question does not fit: instructions ", prefix, " + question ",
+                                question, " + system text ", system, " = ", reserved,
+                                " tokens, but the prompt may have ", std::max<int64_t>(room, 0),
+                                " (", answer,
+                                " more are kept for the answer); shorten the question, lower "
+                                "max_tokens, or raise the prompt budget"));
 }
 
 // The score that a passage must have to be read beside the best one.
@@ -85,7 +86,8 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
   Append(&plan.rest, history);
   Append(&plan.rest, system);
   Append(&plan.rest, question);
-  const int64_t left = limits.context_tokens - static_cast<int64_t>(plan.prefix.size() + plan.rest.size());
+  const int64_t left =
+      limits.context_tokens - static_cast<int64_t>(plan.prefix.size() + plan.rest.size());
   plan.answer_tokens = static_cast<int>(std::min<int64_t>(request.sampling.max_tokens, left));
   return plan;
 }

@@ -1,11 +1,12 @@
 // What goes into a prompt, counted with the model's own tokenizer.
 //
-// Reserved first: prefix, the user's system text, question, template tokens and the answer: all that it may
-// have, but no more than a quarter of the context, so that a generous limit does not drive the passages out.
-// Then earlier turns, newest first, whole turns, at most history_tokens. Then whole passages in rank order; one that
-// does not fit is listed in `omitted` with reason "budget" and the next is tried: nothing is ever cut. A passage
-// whose score is more than passage_gap below the best is "weaker" and stays out: where one passage stands out,
-// its rivals cost reading time and mislead small models (docs/performance.md).
+// Reserved first: prefix, the user's system text, question, template tokens and the answer: all
+// that it may have, but no more than a quarter of the context, so that a generous limit does not
+// drive the passages out. Then earlier turns, newest first, whole turns, at most history_tokens.
+// Then whole passages in rank order; one that does not fit is listed in `omitted` with reason
+// "budget" and the next is tried: nothing is ever cut. A passage whose score is more than
+// passage_gap below the best is "weaker" and stays out: where one passage stands out, its rivals
+// cost reading time and mislead small models (docs/performance.md).
 #pragma once
 
 #include <vector>
@@ -17,18 +18,18 @@ namespace vade {
 struct BudgetLimits {
   int max_prompt_tokens = 4096;
   int history_tokens = 2048;
-  int context_tokens = 8192;   // prompt and answer together
-  double passage_gap = 0;      // see GeneratorOptions
+  int context_tokens = 8192;  // prompt and answer together
+  double passage_gap = 0;     // see GeneratorOptions
 };
 
 struct PromptPlan {
   PromptLanguage language = PromptLanguage::kEnglish;
-  Tokens prefix;               // shared by every question of the language
-  Tokens rest;                 // blocks, turns, question, template tokens
-  std::vector<size_t> used;    // indices into request.hits; label n is used[n - 1]
+  Tokens prefix;             // shared by every question of the language
+  Tokens rest;               // blocks, turns, question, template tokens
+  std::vector<size_t> used;  // indices into request.hits; label n is used[n - 1]
   std::vector<Omission> omitted;
-  size_t history_turns = 0;    // of the newest, that are in the prompt
-  int answer_tokens = 0;       // what the answer may have: max_tokens, or what the context has left
+  size_t history_turns = 0;  // of the newest, that are in the prompt
+  int answer_tokens = 0;     // what the answer may have: max_tokens, or what the context has left
 };
 
 // INVALID_ARGUMENT, with the numbers, when the reserved parts alone exceed the budget.

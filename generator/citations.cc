@@ -11,18 +11,19 @@
 namespace vade {
 namespace {
 
-// Chosen on xquad with the right passage among four (tests/generator/citation_quality_slow_test.cc).
-constexpr double kEnough = 0.55;          // covered share of a sentence's weight
+// Chosen on xquad with the right passage among four
+// (tests/generator/citation_quality_slow_test.cc).
+constexpr double kEnough = 0.55;  // covered share of a sentence's weight
 constexpr double kEnoughWithHint = 0.4;
 constexpr double kRelevanceWeight = 0.5;  // what speaks of the question is preferred
 constexpr double kHintBonus = 0.15;
 constexpr double kRankWeight = 0.05;
-constexpr double kSecondGain = 0.2;       // what a neighbour must add to be quoted with it
+constexpr double kSecondGain = 0.2;  // what a neighbour must add to be quoted with it
 constexpr double kSeamWeight = 0.5;
 constexpr double kAffirmRelevance = 0.5;  // "Yes." is supported by what the question says
 
-// What of a text can be looked for in a passage. Between languages only numbers (by value), names and
-// foreign words can: ideographs do not occur in an English passage.
+// What of a text can be looked for in a passage. Between languages only numbers (by value), names
+// and foreign words can: ideographs do not occur in an English passage.
 std::set<std::string> UnitsOf(const TermSet& terms, Script script, Script passage) {
   std::set<std::string> units;
   auto add = [&](const std::set<std::string>& more) { units.insert(more.begin(), more.end()); };
@@ -46,8 +47,9 @@ TermSet Union(const TermSet& a, const TermSet& b) {
 
 // "Yes" and its kin hold no words to look for.
 bool IsAffirmation(const std::string& skeleton) {
-  static constexpr std::array<std::string_view, 12> kWords = {
-      "yes", "no", "true", "false", "correct", "是", "不是", "是的", "对", "不对", "可以", "不可以"};
+  static constexpr std::array<std::string_view, 12> kWords = {"yes",     "no",   "true", "false",
+                                                              "correct", "是",   "不是", "是的",
+                                                              "对",      "不对", "可以", "不可以"};
   return std::find(kWords.begin(), kWords.end(), skeleton) != kWords.end();
 }
 
@@ -62,8 +64,10 @@ struct Citer::Claim {
   TermSet terms;
   std::string skeleton;
   Script script = Script::kOther;
-  std::vector<size_t> hinted;     // hits
-  bool Hints(size_t hit) const { return std::find(hinted.begin(), hinted.end(), hit) != hinted.end(); }
+  std::vector<size_t> hinted;  // hits
+  bool Hints(size_t hit) const {
+    return std::find(hinted.begin(), hinted.end(), hit) != hinted.end();
+  }
 };
 
 Citer::Citer(std::string_view question, std::vector<const Hit*> hits)
@@ -79,7 +83,8 @@ void Citer::AddCandidates(size_t hit) {
   scripts_.push_back(Script::kOther);
   if (!RangeAgrees(passage) || !IsValidUtf8(passage.text)) return;
   const std::string_view text = passage.text;
-  passage_terms_.back() = TermsOf(StrCat(hits_[hit]->title, "\n", passage.heading_path, "\n", text));
+  passage_terms_.back() =
+      TermsOf(StrCat(hits_[hit]->title, "\n", passage.heading_path, "\n", text));
   scripts_.back() = DominantScript(text);
   for (const TextSpan& sentence : ReaderSentences(text)) {
     const TextSpan span = Trimmed(text, sentence);
@@ -98,7 +103,8 @@ void Citer::WeighTerms() {
   }
   const double total = static_cast<double>(candidates_.size());
   auto rarity = [&](double n) { return std::log(1 + (total - n + 0.5) / (n + 0.5)); };
-  for (const auto& [term, n] : frequency) rarity_[term] = TermWeight(term) * rarity(static_cast<double>(n));
+  for (const auto& [term, n] : frequency)
+    rarity_[term] = TermWeight(term) * rarity(static_cast<double>(n));
   unseen_rarity_ = rarity(0);
 }
 
@@ -123,7 +129,8 @@ double Citer::Coverage(const std::set<std::string>& units, const TermSet& terms)
   for (const std::string& unit : units) {
     const double rarity = Rarity(unit);
     total += rarity;
-    if (terms.words.contains(unit) || terms.bigrams.contains(unit) || terms.numbers.contains(unit)) {
+    if (terms.words.contains(unit) || terms.bigrams.contains(unit) ||
+        terms.numbers.contains(unit)) {
       covered += rarity;
     }
   }
@@ -139,19 +146,22 @@ bool Citer::Agrees(const Claim& claim, const Candidate& first, const Candidate& 
     }
   }
   const TermSet& passage = passage_terms_[first.hit];
-  return std::all_of(claim.terms.names.begin(), claim.terms.names.end(), [&](const std::string& name) {
-    return passage.words.contains(name) || question_terms_.words.contains(name);
-  });
+  return std::all_of(claim.terms.names.begin(), claim.terms.names.end(),
+                     [&](const std::string& name) {
+                       return passage.words.contains(name) || question_terms_.words.contains(name);
+                     });
 }
 
-Citer::Support Citer::Rate(const Claim& claim, const Candidate& first, const Candidate& last) const {
+Citer::Support Citer::Rate(const Claim& claim, const Candidate& first,
+                           const Candidate& last) const {
   Support result{&first, &last};
   const bool verbatim = ContainsWhole(first.skeleton, claim.skeleton);
   if (verbatim) {
     result.support = 1;
   } else if (Agrees(claim, first, last)) {
     const auto units = UnitsOf(claim.terms, claim.script, scripts_[first.hit]);
-    result.support = Coverage(units, &first == &last ? first.terms : Union(first.terms, last.terms));
+    result.support =
+        Coverage(units, &first == &last ? first.terms : Union(first.terms, last.terms));
   }
   const double rank = 1 - static_cast<double>(first.hit) / static_cast<double>(hits_.size());
   result.total = result.support + kRelevanceWeight * std::max(first.relevance, last.relevance) +
@@ -177,8 +187,8 @@ Citer::Support Citer::Best(const Claim& claim, const Candidate* without) const {
   return best;
 }
 
-// For an answer in another language, and for "Yes": the sentence of the hinted passage (or, for "Yes", of
-// any) that speaks most of the question.
+// For an answer in another language, and for "Yes": the sentence of the hinted passage (or, for
+// "Yes", of any) that speaks most of the question.
 Citer::Support Citer::ByHint(const Claim& claim) const {
   const bool affirmation = IsAffirmation(claim.skeleton);
   Support best;
@@ -194,7 +204,8 @@ Citer::Support Citer::ByHint(const Claim& claim) const {
   return best;
 }
 
-// The best support, and a second passage where that one leaves out a number or name that this one holds.
+// The best support, and a second passage where that one leaves out a number or name that this one
+// holds.
 std::vector<Citer::Support> Citer::Supports(const Claim& claim) const {
   Support best = Best(claim, nullptr);
   if (best.first == nullptr) best = ByHint(claim);

@@ -60,8 +60,9 @@ constexpr double kFirstAnswerMs = 2000;
 }  // namespace
 
 struct Engine::Impl {
-  // One answer, from Start() until its end. `tokens` is the prompt and what has been sampled; the first
-  // `read` of them lie in the sequence. Setting it aside is dropping the sequence and reading again.
+  // One answer, from Start() until its end. `tokens` is the prompt and what has been sampled; the
+  // first `read` of them lie in the sequence. Setting it aside is dropping the sequence and reading
+  // again.
   struct Answering {
     Answering(EngineJob j, std::shared_ptr<TokenStream::Channel> c)
         : job(std::move(j)), channel(std::move(c)), sampler(job.sampling), tokens(job.prefix) {
@@ -86,7 +87,7 @@ struct Engine::Impl {
   struct Piece {
     Answering* answering;
     size_t tokens;
-    int32_t wanted = 0;          // index of the last token, when it completes what is to be read
+    int32_t wanted = 0;  // index of the last token, when it completes what is to be read
     bool complete = false;
   };
 
@@ -125,30 +126,33 @@ struct Engine::Impl {
 
   Decoder* const decoder;
   const EngineOptions options;
-  PrefixCache prefixes;                     // engine's thread
-  std::vector<AnsweringPtr> active;         // engine's thread; oldest first; null: has ended
-  bool admission_held = false;              // engine's thread: pages ran out, wait for an end
+  PrefixCache prefixes;              // engine's thread
+  std::vector<AnsweringPtr> active;  // engine's thread; oldest first; null: has ended
+  bool admission_held = false;       // engine's thread: pages ran out, wait for an end
   Context step_context;
   CancelSource stopping;
 
-  std::mutex mutex;                         // guards what follows
+  std::mutex mutex;  // guards what follows
   std::condition_variable work;
   std::deque<AnsweringPtr> waiting;
-  size_t under_way = 0;                     // waiting and active
-  double answer_ms = kFirstAnswerMs;        // running mean
+  size_t under_way = 0;               // waiting and active
+  double answer_ms = kFirstAnswerMs;  // running mean
   bool stop = false;
 
-  std::thread thread;                       // last: starts when all else stands
+  std::thread thread;  // last: starts when all else stands
 };
 
 Engine::Engine(Decoder* decoder, const EngineOptions& options)
     : impl_(std::make_unique<Impl>(decoder, options)) {}
 Engine::~Engine() = default;
 
-Result<std::unique_ptr<TokenStream>> Engine::Start(EngineJob job) { return impl_->Start(std::move(job)); }
+Result<std::unique_ptr<TokenStream>> Engine::Start(EngineJob job) {
+  return impl_->Start(std::move(job));
+}
 
 Result<std::unique_ptr<TokenStream>> Engine::Impl::Start(EngineJob job) {
-  if (job.rest.empty()) return InvalidArgument("a prompt needs at least one token behind its prefix");
+  if (job.rest.empty())
+    return InvalidArgument("a prompt needs at least one token behind its prefix");
   RETURN_IF_ERROR(job.ctx.Check());
   auto channel = std::make_shared<TokenStream::Channel>();
   auto answering = std::make_unique<Answering>(std::move(job), channel);
@@ -156,7 +160,8 @@ Result<std::unique_ptr<TokenStream>> Engine::Impl::Start(EngineJob job) {
   const size_t active_room = std::max(options.max_active, 1);
   if (under_way >= active_room + std::max(options.max_waiting, 0)) {
     const double seconds = answer_ms / 1000 * (under_way - active_room + 1) / active_room;
-    return ResourceExhausted(StrCat(under_way, " answers are under way and no more may wait; retry in about ",
+    return ResourceExhausted(StrCat(under_way,
+                                    " answers are under way and no more may wait; retry in about ",
                                     static_cast<int64_t>(seconds) + 1, " s"));
   }
   ++under_way;
@@ -184,7 +189,8 @@ void Engine::Impl::Run() {
 // Cancellation, deadlines and readers that have gone away, once a step.
 void Engine::Impl::EndUnwanted() {
   auto verdict = [](const Answering& answering) {
-    if (answering.channel->abandoned.load(std::memory_order_relaxed)) return Cancelled("the reader left");
+    if (answering.channel->abandoned.load(std::memory_order_relaxed))
+      return Cancelled("the reader left");
     return answering.job.ctx.Check();
   };
   for (AnsweringPtr& answering : active) {
@@ -293,7 +299,8 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
     items.push_back(item);
   }
   ASSIGN_OR_RETURN(Logits logits, decoder->Forward(items, step_context));
-  if (logits.vocab_size < 0 || logits.values.size() != rows * static_cast<size_t>(logits.vocab_size)) {
+  if (logits.vocab_size < 0 ||
+      logits.values.size() != rows * static_cast<size_t>(logits.vocab_size)) {
     return Internal(StrCat("the decoder returned ", logits.values.size(), " logits for ", rows,
                            " rows of ", logits.vocab_size));
   }
@@ -304,13 +311,13 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
 void Engine::Impl::Relieve(const Status& status, const std::vector<Piece>& pieces) {
   if (stopping.token().cancelled()) return;
   if (status.code() == StatusCode::kResourceExhausted) {
-    if (prefixes.Clear()) return;                    // the next step tries again
-    std::erase(active, nullptr);                     // those that ended earlier in this step
+    if (prefixes.Clear()) return;  // the next step tries again
+    std::erase(active, nullptr);   // those that ended earlier in this step
     if (active.size() > 1) return SetAside(active.back().get());
   }
   if (pieces.size() == 1) return End(pieces[0].answering, status);
   for (const Piece& piece : pieces) {
-    if (IsActive(piece.answering)) Step({piece});    // an earlier piece may have set it aside
+    if (IsActive(piece.answering)) Step({piece});  // an earlier piece may have set it aside
   }
 }
 

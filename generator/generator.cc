@@ -1,5 +1,6 @@
-// The whole path of an answer: hits -> plan of the prompt -> tokens of the engine -> text -> citations.
-// The caller's thread does all but the decoding, so a slow sink delays its own answer only.
+// The whole path of an answer: hits -> plan of the prompt -> tokens of the engine -> text ->
+// citations. The caller's thread does all but the decoding, so a slow sink delays its own answer
+// only.
 #include "generator/generator.h"
 
 #include <cmath>
@@ -31,8 +32,8 @@ std::string_view ModeName(AnswerMode mode) {
 
 Status CheckRequest(const GenerateRequest& request) {
   if (request.mode != AnswerMode::kDirect) {
-    return Unimplemented(StrCat("answer mode '", ModeName(request.mode),
-                                "' is not implemented; use mode 'direct'"));
+    return Unimplemented(
+        StrCat("answer mode '", ModeName(request.mode), "' is not implemented; use mode 'direct'"));
   }
   if (StripAsciiWhitespace(request.question).empty()) {
     return InvalidArgument("the question is empty; ask something");
@@ -49,8 +50,9 @@ bool AllBelow(const std::vector<Hit>& hits, double min_dense_score) {
   return true;
 }
 
-// How sure the model was: the probability that it did not decline at its first token, times the geometric
-// mean of the probabilities of the tokens that it chose. 0 for an answer that says that there is none.
+// How sure the model was: the probability that it did not decline at its first token, times the
+// geometric mean of the probabilities of the tokens that it chose. 0 for an answer that says that
+// there is none.
 class ConfidenceMeter {
  public:
   void Add(double probability) {
@@ -72,7 +74,9 @@ class ConfidenceMeter {
 
 struct Generator::Impl {
   Impl(Decoder* d, const ChatTemplate* chat, const GeneratorOptions& o)
-      : decoder(d), options(o), writer(&d->tokenizer(), chat),
+      : decoder(d),
+        options(o),
+        writer(&d->tokenizer(), chat),
         engine(d, {.max_active = o.max_active, .max_waiting = o.max_waiting}) {}
 
   Result<Answer> Abstain(const GenerateRequest& request, std::string_view reason, Answer answer,
@@ -98,8 +102,8 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
   };
 }
 
-// What a beginning must show to be let through: at once when the model is this sure, else after so many
-// tokens. Most answers that the documents hold pass at their first token.
+// What a beginning must show to be let through: at once when the model is this sure, else after so
+// many tokens. Most answers that the documents hold pass at their first token.
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
 
@@ -108,8 +112,12 @@ class Pump {
  public:
   Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, AnswerWriter* writer,
        double min_confidence)
-      : tokenizer_(tokenizer), stream_(stream), text_(text), writer_(writer),
-        min_confidence_(min_confidence), open_(min_confidence <= 0) {}
+      : tokenizer_(tokenizer),
+        stream_(stream),
+        text_(text),
+        writer_(writer),
+        min_confidence_(min_confidence),
+        open_(min_confidence <= 0) {}
 
   Status Run() {
     for (;;) {
@@ -129,14 +137,15 @@ class Pump {
 
   double confidence() const { return meter_.Confidence(stream_->facts().watched_probability); }
   uint64_t tokens() const { return meter_.tokens(); }
-  bool doubtful() const { return doubtful_; }          // withheld: the model was not sure enough
+  bool doubtful() const { return doubtful_; }  // withheld: the model was not sure enough
   const std::string& withheld() const { return held_; }
 
  private:
   // Hands over what is held once the beginning has been judged. False when the sink wants no more.
   bool Pass(bool complete) {
     if (!open_) {
-      const bool decided = complete || meter_.tokens() >= kWithheldTokens || confidence() >= kSureConfidence;
+      const bool decided =
+          complete || meter_.tokens() >= kWithheldTokens || confidence() >= kSureConfidence;
       if (!decided) return true;
       doubtful_ = confidence() < min_confidence_;
       open_ = !doubtful_;
@@ -163,7 +172,8 @@ class Pump {
 Generator::Generator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Generator::~Generator() = default;
 
-Result<std::unique_ptr<Generator>> Generator::Create(Decoder* decoder, const GeneratorOptions& options) {
+Result<std::unique_ptr<Generator>> Generator::Create(Decoder* decoder,
+                                                     const GeneratorOptions& options) {
   ASSIGN_OR_RETURN(const ChatTemplate* chat, decoder->chat_template());
   return std::unique_ptr<Generator>(new Generator(std::make_unique<Impl>(decoder, chat, options)));
 }
@@ -192,7 +202,8 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
 
 // `answer` holds what is known already: usage and omissions.
 Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::string_view reason,
-                                        Answer answer, const GenerateSink& sink, const Context& ctx) {
+                                        Answer answer, const GenerateSink& sink,
+                                        const Context& ctx) {
   AnswerWriter refusal(nullptr, &sink, AnswerWriter::Delivery::kStreaming, MarkFirstToken(ctx));
   if (!refusal.Refuse(RefusalText(request.question))) return GoneAway();
   answer.text = refusal.text();
@@ -213,18 +224,21 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   Sampling sampling = request.sampling;
   sampling.max_tokens = plan.answer_tokens;
   const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(auto stream, engine.Start({std::move(plan.prefix), std::move(plan.rest), std::move(sampling),
-                                              writer.DeclineTokens(plan.language), ctx.WithTrace(nullptr)}));
+  ASSIGN_OR_RETURN(auto stream,
+                   engine.Start({std::move(plan.prefix), std::move(plan.rest), std::move(sampling),
+                                 writer.DeclineTokens(plan.language), ctx.WithTrace(nullptr)}));
   const Citer citer(request.question, std::move(used));
   AnswerText text(request.sampling.stop);
-  AnswerWriter out(&citer, &sink,
-                   request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
-                   MarkFirstToken(ctx));
+  AnswerWriter out(
+      &citer, &sink,
+      request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
+      MarkFirstToken(ctx));
   Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence);
   RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();
-  const double all_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
+  const double all_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
   if (ctx.trace() != nullptr) {
     ctx.trace()->AddTime("prefill", facts.prefill_ms);
     ctx.trace()->AddTime("decode", std::max(0.0, all_ms - facts.prefill_ms));
@@ -233,10 +247,13 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   answer.usage.completion_tokens = pump.tokens();
   // A stop string in front of everything leaves nothing, which is no refusal.
   const bool stopped_at_once = text.stopped() && out.empty_reply();
-  if (out.refused() && !stopped_at_once) return Abstain(request, "model_declined", std::move(answer), sink, ctx);
+  if (out.refused() && !stopped_at_once)
+    return Abstain(request, "model_declined", std::move(answer), sink, ctx);
   if (pump.doubtful()) {
-    const bool declined = JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
-    return Abstain(request, declined ? "model_declined" : "uncertain", std::move(answer), sink, ctx);
+    const bool declined =
+        JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
+    return Abstain(request, declined ? "model_declined" : "uncertain", std::move(answer), sink,
+                   ctx);
   }
   if (out.dropped_all()) return Abstain(request, "unsupported", std::move(answer), sink, ctx);
   if (facts.cause == StopCause::kMaxTokens && !text.stopped()) answer.reason = "max_tokens";

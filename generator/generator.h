@@ -3,8 +3,8 @@
 //   ASSIGN_OR_RETURN(auto generator, Generator::Create(&decoder, {}));
 //   ASSIGN_OR_RETURN(Answer answer, generator->Generate(request, on_event, ctx));
 //
-// Knows nothing of retrieval: it is handed hits. Thread-safe: requests of several threads are batched by
-// the engine, which runs the decoder on a thread of its own. The decoder is not owned.
+// Knows nothing of retrieval: it is handed hits. Thread-safe: requests of several threads are
+// batched by the engine, which runs the decoder on a thread of its own. The decoder is not owned.
 #pragma once
 
 #include <cstdint>
@@ -23,20 +23,20 @@ namespace vade {
 
 // Where a part of the answer stands in a document. Byte offsets are half-open UTF-8.
 struct Citation {
-  uint64_t answer_begin = 0, answer_end = 0;   // the supported sentence in the answer
+  uint64_t answer_begin = 0, answer_end = 0;  // the supported sentence in the answer
   PassageId passage_id = 0;
   std::string document_id;
-  uint64_t source_begin = 0, source_end = 0;   // in the document's text; at most two sentences
+  uint64_t source_begin = 0, source_end = 0;  // in the document's text; at most two sentences
   uint32_t page = 0;
-  std::string quote;                           // exactly those bytes of the document, checked
-  int label = 0;                               // the [n] of the block, from 1
+  std::string quote;  // exactly those bytes of the document, checked
+  int label = 0;      // the [n] of the block, from 1
 };
 
 // A passage that did not go into the prompt, and why.
 struct Omission {
   PassageId passage_id = 0;
   std::string document_id;
-  std::string reason;                          // "budget", "irrelevant"
+  std::string reason;  // "budget", "irrelevant"
 };
 
 struct Usage {
@@ -44,67 +44,73 @@ struct Usage {
 };
 
 struct Answer {
-  std::string text;                   // without citation marks
-  bool abstained = false;             // the passages do not hold the answer
-  std::string reason;                 // why it abstained, or why it stopped: "", "no_passages", "irrelevant",
-                                      // "model_declined", "uncertain", "max_tokens", "unsupported"
-  double confidence = 0;              // 0..1
-  std::vector<Citation> citations;    // in the order of the answer
+  std::string text;        // without citation marks
+  bool abstained = false;  // the passages do not hold the answer
+  std::string reason;      // why it abstained, or why it stopped: "", "no_passages", "irrelevant",
+                           // "model_declined", "uncertain", "max_tokens", "unsupported"
+  double confidence = 0;   // 0..1
+  std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
   Usage usage;
 };
 
 struct Sampling {
-  double temperature = 0;             // 0: greedy
-  double top_p = 1;                   // 1: off
-  int top_k = 0;                      // 0: off
-  uint64_t seed = 0;                  // same seed, same request: same bytes
-  int max_tokens = 256;               // of the answer, 1..8192; less where the decoder's context ends first
-  std::vector<std::string> stop = {}; // the answer ends before the first of these
+  double temperature = 0;  // 0: greedy
+  double top_p = 1;        // 1: off
+  int top_k = 0;           // 0: off
+  uint64_t seed = 0;       // same seed, same request: same bytes
+  int max_tokens = 256;    // of the answer, 1..8192; less where the decoder's context ends first
+  std::vector<std::string> stop = {};  // the answer ends before the first of these
 };
 
 enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
   std::string question;
-  std::vector<Hit> hits;                          // best first
-  std::vector<ChatTemplate::Turn> history;        // earlier turns, oldest first; bounded by tokens
-  std::string system;                             // the user's own instructions, after the passages; "" = none
-  AnswerMode mode = AnswerMode::kDirect;          // others: UNIMPLEMENTED
-  bool strict = false;                            // true: sentences are sent once they are checked
+  std::vector<Hit> hits;                    // best first
+  std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
+  std::string system;  // the user's own instructions, after the passages; "" = none
+  AnswerMode mode = AnswerMode::kDirect;  // others: UNIMPLEMENTED
+  bool strict = false;                    // true: sentences are sent once they are checked
   Sampling sampling;
 };
 
 // What happens while an answer is made; exactly one field of text/citation is set.
 struct GenerateEvent {
   enum class Kind { kToken, kCitation } kind = Kind::kToken;
-  std::string text;                   // kToken: whole code points, to be appended to the answer
-  Citation citation;                  // kCitation: comes when the sentence that it supports is complete
+  std::string text;   // kToken: whole code points, to be appended to the answer
+  Citation citation;  // kCitation: comes when the sentence that it supports is complete
 };
 // False asks to stop (the client has gone away).
 using GenerateSink = std::function<bool(const GenerateEvent&)>;
 
 struct GeneratorOptions {
-  int history_tokens = 2048;          // budget for earlier turns
-  int max_prompt_tokens = 4096;       // prefix, passages, history and question; capped by the decoder's context
-  double min_dense_score = 0;         // the best hit must reach this, else it abstains "irrelevant"; 0: off
-  double min_confidence = 0;          // an answer that begins below it is withheld: "uncertain"; 0: off
-  double passage_gap = 0;             // hits this far below the best score stay out of the prompt: "weaker"; 0: off
-  int max_active = 8;                 // answers in one batch
-  int max_waiting = 32;               // beyond: RESOURCE_EXHAUSTED
+  int history_tokens = 2048;  // budget for earlier turns
+  int max_prompt_tokens =
+      4096;  // prefix, passages, history and question; capped by the decoder's context
+  double min_dense_score =
+      0;                      // the best hit must reach this, else it abstains "irrelevant"; 0: off
+  double min_confidence = 0;  // an answer that begins below it is withheld: "uncertain"; 0: off
+  double passage_gap =
+      0;  // hits this far below the best score stay out of the prompt: "weaker"; 0: off
+  int max_active = 8;    // answers in one batch
+  int max_waiting = 32;  // beyond: RESOURCE_EXHAUSTED
 };
 
 class Generator {
  public:
   // UNIMPLEMENTED when the model's chat template is not known.
-  static Result<std::unique_ptr<Generator>> Create(Decoder* decoder, const GeneratorOptions& options);
+  static Result<std::unique_ptr<Generator>> Create(Decoder* decoder,
+                                                   const GeneratorOptions& options);
   ~Generator();
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
 
-  // Stages: prefill, first_token (instant), decode. INVALID_ARGUMENT: a question that alone exceeds the
-  // budget. Stops within one decoder step of cancellation, deadline, or a sink that returns false.
-  Result<Answer> Generate(const GenerateRequest& request, const GenerateSink& sink, const Context& ctx);
+  // Stages: prefill, first_token (instant), decode. INVALID_ARGUMENT: a question that alone exceeds
+  // the budget. Stops within one decoder step of cancellation, deadline, or a sink that returns
+  // false.
+  Result<Answer> Generate(const GenerateRequest& request, const GenerateSink& sink,
+                          const Context& ctx);
 
  private:
   struct Impl;
@@ -112,7 +118,8 @@ class Generator {
   std::unique_ptr<Impl> impl_;
 };
 
-// The sentence that says that the documents do not hold the answer, in the language of the question.
+// The sentence that says that the documents do not hold the answer, in the language of the
+// question.
 std::string RefusalText(std::string_view question);
 
 }  // namespace vade

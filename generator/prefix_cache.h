@@ -1,5 +1,6 @@
-// Prompts' fixed prefixes that the decoder has read, kept as sequences to fork from; the least recently
-// used goes first. Used by the engine's thread alone. Sequences must not outlive their decoder.
+// Prompts' fixed prefixes that the decoder has read, kept as sequences to fork from; the least
+// recently used goes first. Used by the engine's thread alone. Sequences must not outlive their
+// decoder.
 #pragma once
 
 #include <list>
@@ -16,8 +17,8 @@ class PrefixCache {
   // A new sequence that has read `prefix`, or null when it is not here or there is no page for it.
   std::unique_ptr<Sequence> Fork(const Tokens& prefix);
 
-  // Keeps the first prefix.size() tokens of `from`. Does nothing when they are here already or there is
-  // no page for them: then the next answer reads them again.
+  // Keeps the first prefix.size() tokens of `from`. Does nothing when they are here already or
+  // there is no page for them: then the next answer reads them again.
   void Keep(const Tokens& prefix, const Sequence& from);
 
   // Gives every page back. False when there was nothing to give.

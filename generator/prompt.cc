@@ -8,8 +8,9 @@
 namespace vade {
 namespace {
 
-constexpr size_t kMaxTitleBytes = 256;   // of the line above a passage; the passage itself is never cut
-constexpr size_t kDateBytes = 10;        // "2024-01-31" of an RFC 3339 time
+// Of the line above a passage; the passage itself is never cut
+constexpr size_t kMaxTitleBytes = 256;
+constexpr size_t kDateBytes = 10;  // "2024-01-31" of an RFC 3339 time
 
 // One line of at most kMaxTitleBytes, whatever a document calls itself.
 std::string OneLine(std::string_view text) {
@@ -42,7 +43,8 @@ Role SpokenRole(Role role) { return role == Role::kAssistant ? Role::kAssistant 
 }  // namespace
 
 PromptLanguage LanguageOf(std::string_view question) {
-  return DominantScript(question) == Script::kHan ? PromptLanguage::kChinese : PromptLanguage::kEnglish;
+  return DominantScript(question) == Script::kHan ? PromptLanguage::kChinese
+                                                  : PromptLanguage::kEnglish;
 }
 
 std::string BlockText(const Hit& hit) {
@@ -72,7 +74,8 @@ Tokens PromptWriter::Turn(const ChatTemplate::Turn& turn, PromptLanguage languag
   return Text(StrCat(Wording(language).before_question, turn.content));
 }
 
-Tokens PromptWriter::History(std::span<const ChatTemplate::Turn> turns, PromptLanguage language) const {
+Tokens PromptWriter::History(std::span<const ChatTemplate::Turn> turns,
+                             PromptLanguage language) const {
   Tokens tokens;
   for (size_t i = 0; i < turns.size(); ++i) {
     const Role role = SpokenRole(turns[i].role);
@@ -84,7 +87,8 @@ Tokens PromptWriter::History(std::span<const ChatTemplate::Turn> turns, PromptLa
 }
 
 size_t PromptWriter::MaxTransitionTokens() const {
-  return std::max(Transition(*chat_, Role::kUser).size(), Transition(*chat_, Role::kAssistant).size());
+  return std::max(Transition(*chat_, Role::kUser).size(),
+                  Transition(*chat_, Role::kAssistant).size());
 }
 
 Tokens PromptWriter::UserSystem(std::string_view system) const {

@@ -1,11 +1,13 @@
 // How a question and its passages are laid out for the model; the same order in every path:
 //
-//   fixed prefix | passage blocks | recent turns | the user's own system text | question | template tokens
+//   fixed prefix | passage blocks | recent turns | the user's own system text | question | template
+//   tokens
 //
-// The fixed prefix is one per language and holds every instruction of ours: a closed system turn and the
-// opening of the user turn. Each block is tokenised alone, behind a label slot "[n]" that is tokenised by
-// itself, so a block's tokens never depend on its rank or on its neighbours. Everything that comes from
-// documents or users is encoded as text: "<|im_end|>" in a passage stays eleven characters.
+// The fixed prefix is one per language and holds every instruction of ours: a closed system turn
+// and the opening of the user turn. Each block is tokenised alone, behind a label slot "[n]" that
+// is tokenised by itself, so a block's tokens never depend on its rank or on its neighbours.
+// Everything that comes from documents or users is encoded as text: "<|im_end|>" in a passage stays
+// eleven characters.
 //
 // Pure functions of their arguments; thread-safe.
 #pragma once
@@ -37,10 +39,11 @@ class PromptWriter {
       : tokenizer_(tokenizer), chat_(chat) {}
 
   Tokens Prefix(PromptLanguage language) const;
-  Tokens Label(int n) const;                      // "[n]", n from 1
-  Tokens Block(const Hit& hit) const;             // without its label
-  // The content of one earlier turn, and all of them with the template tokens between. They begin inside
-  // the open user turn and end inside one. A system turn among them is written as text of the user.
+  Tokens Label(int n) const;           // "[n]", n from 1
+  Tokens Block(const Hit& hit) const;  // without its label
+  // The content of one earlier turn, and all of them with the template tokens between. They begin
+  // inside the open user turn and end inside one. A system turn among them is written as text of
+  // the user.
   Tokens Turn(const ChatTemplate::Turn& turn, PromptLanguage language) const;
   Tokens History(std::span<const ChatTemplate::Turn> turns, PromptLanguage language) const;
   // No more than this many tokens stand between two turns, or around them.
@@ -59,13 +62,15 @@ class PromptWriter {
   const ChatTemplate* chat_;
 };
 
-// The wording, in a file of its own (wording.cc) so that a tool that compares wordings can link another.
+// The wording, in a file of its own (wording.cc) so that a tool that compares wordings can link
+// another.
 struct PromptWording {
-  std::string system;           // the instructions
-  std::string opening;          // first words of the user turn, before the blocks
+  std::string system;   // the instructions
+  std::string opening;  // first words of the user turn, before the blocks
   std::string before_question;
-  std::string after_question;   // template words, still inside the user turn
-  std::vector<std::string> decline;  // replies that mean "not in the passages"; the first is the one asked for
+  std::string after_question;  // template words, still inside the user turn
+  std::vector<std::string>
+      decline;  // replies that mean "not in the passages"; the first is the one asked for
 };
 const PromptWording& Wording(PromptLanguage language);
 

@@ -14,47 +14,114 @@ namespace {
 // A sentence that opens like a refusal is held back until it ends, or to this length.
 constexpr size_t kMaxHeldBytes = 240;
 
-// Replies that refuse only when nothing else is in the sentence: "None" does, "None of the crew" does not.
+// Replies that refuse only when nothing else is in the sentence: "None" does, "None of the crew"
+// does not.
 constexpr std::array<std::string_view, 14> kWholeReplies = {
-    "none", "n/a", "not available", "no answer", "unknown", "unanswerable", "not mentioned", "not specified",
-    "无", "没有答案", "无答案", "未知", "未提及", "不知道"};
+    "none",         "n/a",           "not available", "no answer", "unknown",
+    "unanswerable", "not mentioned", "not specified", "无",        "没有答案",
+    "无答案",       "未知",          "未提及",        "不知道"};
 
 // Openings that no answer has.
-constexpr std::array<std::string_view, 24> kRefusals = {
-    "i don't know", "i do not know", "i'm sorry", "i am sorry", "sorry,", "none,", "无,", "i cannot answer", "i can't answer",
-    "not mentioned in", "not specified in", "not provided in", "no information", "there is no information",
-    "the answer is not", "no answer is", "抱歉", "对不起", "我不知道", "无法回答", "无法确定", "未提供", "没有提到",
-    "没有提及"};
+constexpr std::array<std::string_view, 24> kRefusals = {"i don't know",
+                                                        "i do not know",
+                                                        "i'm sorry",
+                                                        "i am sorry",
+                                                        "sorry,",
+                                                        "none,",
+                                                        "无,",
+                                                        "i cannot answer",
+                                                        "i can't answer",
+                                                        "not mentioned in",
+                                                        "not specified in",
+                                                        "not provided in",
+                                                        "no information",
+                                                        "there is no information",
+                                                        "the answer is not",
+                                                        "no answer is",
+                                                        "抱歉",
+                                                        "对不起",
+                                                        "我不知道",
+                                                        "无法回答",
+                                                        "无法确定",
+                                                        "未提供",
+                                                        "没有提到",
+                                                        "没有提及"};
 
 // Openings of a sentence about the documents themselves; it refuses if it also denies.
-constexpr std::array<std::string_view, 19> kAboutDocuments = {
-    "the document", "the passage", "the text", "the context", "these document", "this document", "this passage",
-    "none of the document", "none of the passage", "there is no mention", "文档", "文中", "文章", "资料", "段落",
-    "该文", "提供的", "给定的", "上述"};
+constexpr std::array<std::string_view, 19> kAboutDocuments = {"the document",
+                                                              "the passage",
+                                                              "the text",
+                                                              "the context",
+                                                              "these document",
+                                                              "this document",
+                                                              "this passage",
+                                                              "none of the document",
+                                                              "none of the passage",
+                                                              "there is no mention",
+                                                              "文档",
+                                                              "文中",
+                                                              "文章",
+                                                              "资料",
+                                                              "段落",
+                                                              "该文",
+                                                              "提供的",
+                                                              "给定的",
+                                                              "上述"};
 
-// Openings of a frame that any answer may have ("According to the lease, ..."). The sentence is about the
-// documents only if the frame names them.
+// Openings of a frame that any answer may have ("According to the lease, ..."). The sentence is
+// about the documents only if the frame names them.
 constexpr std::array<std::string_view, 5> kFrames = {"the provided", "the given", "based on the",
                                                      "according to the", "根据"};
-constexpr std::array<std::string_view, 5> kDocumentNouns = {"document", "passage", "text", "context",
-                                                            "information"};
-constexpr std::array<std::string_view, 6> kDocumentNounsHan = {"文档", "文章", "文中", "资料", "段落", "信息"};
+constexpr std::array<std::string_view, 5> kDocumentNouns = {"document", "passage", "text",
+                                                            "context", "information"};
+constexpr std::array<std::string_view, 6> kDocumentNounsHan = {"文档", "文章", "文中",
+                                                               "资料", "段落", "信息"};
 
-constexpr std::array<std::string_view, 37> kDenials = {
-    "do not say", "does not say", "do not mention", "does not mention", "don't mention", "doesn't mention",
-    "do not contain", "does not contain", "don't contain", "doesn't contain", "do not provide",
-    "does not provide", "doesn't provide", "do not specify", "does not specify", "doesn't specify",
-    "do not state", "does not state", "do not include", "does not include", "do not give", "does not give",
-    "is not mentioned", "not mentioned in", "no mention", "no information", "not specified",
-    "documents say nothing", "没有提", "没有说", "没有包含", "没有答案", "未提", "不包含", "没有相关", "中没有", "没有关于"};
+constexpr std::array<std::string_view, 37> kDenials = {"do not say",
+                                                       "does not say",
+                                                       "do not mention",
+                                                       "does not mention",
+                                                       "don't mention",
+                                                       "doesn't mention",
+                                                       "do not contain",
+                                                       "does not contain",
+                                                       "don't contain",
+                                                       "doesn't contain",
+                                                       "do not provide",
+                                                       "does not provide",
+                                                       "doesn't provide",
+                                                       "do not specify",
+                                                       "does not specify",
+                                                       "doesn't specify",
+                                                       "do not state",
+                                                       "does not state",
+                                                       "do not include",
+                                                       "does not include",
+                                                       "do not give",
+                                                       "does not give",
+                                                       "is not mentioned",
+                                                       "not mentioned in",
+                                                       "no mention",
+                                                       "no information",
+                                                       "not specified",
+                                                       "documents say nothing",
+                                                       "没有提",
+                                                       "没有说",
+                                                       "没有包含",
+                                                       "没有答案",
+                                                       "未提",
+                                                       "不包含",
+                                                       "没有相关",
+                                                       "中没有",
+                                                       "没有关于"};
 
 // Of a text and what it may begin with, while the text may still grow.
 enum class Match { kNo, kMaybe, kYes };
 
 bool IsAsciiLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-// What follows a word that ends in a letter: nothing yet, more of a longer word, or its end. One plural s
-// belongs to the word.
+// What follows a word that ends in a letter: nothing yet, more of a longer word, or its end. One
+// plural s belongs to the word.
 Match EndsWord(std::string_view rest) {
   if (rest.starts_with('s')) rest.remove_prefix(1);
   if (rest.empty()) return Match::kMaybe;
@@ -113,7 +180,8 @@ bool Denies(std::string_view sentence) {
   return about && FindAny(sentence, kDenials) != sentence.npos;
 }
 
-// Folded, without the quotes, brackets and white space in front; typographic apostrophes made plain.
+// Folded, without the quotes, brackets and white space in front; typographic apostrophes made
+// plain.
 std::string Folded(std::string_view text) {
   const std::string folded = NfkcCaseFold(text);
   std::string out;
@@ -175,10 +243,12 @@ RefusalVerdict JudgeReply(std::string_view text, bool complete) {
   const bool ended = complete || end != folded.npos || folded.size() > kMaxHeldBytes;
   const std::string_view sentence = std::string_view(folded).substr(0, end);
   if (ended) {
-    return IsWhole(sentence) || Denies(sentence) ? RefusalVerdict::kRefusal : RefusalVerdict::kAnswer;
+    return IsWhole(sentence) || Denies(sentence) ? RefusalVerdict::kRefusal
+                                                 : RefusalVerdict::kAnswer;
   }
   const bool may = refuses == Match::kMaybe || OpensAny(folded, kAboutDocuments) != Match::kNo ||
-                   OpensAny(folded, kFrames) != Match::kNo || MayBecomeAny(Bare(folded), kWholeReplies);
+                   OpensAny(folded, kFrames) != Match::kNo ||
+                   MayBecomeAny(Bare(folded), kWholeReplies);
   return may ? RefusalVerdict::kUndecided : RefusalVerdict::kAnswer;
 }
 

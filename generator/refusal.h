@@ -1,6 +1,6 @@
-// Recognises a reply that says that the passages do not hold the answer: the one word that the prompt
-// asks for ("None", "无"), and what small models write in its place ("The documents do not mention ...").
-// Tolerant of case, quotes, punctuation and white space. Pure functions.
+// Recognises a reply that says that the passages do not hold the answer: the one word that the
+// prompt asks for ("None", "无"), and what small models write in its place ("The documents do not
+// mention ..."). Tolerant of case, quotes, punctuation and white space. Pure functions.
 #pragma once
 
 #include <string_view>

@@ -10,7 +10,8 @@ namespace {
 
 // Weights below this share of the greatest one cannot be told from 0 in what follows.
 constexpr double kNegligibleExponent = -32;
-// The distribution at temperature 1 is only reported, so a coarser cut saves most of the exponentials.
+// The distribution at temperature 1 is only reported, so a coarser cut saves most of the
+// exponentials.
 constexpr double kReportExponent = -20;
 
 constexpr size_t kMaxStops = 16;
@@ -104,12 +105,13 @@ Status CheckSampling(const Sampling& s) {
     return InvalidArgument(StrCat("max_tokens is ", s.max_tokens, ", it must lie in 1..8192"));
   }
   if (s.stop.size() > kMaxStops) {
-    return InvalidArgument(StrCat("at most ", kMaxStops, " stop strings are allowed, got ", s.stop.size()));
+    return InvalidArgument(
+        StrCat("at most ", kMaxStops, " stop strings are allowed, got ", s.stop.size()));
   }
   for (const std::string& stop : s.stop) {
     if (stop.empty() || stop.size() > kMaxStopBytes) {
-      return InvalidArgument(StrCat("a stop string must have 1 to ", kMaxStopBytes, " bytes, got ",
-                                    stop.size()));
+      return InvalidArgument(
+          StrCat("a stop string must have 1 to ", kMaxStopBytes, " bytes, got ", stop.size()));
     }
   }
   return OkStatus();
@@ -135,7 +137,8 @@ int32_t Sampler::Draw(std::span<const float> logits, float max) {
   }
   const size_t top_k = static_cast<size_t>(sampling_.top_k);
   if (top_k > 0 && top_k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + (top_k - 1), candidates_.end(), Heavier);
+    std::nth_element(candidates_.begin(), candidates_.begin() + (top_k - 1), candidates_.end(),
+                     Heavier);
     candidates_.resize(top_k);
     std::sort(candidates_.begin(), candidates_.end(), Heavier);  // one order, whatever the library
   }

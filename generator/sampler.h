@@ -1,10 +1,10 @@
-// Logits -> one token. Greedy at temperature 0 (the lowest id wins a tie); otherwise a draw from the
-// softmax at that temperature, cut to the top_k most probable and then to the smallest set whose mass
-// reaches top_p.
+// Logits -> one token. Greedy at temperature 0 (the lowest id wins a tie); otherwise a draw from
+// the softmax at that temperature, cut to the top_k most probable and then to the smallest set
+// whose mass reaches top_p.
 //
 // Same seed, same logits: same tokens on every machine. Nothing here depends on the C++ library's
-// distributions or on libm: the generator is a keyed counter, the exponential is plain IEEE arithmetic,
-// sums run in one order. One Sampler per answer; not thread-safe.
+// distributions or on libm: the generator is a keyed counter, the exponential is plain IEEE
+// arithmetic, sums run in one order. One Sampler per answer; not thread-safe.
 #pragma once
 
 #include <cstdint>

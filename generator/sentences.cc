@@ -9,9 +9,10 @@
 namespace vade {
 namespace {
 
-constexpr size_t kMaxSentenceBytes = 1200;  // longer ones have no sentence borders: tables, logs, code
+// Longer ones have no sentence borders: tables, logs, code
+constexpr size_t kMaxSentenceBytes = 1200;
 constexpr size_t kPieceBytes = 600;
-constexpr size_t kWrappedLineBytes = 40;    // a shorter line ends where its author wanted it to
+constexpr size_t kWrappedLineBytes = 40;  // a shorter line ends where its author wanted it to
 
 template <typename Predicate>
 bool AnyCodePoint(std::string_view text, Predicate predicate) {
@@ -23,17 +24,18 @@ bool AnyCodePoint(std::string_view text, Predicate predicate) {
 
 bool EndsWithAbbreviation(std::string_view sentence) {
   static constexpr std::array<std::string_view, 16> kAbbreviations = {
-      "mr.", "mrs.", "ms.", "dr.", "st.", "no.", "vs.", "prof.", "gen.", "col.", "lt.", "sgt.",
-      "jr.", "fig.", "e.g.", "i.e."};
+      "mr.",  "mrs.", "ms.", "dr.",  "st.", "no.",  "vs.",  "prof.",
+      "gen.", "col.", "lt.", "sgt.", "jr.", "fig.", "e.g.", "i.e."};
   const std::string_view text = StripAsciiWhitespace(sentence);
   const size_t space = text.find_last_of(" \t\n(");
   const std::string_view word = space == text.npos ? text : text.substr(space + 1);
   if (word.size() > 5 || !word.ends_with('.')) return false;
   // An initial or "U.S.": single letters before each point.
-  const bool initials = word.size() % 2 == 0 && word.size() >= 2 && word[0] >= 'A' && word[0] <= 'Z' &&
-                        (word.size() == 2 || word[1] == '.');
+  const bool initials = word.size() % 2 == 0 && word.size() >= 2 && word[0] >= 'A' &&
+                        word[0] <= 'Z' && (word.size() == 2 || word[1] == '.');
   const std::string lower = AsciiLower(word);
-  return initials || std::find(kAbbreviations.begin(), kAbbreviations.end(), lower) != kAbbreviations.end();
+  return initials ||
+         std::find(kAbbreviations.begin(), kAbbreviations.end(), lower) != kAbbreviations.end();
 }
 
 bool EndsWithTerminal(std::string_view sentence) {
@@ -46,15 +48,22 @@ bool EndsWithTerminal(std::string_view sentence) {
   return kTerminal.find(last) != kTerminal.npos;
 }
 
-// A line that goes on in the next one: long, without a sentence's end, and the next begins in lower case.
+// A line that goes on in the next one: long, without a sentence's end, and the next begins in lower
+// case.
 bool IsWrapped(std::string_view line, std::string_view next) {
   return line.ends_with('\n') && line.size() >= kWrappedLineBytes && !EndsWithTerminal(line) &&
          !next.empty() && next[0] >= 'a' && next[0] <= 'z';
 }
 
+// "Use `println!" is not at its end.
+bool EndsInCode(std::string_view sentence) {
+  return std::count(sentence.begin(), sentence.end(), '`') % 2 != 0;
+}
+
 bool BelongTogether(std::string_view sentence, std::string_view next) {
   if (IsWrapped(sentence, next)) return true;
   if (sentence.find('\n') != sentence.npos) return false;
+  if (EndsInCode(sentence)) return true;
   return !HasLetter(sentence) || EndsWithAbbreviation(sentence);
 }
 

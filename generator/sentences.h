@@ -1,6 +1,6 @@
-// Sentences as a reader sees them: the borders of base/unicode.h, with those undone that an abbreviation,
-// a list number or a hard line break made, and with endless "sentences" cut into pieces that can be quoted.
-// The spans cover the text without gaps. Pure functions.
+// Sentences as a reader sees them: the borders of base/unicode.h, with those undone that an
+// abbreviation, a list number or a hard line break made, and with endless "sentences" cut into
+// pieces that can be quoted. The spans cover the text without gaps. Pure functions.
 #pragma once
 
 #include <string_view>

@@ -34,15 +34,16 @@ std::string Utf8(const char32_t* begin, const char32_t* end) {
   return out;
 }
 
-constexpr std::array<std::pair<std::string_view, int>, 44> kNumberWords = {{
-    {"zero", 0}, {"one", 1}, {"two", 2}, {"three", 3}, {"four", 4}, {"five", 5}, {"six", 6},
-    {"seven", 7}, {"eight", 8}, {"nine", 9}, {"ten", 10}, {"eleven", 11}, {"twelve", 12},
-    {"thirteen", 13}, {"fourteen", 14}, {"fifteen", 15}, {"sixteen", 16}, {"seventeen", 17},
-    {"eighteen", 18}, {"nineteen", 19}, {"twenty", 20}, {"thirty", 30}, {"forty", 40}, {"fifty", 50},
-    {"sixty", 60}, {"seventy", 70}, {"eighty", 80}, {"ninety", 90}, {"hundred", 100},
-    {"first", 1}, {"second", 2}, {"third", 3},
-    {"january", 1}, {"february", 2}, {"march", 3}, {"april", 4}, {"may", 5}, {"june", 6}, {"july", 7},
-    {"august", 8}, {"september", 9}, {"october", 10}, {"november", 11}, {"december", 12}}};
+constexpr std::array<std::pair<std::string_view, int>, 44> kNumberWords = {
+    {{"zero", 0},      {"one", 1},      {"two", 2},        {"three", 3},     {"four", 4},
+     {"five", 5},      {"six", 6},      {"seven", 7},      {"eight", 8},     {"nine", 9},
+     {"ten", 10},      {"eleven", 11},  {"twelve", 12},    {"thirteen", 13}, {"fourteen", 14},
+     {"fifteen", 15},  {"sixteen", 16}, {"seventeen", 17}, {"eighteen", 18}, {"nineteen", 19},
+     {"twenty", 20},   {"thirty", 30},  {"forty", 40},     {"fifty", 50},    {"sixty", 60},
+     {"seventy", 70},  {"eighty", 80},  {"ninety", 90},    {"hundred", 100}, {"first", 1},
+     {"second", 2},    {"third", 3},    {"january", 1},    {"february", 2},  {"march", 3},
+     {"april", 4},     {"may", 5},      {"june", 6},       {"july", 7},      {"august", 8},
+     {"september", 9}, {"october", 10}, {"november", 11},  {"december", 12}}};
 
 std::optional<int> NumberWord(std::string_view word) {
   for (const auto& [name, value] : kNumberWords) {
@@ -81,7 +82,8 @@ std::optional<int64_t> HanNumber(const char32_t* begin, const char32_t* end) {
       section += (digit < 0 ? 1 : digit) * unit;
       digit = -1, units = true;
     } else {
-      digit = (digit > 0 && !units) || (digit == 0 && !units) ? digit * 10 + HanDigit(*c) : HanDigit(*c);
+      digit = (digit > 0 && !units) || (digit == 0 && !units) ? digit * 10 + HanDigit(*c)
+                                                              : HanDigit(*c);
     }
   }
   return total + section + std::max<int64_t>(digit, 0);
@@ -94,7 +96,8 @@ std::string WithoutLeadingZeros(std::string number) {
   return first == number.npos ? "0" : number.substr(first);
 }
 
-// Digit runs with "," and "." inside them; commas are dropped, a point that ends the run is not of it.
+// Digit runs with "," and "." inside them; commas are dropped, a point that ends the run is not of
+// it.
 void AddDigits(const std::vector<char32_t>& text, TermSet* terms) {
   for (size_t i = 0; i < text.size();) {
     if (!IsAsciiDigit(text[i])) {
@@ -103,7 +106,8 @@ void AddDigits(const std::vector<char32_t>& text, TermSet* terms) {
     }
     std::string number;
     for (; i < text.size(); ++i) {
-      const bool inner = (text[i] == U',' || text[i] == U'.') && i + 1 < text.size() && IsAsciiDigit(text[i + 1]);
+      const bool inner =
+          (text[i] == U',' || text[i] == U'.') && i + 1 < text.size() && IsAsciiDigit(text[i + 1]);
       if (!IsAsciiDigit(text[i]) && !inner) break;
       if (text[i] != U',') AppendCodePoint(&number, text[i]);
     }
@@ -119,7 +123,8 @@ void AddHanNumerals(const std::vector<char32_t>& text, TermSet* terms) {
     size_t end = i;
     while (end < text.size() && IsHanNumeral(text[end])) ++end;
     if (end > i) {
-      if (auto value = HanNumber(text.data() + i, text.data() + end)) terms->numbers.insert(StrCat(*value));
+      if (auto value = HanNumber(text.data() + i, text.data() + end))
+        terms->numbers.insert(StrCat(*value));
     }
     i = std::max(end, i + 1);
   }
@@ -171,20 +176,22 @@ void AddNames(std::string_view text, TermSet* terms) {
 }
 
 constexpr double kFunctionWeight = 0.1;
-constexpr double kSingleWeight = 0.3;     // one ideograph between other signs
+constexpr double kSingleWeight = 0.3;  // one ideograph between other signs
 
 bool IsFunctionWord(std::string_view word) {
   static const std::set<std::string, std::less<>> words = {
-      "a",    "an",   "the",  "of",   "to",   "in",    "on",    "at",   "by",   "for",  "and",  "or",
-      "is",   "are",  "was",  "were", "be",   "been",  "it",    "its",  "thi",  "that", "with", "as",
-      "from", "has",  "have", "had",  "ha",   "not",   "which", "who",  "what", "when", "did",  "do",
-      "doe",  "how",  "many", "much", "they", "their", "he",    "she",  "hi",   "her",  "there", "wa",
-      "does", "this", "his",  "where", "why", "than",  "also",  "but",  "into", "can",  "will", "would"};
+      "a",     "an",    "the",  "of",   "to",   "in",   "on",    "at",   "by",   "for",
+      "and",   "or",    "is",   "are",  "was",  "were", "be",    "been", "it",   "its",
+      "thi",   "that",  "with", "as",   "from", "has",  "have",  "had",  "ha",   "not",
+      "which", "who",   "what", "when", "did",  "do",   "doe",   "how",  "many", "much",
+      "they",  "their", "he",   "she",  "hi",   "her",  "there", "wa",   "does", "this",
+      "his",   "where", "why",  "than", "also", "but",  "into",  "can",  "will", "would"};
   return words.contains(word);
 }
 
 bool HasParticle(std::string_view term) {
-  static constexpr std::u32string_view kParticles = U"的了是在和与这那个为于由被把对从到以其之也都就而但并或座";
+  static constexpr std::u32string_view kParticles =
+      U"的了是在和与这那个为于由被把对从到以其之也都就而但并或座";
   for (size_t pos = 0; pos < term.size();) {
     if (kParticles.find(NextCodePoint(term, &pos)) != kParticles.npos) return true;
   }

@@ -1,14 +1,15 @@
-// Every instruction that the model is given, and the reply that means "not in the passages". Chosen by
-// measurement on small models (docs/ARCHITECTURE.md, generator): short imperative sentences, the reply
-// format last, because a small model follows best what it read last.
+// Every instruction that the model is given, and the reply that means "not in the passages". Chosen
+// by measurement on small models (docs/ARCHITECTURE.md, generator): short imperative sentences, the
+// reply format last, because a small model follows best what it read last.
 #include "generator/prompt.h"
 
 namespace vade {
 
 const PromptWording& Wording(PromptLanguage language) {
   static const PromptWording english = {
-      .system = "Answer the question with the shortest exact words from the documents. "
-                "Do not explain. If the documents do not contain the answer, reply: None",
+      .system =
+          "Answer the question with the shortest exact words from the documents. "
+          "Do not explain. If the documents do not contain the answer, reply: None",
       .opening = "Documents:\n\n",
       .before_question = "Question: ",
       .after_question = "",

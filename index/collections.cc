@@ -14,10 +14,10 @@ Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit
   std::string next;
   AppendFixed<uint32_t>(&next, id + 1);
   edit.batch().Put(Family::kMeta, "next_collection", next);
-  edit.batch().Put(Family::kCatalog, CollectionKey(id),
-                   Encode(CollectionRecord{info.name, info.embedder_id,
-                                           static_cast<uint32_t>(info.dimension),
-                                           edit.now_unix_micros()}));
+  edit.batch().Put(
+      Family::kCatalog, CollectionKey(id),
+      Encode(CollectionRecord{info.name, info.embedder_id, static_cast<uint32_t>(info.dimension),
+                              edit.now_unix_micros()}));
   edit.Log({ChangeKind::kCreateCollection, id, 0, 0, info.name});
   auto state = std::make_shared<CollectionState>();
   state->id = id;
@@ -56,11 +56,10 @@ Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info) {
 Status DeleteCollectionIn(StoreCore* core, std::string_view name) {
   CollectionId removed = 0;
   const std::string copy(name);
-  RETURN_IF_ERROR(core->committer
-                      ->Commit({"", [&](CommitEdit& edit) {
-                                  return ApplyRemove(copy, edit, &removed);
-                                }})
-                      .status());
+  RETURN_IF_ERROR(
+      core->committer
+          ->Commit({"", [&](CommitEdit& edit) { return ApplyRemove(copy, edit, &removed); }})
+          .status());
   RemoveSegments(*core, removed);
   return OkStatus();
 }

@@ -19,7 +19,8 @@ const CollectionState* CommitEdit::Find(std::string_view name) const {
 }
 
 CollectionState* CommitEdit::Mutable(std::string_view name) {
-  if (const auto copied = mutable_.find(name); copied != mutable_.end()) return copied->second.get();
+  if (const auto copied = mutable_.find(name); copied != mutable_.end())
+    return copied->second.get();
   const auto found = next_->collections.find(name);
   if (found == next_->collections.end()) return nullptr;
   auto copy = std::make_shared<CollectionState>(*found->second);

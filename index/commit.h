@@ -1,9 +1,9 @@
 // How writes become visible: one at a time decided, many at a time written, then one new view.
 //
-// Threads that commit queue up; the first of them takes what has gathered, lets each request add to one
-// batch, writes it with one wait for the disk, publishes one view and wakes the others. Every
-// request has a commit number of its own. A request that cannot be applied leaves no trace in the batch; a batch
-// that cannot be written fails all of its requests and changes nothing.
+// Threads that commit queue up; the first of them takes what has gathered, lets each request add to
+// one batch, writes it with one wait for the disk, publishes one view and wakes the others. Every
+// request has a commit number of its own. A request that cannot be applied leaves no trace in the
+// batch; a batch that cannot be written fails all of its requests and changes nothing.
 //
 // Thread rule: everything may be called from any thread.
 #pragma once
@@ -22,8 +22,8 @@
 
 namespace vade {
 
-// The next state in the making, as one request sees it. Reads of the database by a request see the state
-// before the batch, so requests on the same thing (CommitRequest::subject) never share one.
+// The next state in the making, as one request sees it. Reads of the database by a request see the
+// state before the batch, so requests on the same thing (CommitRequest::subject) never share one.
 class CommitEdit {
  public:
   KvBatch& batch() { return batch_; }
@@ -33,8 +33,8 @@ class CommitEdit {
 
   // Null when there is no such collection.
   const CollectionState* Find(std::string_view name) const;
-  // The state to be changed, copied when first asked for. A request changes it only once nothing of its own can
-  // fail any more.
+  // The state to be changed, copied when first asked for. A request changes it only once nothing of
+  // its own can fail any more.
   CollectionState* Mutable(std::string_view name);
   void AddCollection(std::shared_ptr<const CollectionState> state);
   void RemoveCollection(const std::string& name);
@@ -50,7 +50,7 @@ class CommitEdit {
 };
 
 struct CommitRequest {
-  std::string subject;               // "" shares a batch with nothing
+  std::string subject;  // "" shares a batch with nothing
   std::function<Status(CommitEdit&)> apply;
 };
 
@@ -61,8 +61,9 @@ class Committer {
 
   std::shared_ptr<const View> Current() const;
 
-  // Returns once the request is durable and visible (its commit number), or has failed without effect. A
-  // request that logs no change is none: nothing is written, and the current number is returned.
+  // Returns once the request is durable and visible (its commit number), or has failed without
+  // effect. A request that logs no change is none: nothing is written, and the current number is
+  // returned.
   Result<uint64_t> Commit(CommitRequest request);
 
   // Replaces derived parts of the current view, at the same commit number. `edit` must not wait.
@@ -77,14 +78,14 @@ class Committer {
   Kv* const kv_;
   const Clock* const clock_;
 
-  std::mutex queue_mutex_;           // guards queue_ and leading_
+  std::mutex queue_mutex_;  // guards queue_ and leading_
   std::condition_variable done_;
   std::deque<Pending*> queue_;
   bool leading_ = false;
 
-  std::mutex edit_mutex_;            // held while the next view is made: by the leader, or Republish
+  std::mutex edit_mutex_;  // held while the next view is made: by the leader, or Republish
 
-  mutable std::mutex view_mutex_;    // held for the copy of a pointer
+  mutable std::mutex view_mutex_;  // held for the copy of a pointer
   std::shared_ptr<const View> view_;
 };
 

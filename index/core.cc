@@ -12,10 +12,12 @@ constexpr uint64_t kRangeAbove = 64;
 void DeletePassages(CollectionId c, const PassageRange& range, KvBatch* batch) {
   for (Family family : {Family::kPassages, Family::kVectors}) {
     if (range.count > kRangeAbove) {
-      batch->DeleteRange(family, PassageKey(c, range.first), PassageKey(c, range.first + range.count));
+      batch->DeleteRange(family, PassageKey(c, range.first),
+                         PassageKey(c, range.first + range.count));
       continue;
     }
-    for (uint64_t i = 0; i < range.count; ++i) batch->Delete(family, PassageKey(c, range.first + i));
+    for (uint64_t i = 0; i < range.count; ++i)
+      batch->Delete(family, PassageKey(c, range.first + i));
   }
 }
 
@@ -59,15 +61,18 @@ std::string StoreCore::SegmentPath(CollectionId c, uint64_t number) const {
 }
 
 SegmentOwner StoreCore::OwnerOf(const CollectionState& state, uint64_t commit) const {
-  return {.store_id = store_id, .collection = state.id,
-          .dimension = static_cast<uint32_t>(state.info.dimension), .commit = commit};
+  return {.store_id = store_id,
+          .collection = state.id,
+          .dimension = static_cast<uint32_t>(state.info.dimension),
+          .commit = commit};
 }
 
 Status NoCollection(std::string_view name) {
   return NotFound(StrCat("collection '", name, "' does not exist; create it or check the name"));
 }
 
-Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view, std::string_view name) {
+Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
+                                                              std::string_view name) {
   const auto found = view.collections.find(name);
   if (found == view.collections.end()) return NoCollection(name);
   return found->second;
@@ -102,9 +107,10 @@ Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch
 Status TextReader::Load(uint64_t piece) {
   if (piece == loaded_) return OkStatus();
   if (piece > UINT32_MAX) return OutOfRange("a text range begins beyond the longest text");
-  ASSIGN_OR_RETURN(auto bytes, kv_.Get(Family::kText,
-                                       TextKey(collection_, revision_, static_cast<uint32_t>(piece)),
-                                       snapshot_));
+  ASSIGN_OR_RETURN(
+      auto bytes,
+      kv_.Get(Family::kText, TextKey(collection_, revision_, static_cast<uint32_t>(piece)),
+              snapshot_));
   if (!bytes) return DataLoss("a piece of a document's text is missing; run vade verify");
   piece_ = std::move(*bytes);
   loaded_ = piece;

@@ -1,4 +1,5 @@
-// What the parts of an open store share: directory, database, numbers, committer. Private to index/.
+// What the parts of an open store share: directory, database, numbers, committer. Private to
+// index/.
 #pragma once
 
 #include <atomic>
@@ -44,7 +45,7 @@ struct StoreCore {
   std::atomic<CollectionId> next_collection{1};
   std::atomic<uint64_t> next_segment{1};
   std::atomic<bool> stopping{false};
-  std::function<void()> after_commit;      // wakes the sealer
+  std::function<void()> after_commit;  // wakes the sealer
 
   std::string DatabaseDirectory() const;
   std::string SegmentDirectory(CollectionId c) const;
@@ -54,9 +55,10 @@ struct StoreCore {
 
 Status NoCollection(std::string_view name);
 // NOT_FOUND when the view has none of that name.
-Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view, std::string_view name);
+Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
+                                                              std::string_view name);
 
-// --- steps shared by commits and by the collection of leftovers ---------------------------------------
+// --- steps shared by commits and by the collection of leftovers ----------------------------------
 // Adds the deletion of a current revision's keys: d, h, r, text, passages, vectors.
 void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
 // Deletes what was staged of a revision that never became current, and its `staged` keys.
@@ -71,8 +73,8 @@ Status DeleteCollectionIn(StoreCore* core, std::string_view name);
 // Removes the files of a collection's segments. Views that still have them mapped keep them.
 void RemoveSegments(const StoreCore& core, CollectionId c);
 
-Result<SearchResult> SearchView(const StoreCore& core, const View& view, const SearchRequest& request,
-                                const Context& ctx);
+Result<SearchResult> SearchView(const StoreCore& core, const View& view,
+                                const SearchRequest& request, const Context& ctx);
 Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx);
 
 // Reads the text of one revision, piece by piece; keeps the last piece.

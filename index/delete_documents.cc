@@ -1,4 +1,5 @@
-// Deleting documents: the keys go, the slots die, and only then does the caller hear that it is done.
+// Deleting documents: the keys go, the slots die, and only then does the caller hear that it is
+// done.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -7,7 +8,8 @@
 namespace vade {
 namespace {
 
-// Documents deleted by one commit. Its batch grows with their passages too: those of short ranges go key by key.
+// Documents deleted by one commit. Its batch grows with their passages too: those of short ranges
+// go key by key.
 constexpr size_t kDocumentsPerCommit = 256;
 
 Result<std::vector<DocumentRecord>> ReadAll(const Kv& kv, CollectionId c,
@@ -26,8 +28,8 @@ struct Target {
   CollectionId id = 0;
 };
 
-Status ApplyDelete(const StoreCore& core, const Target& collection, std::span<const std::string> ids,
-                   CommitEdit& edit, uint64_t* deleted) {
+Status ApplyDelete(const StoreCore& core, const Target& collection,
+                   std::span<const std::string> ids, CommitEdit& edit, uint64_t* deleted) {
   *deleted = 0;
   const CollectionState* state = edit.Find(collection.name);
   const CollectionId c = collection.id;
@@ -60,13 +62,15 @@ Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
   uint64_t total = 0;
   for (size_t begin = 0; begin < ids.size(); begin += kDocumentsPerCommit) {
     RETURN_IF_ERROR(ctx.Check());
-    const auto some = std::span(ids).subspan(begin, std::min(kDocumentsPerCommit, ids.size() - begin));
+    const auto some =
+        std::span(ids).subspan(begin, std::min(kDocumentsPerCommit, ids.size() - begin));
     uint64_t deleted = 0;
     // A delete of one document may travel with writes of others.
     const std::string subject = some.size() == 1 ? StrCat(target.id, "/", some[0]) : "";
-    const auto committed = core->committer->Commit(
-        {subject,
-         [&](CommitEdit& edit) { return ApplyDelete(*core, target, some, edit, &deleted); }});
+    const auto committed =
+        core->committer->Commit({subject, [&](CommitEdit& edit) {
+                                   return ApplyDelete(*core, target, some, edit, &deleted);
+                                 }});
     if (!committed.ok()) return committed.status();
     total += deleted;
   }

@@ -1,5 +1,5 @@
-// Staging a revision: text and passages go to the database in bounded batches that nothing refers to.
-// Commit() is one request to the committer that makes them current.
+// Staging a revision: text and passages go to the database in bounded batches that nothing refers
+// to. Commit() is one request to the committer that makes them current.
 #include <cmath>
 #include <cstring>
 
@@ -20,9 +20,13 @@ constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;
 class StagedDocument : public DocumentWriter {
  public:
   StagedDocument(StoreCore* core, const CollectionState& state, DocumentInfo info, RevisionKey key)
-      : core_(core), collection_(state.id), collection_name_(state.info.name),
-        dimension_(static_cast<size_t>(state.info.dimension)), key_(key),
-        vectors_(dimension_), text_(*core->kv, nullptr, state.id, key) {
+      : core_(core),
+        collection_(state.id),
+        collection_name_(state.info.name),
+        dimension_(static_cast<size_t>(state.info.dimension)),
+        key_(key),
+        vectors_(dimension_),
+        text_(*core->kv, nullptr, state.id, key) {
     record_.info = std::move(info);
     record_.revision_key = key;
   }
@@ -53,21 +57,22 @@ class StagedDocument : public DocumentWriter {
   const size_t dimension_;
   const RevisionKey key_;
   DocumentRecord record_;
-  VectorBuffer vectors_;             // all of the revision's: they go into the tail when it commits
+  VectorBuffer vectors_;  // all of the revision's: they go into the tail when it commits
   KvBatch batch_;
-  std::string cut_;                  // a code point that AddText has not got all of yet
-  std::string piece_;                // the last piece of text, not full yet
-  TextReader text_;                  // the pieces before it
+  std::string cut_;    // a code point that AddText has not got all of yet
+  std::string piece_;  // the last piece of text, not full yet
+  TextReader text_;    // the pieces before it
   uint64_t text_bytes_ = 0;
-  std::vector<PassageId> staged_keys_;   // 0 and the first ids of the batches: what `staged` lists
-  bool staged_ = false;              // something of it is in the database
+  std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
+  bool staged_ = false;                 // something of it is in the database
   bool committed_ = false;
-  Status failed_;                    // a batch that could not be written is lost, and the revision with it
+  Status failed_;  // a batch that could not be written is lost, and the revision with it
 };
 
 Status StagedDocument::Usable() const {
   if (committed_) {
-    return FailedPrecondition(StrCat("document '", record_.info.id, "': this revision is committed; "
+    return FailedPrecondition(StrCat("document '", record_.info.id,
+                                     "': this revision is committed; "
                                      "begin another one"));
   }
   return failed_;
@@ -76,8 +81,8 @@ Status StagedDocument::Usable() const {
 Status StagedDocument::WriteBatch() {
   if (batch_.empty()) return OkStatus();
   if (const auto free = FreeDiskBytes(core_->directory); free.ok() && *free < kMinFreeBytes) {
-    return failed_ = ResourceExhausted(
-        StrCat("the disk of ", core_->directory, " has ", *free >> 20, " MiB left; document '",
+    return failed_ = ResourceExhausted(StrCat(
+               "the disk of ", core_->directory, " has ", *free >> 20, " MiB left; document '",
                record_.info.id, "' was not written: free some space and put it again"));
   }
   if (const Status written = core_->kv->Write(batch_, Durability::kBuffered); !written.ok()) {
@@ -87,13 +92,12 @@ Status StagedDocument::WriteBatch() {
   return OkStatus();
 }
 
-Status StagedDocument::Flush() {
-  return batch_.bytes() < kBatchBytes ? OkStatus() : WriteBatch();
-}
+Status StagedDocument::Flush() { return batch_.bytes() < kBatchBytes ? OkStatus() : WriteBatch(); }
 
 // Stands in the log before everything that it speaks of.
 void StagedDocument::NoteStaged(PassageId first, uint32_t count) {
-  batch_.Put(Family::kStaged, StagedKey(key_, first), Encode(StagedNote{key_, collection_, {first, count}}));
+  batch_.Put(Family::kStaged, StagedKey(key_, first),
+             Encode(StagedNote{key_, collection_, {first, count}}));
   staged_keys_.push_back(first);
   staged_ = true;
 }
@@ -148,17 +152,18 @@ Result<bool> StagedDocument::StartsCodePoint(uint64_t offset) {
 }
 
 Status StagedDocument::CheckPassage(const Passage& passage) {
-  const std::string where = StrCat("document '", record_.info.id, "': passage [", passage.begin, ", ",
-                                   passage.end, ")");
+  const std::string where =
+      StrCat("document '", record_.info.id, "': passage [", passage.begin, ", ", passage.end, ")");
   if (passage.begin >= passage.end || passage.end > text_bytes_) {
-    return InvalidArgument(StrCat(where, " is not a range of the ", text_bytes_,
-                                  " bytes of text that were added"));
+    return InvalidArgument(
+        StrCat(where, " is not a range of the ", text_bytes_, " bytes of text that were added"));
   }
   ASSIGN_OR_RETURN(const bool begin_fits, StartsCodePoint(passage.begin));
   ASSIGN_OR_RETURN(const bool end_fits, StartsCodePoint(passage.end));
   if (!begin_fits || !end_fits) return InvalidArgument(StrCat(where, " cuts a character in two"));
   if (!IsValidUtf8(passage.heading_path) || passage.heading_path.size() > 65536) {
-    return InvalidArgument(StrCat(where, " has a heading path that is not valid UTF-8 of up to 65536 "
+    return InvalidArgument(StrCat(where,
+                                  " has a heading path that is not valid UTF-8 of up to 65536 "
                                   "bytes"));
   }
   return OkStatus();
@@ -169,8 +174,8 @@ Status StagedDocument::CheckVector(const float* vector) const {
   for (size_t i = 0; i < dimension_; ++i) squares += static_cast<double>(vector[i]) * vector[i];
   const double norm = std::sqrt(squares);
   if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
-  return InvalidArgument(StrCat("document '", record_.info.id, "': a passage's vector has length ", norm,
-                                ", expected 1; check the embedder"));
+  return InvalidArgument(StrCat("document '", record_.info.id, "': a passage's vector has length ",
+                                norm, ", expected 1; check the embedder"));
 }
 
 void StagedDocument::StagePassage(PassageId id, const Passage& passage, const float* vector) {
@@ -188,7 +193,8 @@ void StagedDocument::StagePassage(PassageId id, const Passage& passage, const fl
              {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
 }
 
-Status StagedDocument::AddPassages(std::span<const Passage> passages, std::span<const float> vectors) {
+Status StagedDocument::AddPassages(std::span<const Passage> passages,
+                                   std::span<const float> vectors) {
   RETURN_IF_ERROR(Usable());
   if (vectors.size() % dimension_ != 0 || vectors.size() / dimension_ != passages.size()) {
     return InvalidArgument(StrCat("document '", record_.info.id, "': ", vectors.size(),
@@ -210,7 +216,8 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages, std::span<
     StagePassage(first + i, passages[i], vectors.data() + i * dimension_);
     RETURN_IF_ERROR(Flush());
   }
-  if (!record_.ranges.empty() && record_.ranges.back().first + record_.ranges.back().count == first) {
+  if (!record_.ranges.empty() &&
+      record_.ranges.back().first + record_.ranges.back().count == first) {
     record_.ranges.back().count += passages.size();
   } else {
     record_.ranges.push_back({first, passages.size()});
@@ -227,14 +234,15 @@ Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
   }
   if (!piece_.empty()) {
     batch_.Put(Family::kText,
-               TextKey(collection_, key_, static_cast<uint32_t>(text_bytes_ / kTextPieceBytes)), piece_);
+               TextKey(collection_, key_, static_cast<uint32_t>(text_bytes_ / kTextPieceBytes)),
+               piece_);
   }
   RETURN_IF_ERROR(WriteBatch());
   record_.info.text_bytes = text_bytes_;
   CommitResult result;
   ASSIGN_OR_RETURN(result.commit, core_->committer->Commit(
-      {StrCat(collection_, "/", record_.info.id),
-       [&](CommitEdit& edit) { return Apply(edit, &result); }}));
+                                      {StrCat(collection_, "/", record_.info.id),
+                                       [&](CommitEdit& edit) { return Apply(edit, &result); }}));
   committed_ = true;
   core_->after_commit();
   return result;

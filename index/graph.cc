@@ -1,7 +1,8 @@
 // The one file that includes FAISS and the one that catches what it throws.
 //
-// FAISS's HNSW asks a DistanceComputer for distances and never sees a vector. Ours answers from int8 codes,
-// which takes the place of FAISS's own storage: building is then several times faster than over its floats.
+// FAISS's HNSW asks a DistanceComputer for distances and never sees a vector. Ours answers from
+// int8 codes, which takes the place of FAISS's own storage: building is then several times faster
+// than over its floats.
 #include "index/graph.h"
 
 #include <faiss/impl/AuxIndexStructures.h>
@@ -57,8 +58,9 @@ class NodeLocks {
   std::vector<omp_lock_t> locks_;
 };
 
-// Upper levels first, as FAISS does: the nodes of a level are reachable before the ones below need them.
-// Within a level the order is shuffled by a fixed rule, since neighbours in id are often neighbours in space.
+// Upper levels first, as FAISS does: the nodes of a level are reachable before the ones below need
+// them. Within a level the order is shuffled by a fixed rule, since neighbours in id are often
+// neighbours in space.
 std::vector<uint32_t> InsertionOrder(const faiss::HNSW& hnsw, size_t count) {
   std::vector<uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
@@ -132,7 +134,8 @@ Result<Graph> BuildGraph(const VectorRows& rows, const GraphOptions& options,
     RETURN_IF_ERROR(Insert(&hnsw, rows, stop));
     return LayOut(hnsw, rows.count);
   } catch (const std::exception& e) {
-    return Internal(StrCat("FAISS could not build a graph over ", rows.count, " vectors: ", e.what()));
+    return Internal(
+        StrCat("FAISS could not build a graph over ", rows.count, " vectors: ", e.what()));
   }
 }
 

@@ -11,19 +11,19 @@
 
 namespace vade {
 
-inline constexpr uint32_t kNoSlot = 0xffffffff;   // ends a list of links; no upper list
+inline constexpr uint32_t kNoSlot = 0xffffffff;  // ends a list of links; no upper list
 inline constexpr uint32_t kMaxGraphLevel = 32;
 
 // Borrowed graph: docs/formats.md, "Vector segments".
 struct GraphView {
-  uint32_t links = 0;                       // a node on level 0; 0: there is no graph
-  uint32_t upper_links = 0;                 // a node on each level above
+  uint32_t links = 0;        // a node on level 0; 0: there is no graph
+  uint32_t upper_links = 0;  // a node on each level above
   uint32_t entry = 0;
   uint32_t max_level = 0;
-  std::span<const uint8_t> levels;          // [count]
-  std::span<const uint32_t> first_upper;    // [count], kNoSlot for a node of level 0
-  std::span<const uint32_t> level0;         // [count, links]
-  std::span<const uint32_t> upper;          // [lists, upper_links]
+  std::span<const uint8_t> levels;        // [count]
+  std::span<const uint32_t> first_upper;  // [count], kNoSlot for a node of level 0
+  std::span<const uint32_t> level0;       // [count, links]
+  std::span<const uint32_t> upper;        // [lists, upper_links]
 };
 
 struct Graph {
@@ -36,7 +36,7 @@ struct Graph {
 };
 
 struct GraphOptions {
-  int m = 16;                               // links a node above level 0; twice as many on level 0
+  int m = 16;  // links a node above level 0; twice as many on level 0
   int ef_construction = 100;
 };
 

@@ -1,17 +1,19 @@
-// The knowledge store: collections of documents, their passages and vectors, over RocksDB and FAISS.
+// The knowledge store: collections of documents, their passages and vectors, over RocksDB and
+// FAISS.
 //
 //   ASSIGN_OR_RETURN(auto store, OpenStore(dir, {}));
-//   RETURN_IF_ERROR(store->CreateCollection({.name = "default", .embedder_id = e.id(), .dimension = 384}));
-//   ASSIGN_OR_RETURN(auto writer, store->BeginDocument("default", info));
+//   RETURN_IF_ERROR(store->CreateCollection({.name = "default", .embedder_id = e.id(), .dimension =
+//   384})); ASSIGN_OR_RETURN(auto writer, store->BeginDocument("default", info));
 //   RETURN_IF_ERROR(writer->AddText(text));
-//   RETURN_IF_ERROR(writer->AddPassages(passages, vectors));     // bounded batches; nobody sees them yet
-//   ASSIGN_OR_RETURN(CommitResult commit, writer->Commit(ctx));  // now everybody sees all of it, durably
-//   ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
+//   RETURN_IF_ERROR(writer->AddPassages(passages, vectors));     // bounded batches; nobody sees
+//   them yet ASSIGN_OR_RETURN(CommitResult commit, writer->Commit(ctx));  // now everybody sees all
+//   of it, durably ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
 //
-// Thread rule: every operation may be called from any thread at any time; readers never wait for writers.
-// Every search and read runs on one View (index/view.h), so text, vectors and deletions agree. A write
-// that returned OK survives the death of the process and of the machine, and is seen by every later read.
-// Nothing here assumes that caller and store share memory: a Store could be a remote one.
+// Thread rule: every operation may be called from any thread at any time; readers never wait for
+// writers. Every search and read runs on one View (index/view.h), so text, vectors and deletions
+// agree. A write that returned OK survives the death of the process and of the machine, and is seen
+// by every later read. Nothing here assumes that caller and store share memory: a Store could be a
+// remote one.
 #pragma once
 
 #include <chrono>
@@ -31,17 +33,17 @@
 namespace vade {
 
 struct CollectionInfo {
-  std::string name;               // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
-  std::string embedder_id;        // Embedder::id(); vectors of another embedder are refused
+  std::string name;         // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
+  std::string embedder_id;  // Embedder::id(); vectors of another embedder are refused
   int dimension = 0;
-  uint64_t document_count = 0;    // set by the store
-  uint64_t passage_count = 0;     // set by the store
+  uint64_t document_count = 0;  // set by the store
+  uint64_t passage_count = 0;   // set by the store
 };
 
 struct CommitResult {
-  uint64_t commit = 0;            // the store's commit number after this write
+  uint64_t commit = 0;  // the store's commit number after this write
   uint64_t revision = 0;
-  bool created = false;           // false: an earlier revision was replaced
+  bool created = false;  // false: an earlier revision was replaced
 };
 
 // A new revision of one document in the making. Destroying it before Commit() leaves no trace.
@@ -50,32 +52,32 @@ class DocumentWriter {
   virtual ~DocumentWriter() = default;
   // Appends to the document's normalised text, which passages refer to by byte range.
   virtual Status AddText(std::string_view utf8) = 0;
-  // `vectors` is [passages.size(), dimension]. ids, document_id and text of the passages are set by the
-  // store (text = that range of the document's text, which must have been added already).
+  // `vectors` is [passages.size(), dimension]. ids, document_id and text of the passages are set by
+  // the store (text = that range of the document's text, which must have been added already).
   virtual Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) = 0;
   virtual Result<CommitResult> Commit(const Context& ctx) = 0;
 };
 
 struct SearchRequest {
   std::string collection;
-  std::vector<float> vector;      // of the question, unit length
-  std::string question;           // for the terms index
-  int k = 5;                      // 1..1000
-  std::string filter;             // not enforced yet: UNIMPLEMENTED unless ""
-  std::string as_of;              // not enforced yet: UNIMPLEMENTED unless ""
-  // Groups of the caller. Documents without groups are for everyone; a document with groups is found only
-  // when one of them is listed here.
+  std::vector<float> vector;  // of the question, unit length
+  std::string question;       // for the terms index
+  int k = 5;                  // 1..1000
+  std::string filter;         // not enforced yet: UNIMPLEMENTED unless ""
+  std::string as_of;          // not enforced yet: UNIMPLEMENTED unless ""
+  // Groups of the caller. Documents without groups are for everyone; a document with groups is
+  // found only when one of them is listed here.
   std::vector<std::string> groups;
 };
 
 struct SearchResult {
-  uint64_t commit = 0;            // of the view that was searched
-  std::vector<Hit> hits;          // best first
+  uint64_t commit = 0;    // of the view that was searched
+  std::vector<Hit> hits;  // best first
 };
 
 struct DocumentPage {
   std::vector<DocumentInfo> documents;  // by id, ascending bytes
-  std::string next;               // pass as `after` for the following page; "" at the end
+  std::string next;                     // pass as `after` for the following page; "" at the end
 };
 
 struct Document {
@@ -107,7 +109,8 @@ class Store {
   // A current document of the collection with this content hash, if any: for duplicates.
   virtual Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
                                                          std::string_view content_hash) = 0;
-  virtual Result<Document> GetDocument(std::string_view collection, std::string_view document_id) = 0;
+  virtual Result<Document> GetDocument(std::string_view collection,
+                                       std::string_view document_id) = 0;
   virtual Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
                                              int limit) = 0;
   // Passages of one current document in order, with their vectors [n, dimension] when asked for.
@@ -124,32 +127,36 @@ class Store {
   virtual uint64_t commit_number() = 0;
   // Compares text, vectors and derived files; checks every invariant of docs/formats.md.
   virtual Result<VerifyReport> Verify(const Context& ctx) = 0;
-  // Seals the tails of all collections into segments now (they seal by themselves when long enough).
+  // Seals the tails of all collections into segments now (they seal by themselves when long
+  // enough).
   virtual Status SealAll(const Context& ctx) = 0;
-  // Does now what the background would do: seals tails that are long enough and merges what is due. For a process
-  // that opened without a background and has written much; most often there is nothing to do.
+  // Does now what the background would do: seals tails that are long enough and merges what is due.
+  // For a process that opened without a background and has written much; most often there is
+  // nothing to do.
   virtual Status SealDue(const Context& ctx) { return ctx.Check(); }
 };
 
 struct StoreOptions {
   bool create_if_missing = true;
   uint64_t block_cache_bytes = 64ull << 20;
-  size_t seal_tail_at = 8192;     // vectors in the tail that start the making of a segment; 0: never
-  size_t flat_below = 4096;       // sealed segments smaller than this are scanned rather than walked
-  int hnsw_m = 16;                // links a node
+  size_t seal_tail_at = 8192;  // vectors in the tail that start the making of a segment; 0: never
+  size_t flat_below = 4096;    // sealed segments smaller than this are scanned rather than walked
+  int hnsw_m = 16;             // links a node
   int hnsw_ef_construction = 100;
-  int hnsw_ef_search = 64;        // candidates kept in the walk; recall against speed
-  // Segments are not merged, and a tail is not sealed, beyond this many vectors in one: it bounds the memory of
-  // the making, about 6 bytes a dimension and 500 bytes for each.
+  int hnsw_ef_search = 64;  // candidates kept in the walk; recall against speed
+  // Segments are not merged, and a tail is not sealed, beyond this many vectors in one: it bounds
+  // the memory of the making, about 6 bytes a dimension and 500 bytes for each.
   size_t max_segment_rows = 256 << 10;
-  std::chrono::milliseconds seal_retry_after{30000};   // after sealing failed
-  // false: no thread, and vectors are sealed and merged only in SealAll() and SealDue(). For short visits.
+  std::chrono::milliseconds seal_retry_after{30000};  // after sealing failed
+  // false: no thread, and vectors are sealed and merged only in SealAll() and SealDue(). For short
+  // visits.
   bool background = true;
-  const Clock* clock = nullptr;   // null: SystemClock()
+  const Clock* clock = nullptr;  // null: SystemClock()
 };
 
-// Opens the data directory. UNAVAILABLE: another process has it open (the message says how to talk to
-// that one). FAILED_PRECONDITION: it was written by a newer version. DATA_LOSS: damaged, with the file.
+// Opens the data directory. UNAVAILABLE: another process has it open (the message says how to talk
+// to that one). FAILED_PRECONDITION: it was written by a newer version. DATA_LOSS: damaged, with
+// the file.
 Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const StoreOptions& options);
 
 }  // namespace vade

@@ -50,8 +50,9 @@ Status FromRocks(const rocksdb::Status& s, const std::string& directory) {
         StrCat(what, "; nothing of this write was applied: free some disk space and repeat it"));
   }
   if (s.IsCorruption()) {
-    return DataLoss(StrCat(what, "; the named file is damaged: restore the directory from a copy or "
-                                 "ingest the documents into a new one"));
+    return DataLoss(StrCat(what,
+                           "; the named file is damaged: restore the directory from a copy or "
+                           "ingest the documents into a new one"));
   }
   if (s.IsNotFound()) return NotFound(what);
   if (s.IsBusy() || s.IsTryAgain() || s.IsTimedOut()) return Unavailable(what);
@@ -60,23 +61,26 @@ Status FromRocks(const rocksdb::Status& s, const std::string& directory) {
     return DataLoss(StrCat(what, "; a file of the database is missing: restore it from a copy"));
   }
   if (s.IsIOError()) {
-    return Internal(StrCat(what, "; the disk or its file system refuses: see the system log, and mend it first"));
+    return Internal(StrCat(
+        what, "; the disk or its file system refuses: see the system log, and mend it first"));
   }
   return Internal(what);
 }
 
 bool IsFatal(const rocksdb::Status& s) { return s.severity() >= rocksdb::Status::kFatalError; }
 
-// After an error RocksDB refuses writes until it is told that the cause may be gone. How bad the error was it
-// tells only here: the write that met it returns the bare outcome.
+// After an error RocksDB refuses writes until it is told that the cause may be gone. How bad the
+// error was it tells only here: the write that met it returns the bare outcome.
 class Failures : public rocksdb::EventListener {
  public:
   void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* error) override {
     stopped = true;
     if (error && IsFatal(*error)) fatal = true;
   }
-  // Its own recovery looks for space every five seconds and lets nobody else try; the next write tries at once.
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+  // Its own recovery looks for space every five seconds and lets nobody else try; the next write
+  // tries at once.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
     *auto_recovery = false;
   }
   std::atomic<bool> stopped{false};
@@ -91,15 +95,16 @@ rocksdb::CompressionType BestCompression() {
   return rocksdb::kNoCompression;
 }
 
-// RocksDB's own log is no file beside the data: with assertions on, as distributions build it, the library ends
-// the process when it writes to such a file again that a full disk had refused.
+// RocksDB's own log is no file beside the data: with assertions on, as distributions build it, the
+// library ends the process when it writes to such a file again that a full disk had refused.
 class MessageLog : public rocksdb::Logger {
  public:
   MessageLog() : Logger(rocksdb::WARN_LEVEL) {}
   using Logger::Logv;
   void Logv(const char* format, va_list arguments) override {
     char line[1024];
-    if (std::vsnprintf(line, sizeof(line), format, arguments) > 0) LogDebug(StrCat("rocksdb: ", line));
+    if (std::vsnprintf(line, sizeof(line), format, arguments) > 0)
+      LogDebug(StrCat("rocksdb: ", line));
   }
 };
 
@@ -139,7 +144,7 @@ struct Kv::Impl {
   std::string directory;
   const std::shared_ptr<Failures> failures = std::make_shared<Failures>();
   std::unique_ptr<rocksdb::DB> db;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;              // to be released
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;  // to be released
   std::array<rocksdb::ColumnFamilyHandle*, kFamilyCount> family{};
   std::mutex resume_mutex;
   std::future<rocksdb::Status> resuming;
@@ -160,14 +165,15 @@ uint64_t Kv::Impl::MemoryTableBytes() const {
   uint64_t total = 0;
   for (auto* handle : handles) {
     uint64_t bytes = 0;
-    if (db->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &bytes)) total += bytes;
+    if (db->GetIntProperty(handle, rocksdb::DB::Properties::kSizeAllMemTables, &bytes))
+      total += bytes;
   }
   return total;
 }
 
-// To write again, RocksDB first flushes what it holds in memory. When that finds the disk full in its turn, 7.8 may
-// wait without end for a flush that it has forgotten to repeat. So it is asked only when as much can be written,
-// and apart, and not waited for longer than a flush takes.
+// To write again, RocksDB first flushes what it holds in memory. When that finds the disk full in
+// its turn, 7.8 may wait without end for a flush that it has forgotten to repeat. So it is asked
+// only when as much can be written, and apart, and not waited for longer than a flush takes.
 Status Kv::Impl::ResumeWriting() {
   constexpr uint64_t kBesideTables = 1 << 20;
   constexpr std::chrono::seconds kPatience{10};
@@ -176,14 +182,17 @@ Status Kv::Impl::ResumeWriting() {
   if (!resuming.valid()) {
     const Status room = TryToWrite(directory, MemoryTableBytes() + kBesideTables);
     if (!room.ok()) {
-      return {room.code(), StrCat("store ", directory, ": ", room.message(),
-                                  "; nothing of this write was applied: free some disk space and repeat it")};
+      return {room.code(),
+              StrCat("store ", directory, ": ", room.message(),
+                     "; nothing of this write was applied: free some disk space and repeat it")};
     }
     resuming = std::async(std::launch::async, [this] { return db->Resume(); });
   }
   if (resuming.wait_for(kPatience) != std::future_status::ready) {
-    return Unavailable(StrCat("store ", directory, " is still recovering from an earlier error of its disk; nothing "
-                              "of this write was applied: repeat it, and if this lasts, stop and start vade"));
+    return Unavailable(
+        StrCat("store ", directory,
+               " is still recovering from an earlier error of its disk; nothing "
+               "of this write was applied: repeat it, and if this lasts, stop and start vade"));
   }
   failures->stopped = !resuming.get().ok();
   return OkStatus();  // the write that follows tells what is wrong, if anything still is
@@ -262,7 +271,8 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptio
   if (!exists && !options.create_if_missing) {
     return NotFound(StrCat("there is no store at ", directory, "; check --data"));
   }
-  // Families that a newer version added are opened too: RocksDB insists, and the store then says what is wrong.
+  // Families that a newer version added are opened too: RocksDB insists, and the store then says
+  // what is wrong.
   std::vector<std::string> names(kFamilyNames.begin(), kFamilyNames.end());
   std::vector<std::string> present;
   if (exists) {
@@ -278,8 +288,7 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptio
 
   kv->impl_->directory = directory;
   rocksdb::DB* db = nullptr;
-  const auto opened =
-      rocksdb::DB::Open(db_options, directory, families, &kv->impl_->handles, &db);
+  const auto opened = rocksdb::DB::Open(db_options, directory, families, &kv->impl_->handles, &db);
   if (!opened.ok()) return FromRocks(opened, directory);
   kv->impl_->db.reset(db);
   std::copy_n(kv->impl_->handles.begin(), kFamilyCount, kv->impl_->family.begin());
@@ -340,8 +349,9 @@ Status Kv::Write(const KvBatch& batch, Durability durability) {
   const Status failed = FromRocks(s, impl_->directory);
   if (!IsFatal(s) && !failures.fatal) return failed;
   // No Resume() helps any more; opening the database anew does.
-  return {failed.code(), StrCat(failed.message(), "; then stop and start vade: this process cannot write "
-                                                  "to the store again")};
+  return {failed.code(), StrCat(failed.message(),
+                                "; then stop and start vade: this process cannot write "
+                                "to the store again")};
 }
 
 KvSnapshot Kv::Snapshot() const {

@@ -1,8 +1,9 @@
-// Ordered keys and values on disk: the part of RocksDB that the store uses, with our Status and no vendor
-// types. Families are key spaces of one database with one log, so a batch over several is atomic.
+// Ordered keys and values on disk: the part of RocksDB that the store uses, with our Status and no
+// vendor types. Families are key spaces of one database with one log, so a batch over several is
+// atomic.
 //
-// Thread rule: everything may be called from any thread, except that a KvBatch and a KvIterator belong to
-// one thread at a time. Snapshots and iterators must be gone before their Kv.
+// Thread rule: everything may be called from any thread, except that a KvBatch and a KvIterator
+// belong to one thread at a time. Snapshots and iterators must be gone before their Kv.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,14 @@
 namespace vade {
 
 enum class Family : uint8_t {
-  kMeta, kCatalog, kDocuments, kText, kPassages, kVectors, kStaged, kChanges,
+  kMeta,
+  kCatalog,
+  kDocuments,
+  kText,
+  kPassages,
+  kVectors,
+  kStaged,
+  kChanges,
 };
 inline constexpr int kFamilyCount = 8;
 
@@ -54,7 +62,7 @@ class KvIterator {
   ~KvIterator();
   bool Valid() const;
   void Next();
-  void Seek(std::string_view key);   // to the first key that is not less; not below `begin`
+  void Seek(std::string_view key);  // to the first key that is not less; not below `begin`
   std::string_view key() const;
   std::string_view value() const;
   Status status() const;
@@ -78,7 +86,8 @@ enum class Durability {
 
 class Kv {
  public:
-  // NOT_FOUND: no database there and create_if_missing is off. DATA_LOSS: damaged; the message names the file.
+  // NOT_FOUND: no database there and create_if_missing is off. DATA_LOSS: damaged; the message
+  // names the file.
   static Result<std::unique_ptr<Kv>> Open(const std::string& directory, const KvOptions& options);
   ~Kv();
 
@@ -87,8 +96,8 @@ class Kv {
                                          const KvSnapshot& snapshot) const;
   std::unique_ptr<KvIterator> Scan(Family family, std::string_view begin, std::string_view end,
                                    const KvSnapshot& snapshot) const;
-  // RESOURCE_EXHAUSTED when the disk is full: nothing of the batch is applied. The message says so when the
-  // database must be opened anew before it can be written again.
+  // RESOURCE_EXHAUSTED when the disk is full: nothing of the batch is applied. The message says so
+  // when the database must be opened anew before it can be written again.
   Status Write(const KvBatch& batch, Durability durability);
   KvSnapshot Snapshot() const;
 

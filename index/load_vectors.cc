@@ -1,6 +1,7 @@
-// At open: which slots of which segments stand for current passages, and a tail of the passages that are
-// in none. A segment that is damaged, foreign or newer than the database is removed; one that cannot be opened for
-// another reason (files, memory, permissions) stays for the next open. What either held is read from the database.
+// At open: which slots of which segments stand for current passages, and a tail of the passages
+// that are in none. A segment that is damaged, foreign or newer than the database is removed; one
+// that cannot be opened for another reason (files, memory, permissions) stays for the next open.
+// What either held is read from the database.
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -16,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Rebuilt vectors go to a segment without a graph when there are this many, so that memory stays bounded;
-// the sealer then gives it a graph.
+// Rebuilt vectors go to a segment without a graph when there are this many, so that memory stays
+// bounded; the sealer then gives it a graph.
 constexpr size_t kRebuiltRows = 65536;
 
 // "17.seg" -> 17; 0 for anything else.
@@ -49,7 +50,10 @@ class VectorLoader {
  public:
   VectorLoader(StoreCore* core, const std::vector<LiveRange>& live, uint64_t commit,
                CollectionState* state)
-      : core_(core), live_(live), commit_(commit), state_(state),
+      : core_(core),
+        live_(live),
+        commit_(commit),
+        state_(state),
         rebuilt_(static_cast<size_t>(state->info.dimension)) {
     for (const LiveRange& l : live_) {
       starts_.push_back(total_);
@@ -77,9 +81,9 @@ class VectorLoader {
   const std::vector<LiveRange>& live_;
   const uint64_t commit_;
   CollectionState* const state_;
-  std::vector<size_t> starts_;       // position of each range's first passage
+  std::vector<size_t> starts_;  // position of each range's first passage
   size_t total_ = 0, covered_count_ = 0;
-  std::vector<bool> covered_;        // by position: the passage has a slot
+  std::vector<bool> covered_;  // by position: the passage has a slot
   VectorBuffer rebuilt_;
 };
 
@@ -99,8 +103,8 @@ void VectorLoader::TakeSegment(uint64_t number) {
   (void)RemoveFile(path);
 }
 
-// Marks the slots that stand for no current passage, or for one that a newer segment has already. Both
-// sides ascend, so one pass does it. False when nothing is left.
+// Marks the slots that stand for no current passage, or for one that a newer segment has already.
+// Both sides ascend, so one pass does it. False when nothing is left.
 bool VectorLoader::Match(SegmentState* segment) {
   const VectorRows& rows = segment->segment->rows();
   std::vector<size_t> dead, positions;
@@ -146,7 +150,8 @@ Status VectorLoader::ReadUncovered() {
   if (covered_count_ == total_) return OkStatus();
   const auto scan = core_->kv->Scan(Family::kVectors, CollectionPrefix(state_->id),
                                     CollectionPrefix(state_->id + 1), nullptr);
-  for (size_t i = 0; i < live_.size(); ++i) RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scan.get()));
+  for (size_t i = 0; i < live_.size(); ++i)
+    RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scan.get()));
   RETURN_IF_ERROR(scan->status());
   AppendToTail(&state_->tail, rebuilt_.rows());
   return OkStatus();
@@ -157,7 +162,8 @@ void VectorLoader::SealRebuilt() {
   const std::string path = core_->SegmentPath(state_->id, number);
   const SegmentOwner owner = core_->OwnerOf(*state_, commit_);
   const VectorRows rows = rebuilt_.rows();
-  Status status = CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, 0));
+  Status status =
+      CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, 0));
   if (status.ok()) status = MakeDirectories(core_->SegmentDirectory(state_->id));
   if (status.ok()) status = WriteSegment(path, owner, rows, nullptr);
   if (status.ok()) {

@@ -1,6 +1,6 @@
-// The Store of this machine: one process, one data directory. This file is the facade and the plain reads;
-// the parts are document_writer.cc, delete_documents.cc, collections.cc, search.cc, sealer.cc, open.cc,
-// verify.cc.
+// The Store of this machine: one process, one data directory. This file is the facade and the plain
+// reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, search.cc,
+// sealer.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -16,13 +16,18 @@ constexpr int kMaxPage = 10000;
 
 class LocalStore : public Store {
  public:
-  static Result<std::unique_ptr<Store>> Open(const std::string& directory, const StoreOptions& options);
+  static Result<std::unique_ptr<Store>> Open(const std::string& directory,
+                                             const StoreOptions& options);
   ~LocalStore() override { sealer_.reset(); }
 
-  Status CreateCollection(const CollectionInfo& info) override { return CreateCollectionIn(&core_, info); }
+  Status CreateCollection(const CollectionInfo& info) override {
+    return CreateCollectionIn(&core_, info);
+  }
   Result<CollectionInfo> GetCollection(std::string_view name) override;
   Result<std::vector<CollectionInfo>> ListCollections() override;
-  Status DeleteCollection(std::string_view name) override { return DeleteCollectionIn(&core_, name); }
+  Status DeleteCollection(std::string_view name) override {
+    return DeleteCollectionIn(&core_, name);
+  }
 
   Result<std::unique_ptr<DocumentWriter>> BeginDocument(std::string_view collection,
                                                         const DocumentInfo& info) override {
@@ -35,9 +40,11 @@ class LocalStore : public Store {
   Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override;
   Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
                                      int limit) override;
-  Result<std::vector<Passage>> GetPassages(std::string_view collection, std::string_view document_id,
+  Result<std::vector<Passage>> GetPassages(std::string_view collection,
+                                           std::string_view document_id,
                                            std::vector<float>* vectors) override;
-  Result<uint64_t> DeleteDocuments(std::string_view collection, std::span<const std::string> document_ids,
+  Result<uint64_t> DeleteDocuments(std::string_view collection,
+                                   std::span<const std::string> document_ids,
                                    const Context& ctx) override {
     return DeleteDocumentsOf(&core_, collection, document_ids, ctx);
   }
@@ -62,7 +69,7 @@ class LocalStore : public Store {
                               TextReader* text) const;
   Status AppendVector(const Reading& reading, PassageId id, std::vector<float>* vectors) const;
 
-  std::unique_ptr<FileLock> lock_;   // released last
+  std::unique_ptr<FileLock> lock_;  // released last
   StoreCore core_;
   std::unique_ptr<Sealer> sealer_;
 };
@@ -70,7 +77,8 @@ class LocalStore : public Store {
 Status ValidateOptions(const StoreOptions& options) {
   if (options.hnsw_m < 2 || options.hnsw_m > 128 || options.hnsw_ef_construction < 1 ||
       options.hnsw_ef_search < 1 || options.max_segment_rows < 1) {
-    return InvalidArgument("store options: hnsw_m must be 2 to 128, the ef values and max_segment_rows at least 1");
+    return InvalidArgument(
+        "store options: hnsw_m must be 2 to 128, the ef values and max_segment_rows at least 1");
   }
   return OkStatus();
 }
@@ -114,8 +122,8 @@ Result<std::vector<CollectionInfo>> LocalStore::ListCollections() {
 Result<std::optional<DocumentInfo>> LocalStore::FindDocument(std::string_view collection,
                                                              std::string_view document_id) {
   ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
-  ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
-                                             document_id));
+  ASSIGN_OR_RETURN(auto record,
+                   ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id, document_id));
   if (!record) return std::optional<DocumentInfo>();
   return std::optional<DocumentInfo>(std::move(record->info));
 }
@@ -125,25 +133,29 @@ Result<std::optional<DocumentInfo>> LocalStore::FindByHash(std::string_view coll
   ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
   if (content_hash.size() > 255) return std::optional<DocumentInfo>();
   const std::string prefix = HashPrefix(reading.state->id, content_hash);
-  const auto scan = core_.kv->Scan(Family::kDocuments, prefix, PrefixEnd(prefix), reading.view->snapshot);
+  const auto scan =
+      core_.kv->Scan(Family::kDocuments, prefix, PrefixEnd(prefix), reading.view->snapshot);
   RETURN_IF_ERROR(scan->status());
   if (!scan->Valid()) return std::optional<DocumentInfo>();
   ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
                                              scan->key().substr(prefix.size())));
-  if (!record) return DataLoss("a content hash names a document that is not there; run vade verify");
+  if (!record)
+    return DataLoss("a content hash names a document that is not there; run vade verify");
   return std::optional<DocumentInfo>(std::move(record->info));
 }
 
-Result<DocumentRecord> LocalStore::RequireDocument(const Reading& reading, std::string_view collection,
+Result<DocumentRecord> LocalStore::RequireDocument(const Reading& reading,
+                                                   std::string_view collection,
                                                    std::string_view document_id) const {
-  ASSIGN_OR_RETURN(auto record, ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id,
-                                             document_id));
+  ASSIGN_OR_RETURN(auto record,
+                   ReadDocument(*core_.kv, reading.view->snapshot, reading.state->id, document_id));
   if (record) return std::move(*record);
   return NotFound(StrCat("collection '", collection, "' has no document '", document_id,
                          "'; vade docs list shows what there is"));
 }
 
-Result<Document> LocalStore::GetDocument(std::string_view collection, std::string_view document_id) {
+Result<Document> LocalStore::GetDocument(std::string_view collection,
+                                         std::string_view document_id) {
   ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
   ASSIGN_OR_RETURN(DocumentRecord record, RequireDocument(reading, collection, document_id));
   TextReader reader(*core_.kv, reading.view->snapshot, reading.state->id, record.revision_key);
@@ -154,11 +166,13 @@ Result<Document> LocalStore::GetDocument(std::string_view collection, std::strin
 Result<DocumentPage> LocalStore::ListDocuments(std::string_view collection, std::string_view after,
                                                int limit) {
   ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
-  if (limit < 1) return InvalidArgument(StrCat("a page of ", limit, " documents; ask for at least 1"));
+  if (limit < 1)
+    return InvalidArgument(StrCat("a page of ", limit, " documents; ask for at least 1"));
   const size_t most = static_cast<size_t>(std::min(limit, kMaxPage));
   const std::string prefix = FamilyPrefix(reading.state->id, 'd');
   const std::string begin = after.empty() ? prefix : prefix + std::string(after) + '\0';
-  const auto scan = core_.kv->Scan(Family::kDocuments, begin, PrefixEnd(prefix), reading.view->snapshot);
+  const auto scan =
+      core_.kv->Scan(Family::kDocuments, begin, PrefixEnd(prefix), reading.view->snapshot);
   DocumentPage page;
   for (; scan->Valid(); scan->Next()) {
     if (page.documents.size() == most) {
@@ -175,26 +189,35 @@ Result<DocumentPage> LocalStore::ListDocuments(std::string_view collection, std:
 
 Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRecord& record,
                                         PassageId id, TextReader* text) const {
-  ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, PassageKey(reading.state->id, id),
-                                                   reading.view->snapshot));
+  ASSIGN_OR_RETURN(
+      const auto bytes,
+      core_.kv->Get(Family::kPassages, PassageKey(reading.state->id, id), reading.view->snapshot));
   if (!bytes) return DataLoss(StrCat("passage ", id, " is missing; run vade verify"));
   ASSIGN_OR_RETURN(PassageRecord passage, DecodePassage(*bytes));
   ASSIGN_OR_RETURN(std::string words, text->Read(passage.begin, passage.length));
-  return Passage{.id = id, .document_id = record.info.id, .ordinal = passage.ordinal,
-                 .begin = passage.begin, .end = passage.begin + passage.length, .page = passage.page,
-                 .heading_path = std::move(passage.heading_path), .text = std::move(words)};
+  return Passage{.id = id,
+                 .document_id = record.info.id,
+                 .ordinal = passage.ordinal,
+                 .begin = passage.begin,
+                 .end = passage.begin + passage.length,
+                 .page = passage.page,
+                 .heading_path = std::move(passage.heading_path),
+                 .text = std::move(words)};
 }
 
-Status LocalStore::AppendVector(const Reading& reading, PassageId id, std::vector<float>* vectors) const {
-  ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kVectors, PassageKey(reading.state->id, id),
-                                                   reading.view->snapshot));
+Status LocalStore::AppendVector(const Reading& reading, PassageId id,
+                                std::vector<float>* vectors) const {
+  ASSIGN_OR_RETURN(
+      const auto bytes,
+      core_.kv->Get(Family::kVectors, PassageKey(reading.state->id, id), reading.view->snapshot));
   const size_t dimension = static_cast<size_t>(reading.state->info.dimension);
   if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
     return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));
   }
   const size_t at = vectors->size();
   vectors->resize(at + dimension);
-  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension, vectors->data() + at);
+  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension,
+                                   vectors->data() + at);
   return OkStatus();
 }
 
@@ -218,7 +241,8 @@ Result<std::vector<Passage>> LocalStore::GetPassages(std::string_view collection
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> OpenStore(const std::string& directory, const StoreOptions& options) {
+Result<std::unique_ptr<Store>> OpenStore(const std::string& directory,
+                                         const StoreOptions& options) {
   return LocalStore::Open(directory, options);
 }
 

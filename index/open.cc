@@ -25,7 +25,8 @@ Result<T> ReadMeta(const Kv& kv, std::string_view key) {
   ASSIGN_OR_RETURN(const auto bytes, kv.Get(Family::kMeta, key, nullptr));
   T value{};
   if (!bytes || bytes->size() != sizeof(T)) {
-    return DataLoss(StrCat("the database has no valid '", key, "': it is damaged; restore it from a copy"));
+    return DataLoss(
+        StrCat("the database has no valid '", key, "': it is damaged; restore it from a copy"));
   }
   std::memcpy(&value, bytes->data(), sizeof(T));
   return value;
@@ -46,8 +47,8 @@ Status WriteFirstMeta(Kv* kv) {
 Status CheckFormat(const StoreCore& core) {
   ASSIGN_OR_RETURN(const uint32_t version, ReadMeta<uint32_t>(*core.kv, "format"));
   if (version > kFormatVersion) {
-    return FailedPrecondition(StrCat("the store at ", core.directory, " has format version ", version,
-                                     ", this program knows up to ", kFormatVersion,
+    return FailedPrecondition(StrCat("the store at ", core.directory, " has format version ",
+                                     version, ", this program knows up to ", kFormatVersion,
                                      "; open it with the newer vade that wrote it"));
   }
   if (version == 0) return DataLoss("the database has format version 0: it is damaged");
@@ -71,24 +72,28 @@ Result<std::shared_ptr<const GroupSets>> LoadGroupSets(const Kv& kv, CollectionI
 }
 
 // Counts documents and passages, and lists the passages' ids in order.
-Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit, CollectionState* state) {
+Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit,
+                                             CollectionState* state) {
   std::vector<LiveRange> live;
   const std::string prefix = FamilyPrefix(state->id, 'r');
   const auto scan = kv.Scan(Family::kDocuments, prefix, PrefixEnd(prefix), nullptr);
   for (; scan->Valid(); scan->Next()) {
     ASSIGN_OR_RETURN(const RevisionRecord revision, DecodeRevision(scan->value()));
     if (revision.group_set >= state->group_sets->size()) {
-      return DataLoss(StrCat("document '", revision.document_id, "' has an unknown set of groups: "
+      return DataLoss(StrCat("document '", revision.document_id,
+                             "' has an unknown set of groups: "
                              "the database is damaged; restore it from a copy"));
     }
     ++state->info.document_count;
     for (const PassageRange& range : revision.ranges) {
       if (range.first + range.count > id_limit) {
-        return DataLoss(StrCat("document '", revision.document_id, "' owns passages that were never "
+        return DataLoss(StrCat("document '", revision.document_id,
+                               "' owns passages that were never "
                                "numbered: the database is damaged; restore it from a copy"));
       }
       state->info.passage_count += range.count;
-      // Slots are numbered with 32 bits, and memory is taken for each passage: a damaged count must not ask for more.
+      // Slots are numbered with 32 bits, and memory is taken for each passage: a damaged count must
+      // not ask for more.
       if (range.count > UINT32_MAX || state->info.passage_count > UINT32_MAX) {
         return Damaged(StrCat("revision record of document '", revision.document_id, "'"));
       }
@@ -96,14 +101,14 @@ Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit, Co
     }
   }
   RETURN_IF_ERROR(scan->status());
-  std::sort(live.begin(), live.end(), [](const LiveRange& a, const LiveRange& b) {
-    return a.range.first < b.range.first;
-  });
+  std::sort(live.begin(), live.end(),
+            [](const LiveRange& a, const LiveRange& b) { return a.range.first < b.range.first; });
   return live;
 }
 
 Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, CollectionId id,
-                                                              std::string_view bytes, uint64_t commit) {
+                                                              std::string_view bytes,
+                                                              uint64_t commit) {
   ASSIGN_OR_RETURN(const CollectionRecord record, DecodeCollection(bytes));
   auto state = std::make_shared<CollectionState>();
   state->id = id;
@@ -118,7 +123,8 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
 
 }  // namespace
 
-Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory, bool create_if_missing) {
+Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
+                                                bool create_if_missing) {
   if (!IsDirectory(directory)) {
     if (!create_if_missing) {
       return NotFound(StrCat("there is no store at ", directory, "; check --data"));
@@ -127,7 +133,8 @@ Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory, bo
   }
   auto lock = FileLock::Acquire(JoinPath(directory, "lock"));
   if (!lock.ok() && lock.status().code() == StatusCode::kUnavailable) {
-    return Unavailable(StrCat("data directory ", directory, " is in use by another process; talk to it "
+    return Unavailable(StrCat("data directory ", directory,
+                              " is in use by another process; talk to it "
                               "with --server or stop it"));
   }
   return lock;

@@ -1,4 +1,5 @@
-// What happens before a store can be used: lock, versions, leftovers, and the first view. Private to index/.
+// What happens before a store can be used: lock, versions, leftovers, and the first view. Private
+// to index/.
 #pragma once
 
 #include <memory>
@@ -8,8 +9,10 @@
 
 namespace vade {
 
-// Takes the lock of the directory, which it makes when asked to. UNAVAILABLE: another process has it.
-Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory, bool create_if_missing);
+// Takes the lock of the directory, which it makes when asked to. UNAVAILABLE: another process has
+// it.
+Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
+                                                bool create_if_missing);
 
 // Opens the database and checks or writes its format version; fills kv, ids, numbers and store id.
 Status OpenDatabase(StoreCore* core);
@@ -20,8 +23,8 @@ Status CollectLeftovers(StoreCore* core);
 // The view of what is there: the truth from the database, segments where they are sound.
 Result<std::shared_ptr<const View>> LoadView(StoreCore* core);
 
-// The segments and the tail of one collection (load_vectors.cc). `live` are its current passages, in
-// ascending order.
+// The segments and the tail of one collection (load_vectors.cc). `live` are its current passages,
+// in ascending order.
 struct LiveRange {
   PassageRange range;
   GroupSetId group_set = 0;

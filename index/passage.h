@@ -16,23 +16,23 @@ using PassageId = uint64_t;
 struct Passage {
   PassageId id = 0;
   std::string document_id;
-  uint32_t ordinal = 0;           // 0-based position in the document
-  uint64_t begin = 0;             // byte range [begin, end) in the document's normalised text (UTF-8)
+  uint32_t ordinal = 0;  // 0-based position in the document
+  uint64_t begin = 0;    // byte range [begin, end) in the document's normalised text (UTF-8)
   uint64_t end = 0;
-  uint32_t page = 0;              // 1-based, 0 when the format has no pages
-  std::string heading_path;       // "Handbook > Leave > Sick leave"; "" when none
-  std::string text;               // the bytes of that range
+  uint32_t page = 0;         // 1-based, 0 when the format has no pages
+  std::string heading_path;  // "Handbook > Leave > Sick leave"; "" when none
+  std::string text;          // the bytes of that range
 };
 
 // A passage found for a question.
 struct Hit {
   Passage passage;
-  std::string title;              // of the document
-  std::string source;             // of the document: path or URI
-  std::string valid_from;         // RFC 3339, "" when the document has none
-  double score = 0;               // what the list is ordered by, greater is better
-  double dense_score = 0;         // cosine of question and passage; 0 when not found that way
-  double term_score = 0;          // BM25; 0 when not found that way
+  std::string title;       // of the document
+  std::string source;      // of the document: path or URI
+  std::string valid_from;  // RFC 3339, "" when the document has none
+  double score = 0;        // what the list is ordered by, greater is better
+  double dense_score = 0;  // cosine of question and passage; 0 when not found that way
+  double term_score = 0;   // BM25; 0 when not found that way
 };
 
 using MetadataValue = std::variant<std::string, double, bool, std::vector<std::string>>;
@@ -40,22 +40,22 @@ using Metadata = std::map<std::string, MetadataValue>;
 
 // Everything about a document but its text and passages.
 struct DocumentInfo {
-  std::string id;                 // given, or derived from the source
+  std::string id;  // given, or derived from the source
   std::string title;
-  std::string source;             // URI, or path relative to the source root
-  std::string mime_type;          // "text/markdown"
-  std::string content_hash;       // SHA-256 of the source's bytes, hexadecimal
+  std::string source;        // URI, or path relative to the source root
+  std::string mime_type;     // "text/markdown"
+  std::string content_hash;  // SHA-256 of the source's bytes, hexadecimal
   Metadata metadata;
-  std::vector<std::string> groups;    // empty: everyone
-  std::string supersedes;         // id of the document that this one replaces, or ""
-  std::string valid_from;         // RFC 3339, or ""
+  std::vector<std::string> groups;  // empty: everyone
+  std::string supersedes;           // id of the document that this one replaces, or ""
+  std::string valid_from;           // RFC 3339, or ""
   // Set by the store:
-  uint64_t revision = 0;          // 1 for the first, growing
-  uint64_t commit = 0;            // commit number that made this revision current
+  uint64_t revision = 0;  // 1 for the first, growing
+  uint64_t commit = 0;    // commit number that made this revision current
   uint64_t passage_count = 0;
   uint64_t text_bytes = 0;
-  int64_t created_unix_micros = 0;    // first revision
-  int64_t updated_unix_micros = 0;    // this revision
+  int64_t created_unix_micros = 0;  // first revision
+  int64_t updated_unix_micros = 0;  // this revision
 };
 
 }  // namespace vade

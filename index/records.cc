@@ -108,7 +108,8 @@ constexpr uint8_t kDocumentRecordVersion = 1;
 }  // namespace
 
 Status Damaged(std::string_view what) {
-  return DataLoss(StrCat("a ", what, " of the store does not parse: the database is damaged; restore "
+  return DataLoss(StrCat("a ", what,
+                         " of the store does not parse: the database is damaged; restore "
                          "the data directory from a copy or ingest the documents into a new one"));
 }
 
@@ -199,16 +200,19 @@ std::string Encode(const CollectionRecord& record) {
 std::string Encode(const StagedNote& note) {
   std::string value;
   AppendFixed<uint32_t>(&value, note.collection);
-  if (note.passages.first != 0) AppendFixed<uint32_t>(&value, static_cast<uint32_t>(note.passages.count));
+  if (note.passages.first != 0)
+    AppendFixed<uint32_t>(&value, static_cast<uint32_t>(note.passages.count));
   return value;
 }
 
 Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes) {
   if (key.size() != StagedKey(0, 0).size()) return Damaged("note of staged passages");
-  StagedNote note{.revision = ParseKey64(key.substr(0, 8)), .passages = {.first = ParseKey64(key.substr(8))}};
+  StagedNote note{.revision = ParseKey64(key.substr(0, 8)),
+                  .passages = {.first = ParseKey64(key.substr(8))}};
   ByteReader value(bytes);
   uint32_t count = 0;
-  const bool whole = value.Read(&note.collection) && (note.passages.first == 0 || value.Read(&count));
+  const bool whole =
+      value.Read(&note.collection) && (note.passages.first == 0 || value.Read(&count));
   if (!whole) return Damaged("note of staged passages");
   note.passages.count = count;
   return note;
@@ -231,8 +235,8 @@ std::string Encode(const DocumentRecord& record) {
   const DocumentInfo& info = record.info;
   std::string out;
   AppendFixed(&out, kDocumentRecordVersion);
-  for (uint64_t number : {record.revision_key, static_cast<uint64_t>(record.group_set), info.revision,
-                          info.commit, info.passage_count, info.text_bytes}) {
+  for (uint64_t number : {record.revision_key, static_cast<uint64_t>(record.group_set),
+                          info.revision, info.commit, info.passage_count, info.text_bytes}) {
     AppendVarint(&out, number);
   }
   AppendFixed<int64_t>(&out, info.created_unix_micros);

@@ -18,7 +18,7 @@ inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
 using RevisionKey = uint64_t;
-using GroupSetId = uint32_t;      // 0: everyone
+using GroupSetId = uint32_t;  // 0: everyone
 
 // Passage ids [first, first + count).
 struct PassageRange {
@@ -57,7 +57,10 @@ struct PassageRecord {
 };
 
 enum class ChangeKind : uint8_t {
-  kPut = 1, kDelete = 2, kCreateCollection = 3, kDeleteCollection = 4,
+  kPut = 1,
+  kDelete = 2,
+  kCreateCollection = 3,
+  kDeleteCollection = 4,
 };
 
 struct Change {
@@ -65,10 +68,10 @@ struct Change {
   CollectionId collection = 0;
   RevisionKey revision_key = 0;
   RevisionKey replaced_key = 0;
-  std::string name;               // document id or collection name
+  std::string name;  // document id or collection name
 };
 
-// --- keys ---------------------------------------------------------------------------------------------
+// --- keys ----------------------------------------------------------------------------------------
 std::string CollectionKey(CollectionId c);
 std::string GroupSetKey(CollectionId c, GroupSetId s);
 std::string DocumentKey(CollectionId c, std::string_view document_id);
@@ -76,12 +79,12 @@ std::string HashPrefix(CollectionId c, std::string_view content_hash);
 std::string HashKey(CollectionId c, std::string_view content_hash, std::string_view document_id);
 std::string RevisionRecordKey(CollectionId c, RevisionKey r);
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
-std::string PassageKey(CollectionId c, PassageId p);       // of `passages` and of `vectors`
+std::string PassageKey(CollectionId c, PassageId p);  // of `passages` and of `vectors`
 std::string StagedKey(RevisionKey r, PassageId p);
 std::string ChangeKey(uint64_t commit);
 inline constexpr size_t kTextKeyBytes = 16, kChangeKeyBytes = 8;
-std::string FamilyPrefix(CollectionId c, char kind);       // C 'd', C 'h', C 'r'
-std::string CollectionPrefix(CollectionId c);              // C alone
+std::string FamilyPrefix(CollectionId c, char kind);  // C 'd', C 'h', C 'r'
+std::string CollectionPrefix(CollectionId c);         // C alone
 // The least key that is greater than every key with this prefix; "" when there is none.
 std::string PrefixEnd(std::string_view prefix);
 uint32_t ParseKey32(std::string_view four_bytes);
@@ -93,10 +96,10 @@ Status Damaged(std::string_view what);
 struct StagedNote {
   RevisionKey revision = 0;
   CollectionId collection = 0;
-  PassageRange passages;         // {0, 0}: the revision's text, however long
+  PassageRange passages;  // {0, 0}: the revision's text, however long
 };
 
-// --- values -------------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 std::string Encode(const CollectionRecord& record);
 std::string Encode(const DocumentRecord& record);
 std::string Encode(const RevisionRecord& record);
@@ -113,7 +116,7 @@ Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
 Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes);
 Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
 
-// --- what names and values may be ---------------------------------------------------------------------
+// --- what names and values may be ----------------------------------------------------------------
 inline constexpr int kMaxDimension = 16384;
 Status ValidateCollection(const CollectionInfo& info);
 Status ValidateDocumentId(std::string_view id);

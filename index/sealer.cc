@@ -26,12 +26,12 @@ struct Origin {
 struct Gathered {
   explicit Gathered(size_t dimension) : rows(dimension) {}
   VectorBuffer rows;
-  std::vector<Origin> origins;       // of rows, same order
+  std::vector<Origin> origins;  // of rows, same order
 };
 
 struct Located {
   VectorRows rows;
-  size_t slot;                       // in rows
+  size_t slot;  // in rows
   Origin origin;
 };
 
@@ -140,8 +140,8 @@ Status Sealer::SealCollections(size_t tail_at_least, const Context& ctx) {
     const Status sealed = SealCollection(name, tail_at_least, ctx);
     if (sealed.ok()) continue;
     if (core_->stopping || !ctx.Check().ok()) return sealed;
-    LogWarning(StrCat("collection '", name, "' is searched without new vector segments: ",
-                      sealed.message()));
+    LogWarning(StrCat("collection '", name,
+                      "' is searched without new vector segments: ", sealed.message()));
     if (first.ok()) first = sealed;
   }
   return first;
@@ -165,7 +165,8 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
     }
     if (LiveCount(s) > core_->options.max_segment_rows / kMergeFanIn) continue;
     size_t size_class = 0;
-    for (size_t n = LiveCount(s) / std::max<size_t>(core_->options.seal_tail_at, 1024); n > 1; n /= 4) {
+    for (size_t n = LiveCount(s) / std::max<size_t>(core_->options.seal_tail_at, 1024); n > 1;
+         n /= 4) {
       ++size_class;
     }
     std::vector<const Segment*>& peers = classes[size_class];
@@ -203,14 +204,17 @@ Status Sealer::SealNext(const std::string& name, size_t tail_at_least, bool* don
 }
 
 Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const VectorRows& rows,
-                                                           const std::string& path, uint64_t number) {
+                                                           const std::string& path,
+                                                           uint64_t number) {
   const StoreOptions& options = core_->options;
   const bool wants_graph = rows.count >= options.flat_below && rows.count > 1;
   RETURN_IF_ERROR(CheckRoomForDerived(
-      core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, wants_graph ? 2 * options.hnsw_m : 0)));
+      core_->directory,
+      EstimateSegmentBytes(rows.count, rows.dimension, wants_graph ? 2 * options.hnsw_m : 0)));
   std::optional<Graph> graph;
   if (wants_graph) {
-    ASSIGN_OR_RETURN(graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction}, core_->stopping));
+    ASSIGN_OR_RETURN(
+        graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction}, core_->stopping));
   }
   const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
   RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->id)));
@@ -249,7 +253,8 @@ Status Sealer::RunJob(const Job& job) {
       next->segments.push_back(std::move(fresh));
     }
     std::erase_if(next->segments, [&](const SegmentState& s) {
-      return std::find(job.segments.begin(), job.segments.end(), s.segment.get()) != job.segments.end();
+      return std::find(job.segments.begin(), job.segments.end(), s.segment.get()) !=
+             job.segments.end();
     });
     if (job.tail_length > 0) next->tail = TailWithout(next->tail, job.tail_length);
     found->second = std::move(next);

@@ -1,8 +1,9 @@
-// Makes segments beside the readers: seals the tail, merges small segments, rewrites half-dead ones.
+// Makes segments beside the readers: seals the tail, merges small segments, rewrites half-dead
+// ones.
 //
-// One job at a time: gather the live rows of what is to be replaced, sort them by passage id, build the graph,
-// write the file, and in one short step put the segment in place of its sources, with the slots that died
-// meanwhile marked dead. Readers and writers go on all the time.
+// One job at a time: gather the live rows of what is to be replaced, sort them by passage id, build
+// the graph, write the file, and in one short step put the segment in place of its sources, with
+// the slots that died meanwhile marked dead. Readers and writers go on all the time.
 #pragma once
 
 #include <condition_variable>
@@ -42,10 +43,10 @@ class Sealer {
                                                      const std::string& path, uint64_t number);
 
   StoreCore* const core_;
-  std::mutex job_mutex_;             // one job at a time
+  std::mutex job_mutex_;  // one job at a time
   std::mutex wake_mutex_;
   std::condition_variable wake_;
-  bool woken_ = true;                // what the last process left undone
+  bool woken_ = true;  // what the last process left undone
   std::thread thread_;
 };
 

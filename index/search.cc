@@ -1,4 +1,5 @@
-// A search on one view: which groups may be seen, the nearest vectors, and the hits with their text.
+// A search on one view: which groups may be seen, the nearest vectors, and the hits with their
+// text.
 #include <algorithm>
 #include <cmath>
 
@@ -36,10 +37,12 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   return OkStatus();
 }
 
-bool MaySee(const std::vector<std::string>& document_groups, const std::vector<std::string>& caller) {
+bool MaySee(const std::vector<std::string>& document_groups,
+            const std::vector<std::string>& caller) {
   if (document_groups.empty()) return true;
   return std::any_of(caller.begin(), caller.end(), [&](const std::string& group) {
-    return std::find(document_groups.begin(), document_groups.end(), group) != document_groups.end();
+    return std::find(document_groups.begin(), document_groups.end(), group) !=
+           document_groups.end();
   });
 }
 
@@ -52,7 +55,8 @@ std::vector<uint8_t> AllowedSets(const GroupSets& sets, const std::vector<std::s
 }
 
 Status Inconsistent(PassageId id) {
-  return DataLoss(StrCat("passage ", id, " has no text or document in the database; run vade verify"));
+  return DataLoss(
+      StrCat("passage ", id, " has no text or document in the database; run vade verify"));
 }
 
 // Fills hits from the database, at the view's snapshot.
@@ -67,27 +71,36 @@ class HitReader {
     if (!bytes) return Inconsistent(found.id);
     ASSIGN_OR_RETURN(const PassageRecord record, DecodePassage(*bytes));
     ASSIGN_OR_RETURN(const DocumentRecord document, DocumentOf(record, found.id));
-    // The slots' sets decided already; this is the truth, should a derived file ever disagree with it.
+    // The slots' sets decided already; this is the truth, should a derived file ever disagree with
+    // it.
     if (!MaySee(document.info.groups, caller)) return Inconsistent(found.id);
     TextReader text(kv_, snapshot_, collection_, record.revision_key);
     ASSIGN_OR_RETURN(std::string words, text.Read(record.begin, record.length));
-    return Hit{.passage = {.id = found.id, .document_id = document.info.id, .ordinal = record.ordinal,
-                           .begin = record.begin, .end = record.begin + record.length,
-                           .page = record.page, .heading_path = record.heading_path,
+    return Hit{.passage = {.id = found.id,
+                           .document_id = document.info.id,
+                           .ordinal = record.ordinal,
+                           .begin = record.begin,
+                           .end = record.begin + record.length,
+                           .page = record.page,
+                           .heading_path = record.heading_path,
                            .text = std::move(words)},
-               .title = document.info.title, .source = document.info.source,
-               .valid_from = document.info.valid_from, .score = found.score,
-               .dense_score = found.score, .term_score = 0};
+               .title = document.info.title,
+               .source = document.info.source,
+               .valid_from = document.info.valid_from,
+               .score = found.score,
+               .dense_score = found.score,
+               .term_score = 0};
   }
 
  private:
   Result<DocumentRecord> DocumentOf(const PassageRecord& record, PassageId id) const {
     ASSIGN_OR_RETURN(const auto bytes,
-                     kv_.Get(Family::kDocuments, RevisionRecordKey(collection_, record.revision_key),
-                             snapshot_));
+                     kv_.Get(Family::kDocuments,
+                             RevisionRecordKey(collection_, record.revision_key), snapshot_));
     if (!bytes) return Inconsistent(id);
     ASSIGN_OR_RETURN(const RevisionRecord revision, DecodeRevision(*bytes));
-    ASSIGN_OR_RETURN(auto document, ReadDocument(kv_, snapshot_, collection_, revision.document_id));
+    ASSIGN_OR_RETURN(auto document,
+                     ReadDocument(kv_, snapshot_, collection_, revision.document_id));
     if (!document || document->revision_key != record.revision_key) return Inconsistent(id);
     return std::move(*document);
   }
@@ -99,8 +112,8 @@ class HitReader {
 
 }  // namespace
 
-Result<SearchResult> SearchView(const StoreCore& core, const View& view, const SearchRequest& request,
-                                const Context& ctx) {
+Result<SearchResult> SearchView(const StoreCore& core, const View& view,
+                                const SearchRequest& request, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   ASSIGN_OR_RETURN(const auto state, FindCollection(view, request.collection));
   RETURN_IF_ERROR(Validate(request, state->info));
@@ -109,8 +122,8 @@ Result<SearchResult> SearchView(const StoreCore& core, const View& view, const S
                                     .ef = static_cast<size_t>(core.options.hnsw_ef_search),
                                     .flat_below = core.options.flat_below};
   ASSIGN_OR_RETURN(const auto nearest,
-                   SearchVectors(*state, request.vector, AllowedSets(*state->group_sets, request.groups),
-                                 options, ctx));
+                   SearchVectors(*state, request.vector,
+                                 AllowedSets(*state->group_sets, request.groups), options, ctx));
   SearchResult result;
   result.commit = view.commit;
   const HitReader reader(*core.kv, view.snapshot, state->id);

@@ -37,7 +37,8 @@ struct Header {
 static_assert(sizeof(Header) == 128);
 static_assert(offsetof(Header, checksum) == kChecksumOffset);
 
-// Where each section begins. All products fit 64 bits: count, stride and links are below 2^32 and checked.
+// Where each section begins. All products fit 64 bits: count, stride and links are below 2^32 and
+// checked.
 struct Layout {
   uint64_t ids, group_sets, scales, codes, halves, levels, first_upper, level0, upper, end;
 };
@@ -68,13 +69,14 @@ void Place(std::string* file, uint64_t at, const void* data, uint64_t bytes) {
   if (bytes > 0) std::memcpy(file->data() + at, data, bytes);
 }
 
-// --- checks of an opened file, from the outside inwards ------------------------------------------------
+// --- checks of an opened file, from the outside inwards ------------------------------------------
 
 Status Bad(const std::string& path, std::string_view why) {
   return DataLoss(StrCat("vector segment ", path, ": ", why));
 }
 
-Status CheckHeader(const std::string& path, const Header& h, uint64_t size, const SegmentOwner& owner) {
+Status CheckHeader(const std::string& path, const Header& h, uint64_t size,
+                   const SegmentOwner& owner) {
   if (std::memcmp(h.magic, kMagic, sizeof(kMagic)) != 0) return Bad(path, "is not a segment file");
   if (h.version != kSegmentVersion || h.header_bytes != sizeof(Header)) {
     return Bad(path, StrCat("has version ", h.version, ", expected ", kSegmentVersion));
@@ -87,8 +89,9 @@ Status CheckHeader(const std::string& path, const Header& h, uint64_t size, cons
     return Bad(path, "belongs to another store or collection");
   }
   if (h.commit > owner.commit) return Bad(path, "is newer than the database");
-  if (h.count == 0 || h.count > INT32_MAX || h.stride != CodeStride(h.dimension) || h.links > 4096 ||
-      h.upper_links > 4096 || h.max_level > kMaxGraphLevel || h.upper_lists > INT32_MAX) {
+  if (h.count == 0 || h.count > INT32_MAX || h.stride != CodeStride(h.dimension) ||
+      h.links > 4096 || h.upper_links > 4096 || h.max_level > kMaxGraphLevel ||
+      h.upper_lists > INT32_MAX) {
     return Bad(path, "has impossible numbers in its header");
   }
   if (LayoutOf(h).end != size) return Bad(path, "has sections that do not fit its length");
@@ -122,8 +125,8 @@ bool NodeIsSane(const GraphView& graph, size_t slot) {
   const uint64_t lists = graph.upper_links > 0 ? graph.upper.size() / graph.upper_links : 0;
   if (uint64_t{first} + level > lists) return false;
   for (uint32_t l = 1; l <= level; ++l) {
-    const auto list = graph.upper.subspan((uint64_t{first} + l - 1) * graph.upper_links,
-                                          graph.upper_links);
+    const auto list =
+        graph.upper.subspan((uint64_t{first} + l - 1) * graph.upper_links, graph.upper_links);
     if (!LinksAreSane(graph, list, l)) return false;
   }
   return true;
@@ -135,7 +138,8 @@ Status CheckGraph(const std::string& path, const GraphView& graph, size_t count)
     return Bad(path, "has an entry point outside its graph");
   }
   for (size_t slot = 0; slot < count; ++slot) {
-    if (!NodeIsSane(graph, slot)) return Bad(path, StrCat("has links of slot ", slot, " out of range"));
+    if (!NodeIsSane(graph, slot))
+      return Bad(path, StrCat("has links of slot ", slot, " out of range"));
   }
   return OkStatus();
 }
@@ -148,7 +152,9 @@ std::span<const T> Section(std::span<const uint8_t> bytes, uint64_t at, uint64_t
 
 VectorRows RowsOf(std::span<const uint8_t> bytes, const Header& h, const Layout& layout) {
   const uint64_t n = h.count;
-  return {.count = h.count, .dimension = h.dimension, .stride = h.stride,
+  return {.count = h.count,
+          .dimension = h.dimension,
+          .stride = h.stride,
           .ids = Section<PassageId>(bytes, layout.ids, n).data(),
           .group_sets = Section<uint32_t>(bytes, layout.group_sets, n).data(),
           .scales = Section<float>(bytes, layout.scales, n).data(),
@@ -159,7 +165,10 @@ VectorRows RowsOf(std::span<const uint8_t> bytes, const Header& h, const Layout&
 GraphView GraphOf(std::span<const uint8_t> bytes, const Header& h, const Layout& layout) {
   if (h.links == 0) return {};
   const uint64_t n = h.count;
-  return {.links = h.links, .upper_links = h.upper_links, .entry = h.entry, .max_level = h.max_level,
+  return {.links = h.links,
+          .upper_links = h.upper_links,
+          .entry = h.entry,
+          .max_level = h.max_level,
           .levels = Section<uint8_t>(bytes, layout.levels, n),
           .first_upper = Section<uint32_t>(bytes, layout.first_upper, n),
           .level0 = Section<uint32_t>(bytes, layout.level0, n * h.links),
@@ -198,7 +207,8 @@ uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links) {
   if (links > 1) {
     h.links = static_cast<uint32_t>(links);
     h.upper_links = h.links / 2;
-    h.upper_lists = h.count / h.upper_links * 2;  // one node in upper_links has one, a few have more
+    h.upper_lists =
+        h.count / h.upper_links * 2;  // one node in upper_links has one, a few have more
   }
   return LayoutOf(h).end;
 }
@@ -206,8 +216,9 @@ uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links) {
 Status CheckRoomForDerived(const std::string& directory, uint64_t bytes) {
   const auto free = FreeDiskBytes(directory);
   if (!free.ok() || *free >= bytes + kReservedBytes) return OkStatus();
-  return ResourceExhausted(StrCat("the disk of ", directory, " has ", *free >> 20, " MiB left; a vector segment of ",
-                                  bytes >> 20, " MiB is not made, to keep ", kReservedBytes >> 20,
+  return ResourceExhausted(StrCat("the disk of ", directory, " has ", *free >> 20,
+                                  " MiB left; a vector segment of ", bytes >> 20,
+                                  " MiB is not made, to keep ", kReservedBytes >> 20,
                                   " MiB for the documents: free some space"));
 }
 

@@ -1,5 +1,5 @@
-// A sealed, immutable set of vectors in a mapped file: codes, float16 vectors and, when there are enough
-// of them, a graph. The bytes are described in docs/formats.md, "Vector segments".
+// A sealed, immutable set of vectors in a mapped file: codes, float16 vectors and, when there are
+// enough of them, a graph. The bytes are described in docs/formats.md, "Vector segments".
 //
 // A segment is derived: OpenSegment refuses whatever is not exactly right, and the store then makes
 // another from RocksDB. Immutable, safe to share between threads.
@@ -43,15 +43,16 @@ class Segment {
   GraphView graph_;
 };
 
-// Bytes of the file of `count` rows; with a graph of `links` on level 0 when that is not 0. For plans: upper
-// levels are a matter of chance.
+// Bytes of the file of `count` rows; with a graph of `links` on level 0 when that is not 0. For
+// plans: upper levels are a matter of chance.
 uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links);
 
-// RESOURCE_EXHAUSTED when `bytes` more in `directory` would leave too little for the database: what is derived
-// must never take the last space of the truth.
+// RESOURCE_EXHAUSTED when `bytes` more in `directory` would leave too little for the database: what
+// is derived must never take the last space of the truth.
 Status CheckRoomForDerived(const std::string& directory, uint64_t bytes);
 
-// `rows` have strictly ascending ids; `graph` is over the same rows, or null. Durable when it returns.
+// `rows` have strictly ascending ids; `graph` is over the same rows, or null. Durable when it
+// returns.
 Status WriteSegment(const std::string& path, const SegmentOwner& owner, const VectorRows& rows,
                     const Graph* graph);
 

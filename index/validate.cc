@@ -64,8 +64,9 @@ Status ValidateCollection(const CollectionInfo& info) {
                     c == '_' || c == '.' || c == '-');
   }
   if (!good) {
-    return InvalidArgument("a collection's name is 1 to 64 of A-Z a-z 0-9 _ . - and does not begin "
-                           "with a dot");
+    return InvalidArgument(
+        "a collection's name is 1 to 64 of A-Z a-z 0-9 _ . - and does not begin "
+        "with a dot");
   }
   if (info.dimension < 1 || info.dimension > kMaxDimension) {
     return InvalidArgument(StrCat("collection '", name, "': the dimension is ", info.dimension,
@@ -79,8 +80,8 @@ Status ValidateCollection(const CollectionInfo& info) {
 
 Status ValidateDocumentId(std::string_view id) {
   if (id.empty() || id.size() > kMaxDocumentIdBytes) {
-    return InvalidArgument(StrCat("a document id has ", id.size(), " bytes; it must have 1 to ",
-                                  kMaxDocumentIdBytes));
+    return InvalidArgument(
+        StrCat("a document id has ", id.size(), " bytes; it must have 1 to ", kMaxDocumentIdBytes));
   }
   if (!IsValidUtf8(id)) return InvalidArgument("a document id is not valid UTF-8");
   if (HasControl(id)) return InvalidArgument("a document id holds control characters");
@@ -94,7 +95,8 @@ Status ValidateDocument(const DocumentInfo& info) {
   RETURN_IF_ERROR(ValidateField("MIME type", info.mime_type));
   RETURN_IF_ERROR(ValidateField("content hash", info.content_hash));
   if (info.content_hash.size() > 255) {
-    return InvalidArgument("the content hash has more than 255 bytes; expected a SHA-256 in hexadecimal");
+    return InvalidArgument(
+        "the content hash has more than 255 bytes; expected a SHA-256 in hexadecimal");
   }
   if (!info.supersedes.empty()) {
     RETURN_IF_ERROR(ValidateDocumentId(info.supersedes).WithContext("supersedes"));
@@ -108,8 +110,10 @@ Status ValidateDocument(const DocumentInfo& info) {
   DocumentRecord record;
   record.info = info;
   if (Encode(record).size() > kMaxRecordBytes) {
-    return InvalidArgument(StrCat("document '", info.id, "': title, metadata and groups together have "
-                                  "more than ", kMaxRecordBytes, " bytes"));
+    return InvalidArgument(StrCat("document '", info.id,
+                                  "': title, metadata and groups together have "
+                                  "more than ",
+                                  kMaxRecordBytes, " bytes"));
   }
   return OkStatus();
 }

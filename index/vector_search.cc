@@ -9,16 +9,16 @@
 namespace vade {
 namespace {
 
-constexpr size_t kScanRows = 256;          // scored by one call of the kernel
-constexpr size_t kMinHead = 50;            // candidates that are scored again with float16
-constexpr size_t kWalkAtLeastOneIn = 8;    // a rarer filter is cheaper and surer to scan
+constexpr size_t kScanRows = 256;        // scored by one call of the kernel
+constexpr size_t kMinHead = 50;          // candidates that are scored again with float16
+constexpr size_t kWalkAtLeastOneIn = 8;  // a rarer filter is cheaper and surer to scan
 
 // One source of slots: a segment or a block of the tail.
 struct Source {
   VectorRows rows;
   SlotFilter filter;
   const GraphView* graph = nullptr;
-  size_t dead_count = 0;     // of a segment's slots; 0 for blocks, which are only scanned
+  size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
 };
 
 struct Found {
@@ -54,7 +54,8 @@ class Head {
 };
 
 // Rows that are all to be found are scored many at a time, the rest one by one.
-Status Scan(const Source& source, uint32_t number, const int8_t* query, const Context& ctx, Head* head) {
+Status Scan(const Source& source, uint32_t number, const int8_t* query, const Context& ctx,
+            Head* head) {
   const auto& distance = kernels::Active().distance;
   const VectorRows& rows = source.rows;
   int32_t dots[kScanRows];
@@ -72,8 +73,8 @@ Status Scan(const Source& source, uint32_t number, const int8_t* query, const Co
     for (size_t i = 0; i < count; ++i) {
       const size_t slot = begin + i;
       if (kept < count && !source.filter.Keeps(slot)) continue;
-      const int32_t dot = all ? dots[i] : distance.dot_i8(query, rows.codes + slot * rows.stride,
-                                                          rows.dimension);
+      const int32_t dot =
+          all ? dots[i] : distance.dot_i8(query, rows.codes + slot * rows.stride, rows.dimension);
       head->Offer(static_cast<float>(dot) * rows.scales[slot], number, static_cast<uint32_t>(slot));
     }
   }
@@ -107,8 +108,9 @@ Status SearchSource(const Source& source, uint32_t number, const int8_t* query,
 }
 
 std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint8_t> allowed) {
-  const bool everyone = std::all_of(allowed.begin(), allowed.end(), [](uint8_t a) { return a != 0; }) &&
-                        allowed.size() >= state.group_sets->size();
+  const bool everyone =
+      std::all_of(allowed.begin(), allowed.end(), [](uint8_t a) { return a != 0; }) &&
+      allowed.size() >= state.group_sets->size();
   std::vector<Source> sources;
   const auto add = [&](const VectorRows& rows, const Bitmap* dead, size_t first) -> Source& {
     sources.push_back({rows, SlotFilter(rows.group_sets, dead, first)});
@@ -129,8 +131,9 @@ std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint
   return sources;
 }
 
-std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources, const std::vector<Found>& found,
-                                  std::span<const float> query, size_t k) {
+std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources,
+                                  const std::vector<Found>& found, std::span<const float> query,
+                                  size_t k) {
   const auto dot = kernels::Active().distance.dot_f16;
   std::vector<VectorHit> hits;
   hits.reserve(found.size());
@@ -148,9 +151,11 @@ std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources, const std:
 
 }  // namespace
 
-Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state, std::span<const float> query,
+Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
+                                             std::span<const float> query,
                                              std::span<const uint8_t> allowed,
-                                             const VectorSearchOptions& options, const Context& ctx) {
+                                             const VectorSearchOptions& options,
+                                             const Context& ctx) {
   const std::vector<Source> sources = SourcesOf(state, allowed);
   std::vector<int8_t> code(CodeStride(query.size()));
   QuantizeRow(query.data(), query.size(), code.data());
@@ -159,7 +164,8 @@ Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state, std::
   walk.ef = std::max(options.ef, head_size);
   Head head(head_size);
   for (size_t i = 0; i < sources.size(); ++i) {
-    RETURN_IF_ERROR(SearchSource(sources[i], static_cast<uint32_t>(i), code.data(), walk, ctx, &head));
+    RETURN_IF_ERROR(
+        SearchSource(sources[i], static_cast<uint32_t>(i), code.data(), walk, ctx, &head));
   }
   return ScoreAgain(sources, head.Take(), query, options.k);
 }

@@ -1,8 +1,10 @@
-// The nearest vectors of one collection to a question: scans the tail and small segments, walks the graphs of
-// the others, scores the head of the list with float16 vectors. Single-threaded, touches only its view.
+// The nearest vectors of one collection to a question: scans the tail and small segments, walks the
+// graphs of the others, scores the head of the list with float16 vectors. Single-threaded, touches
+// only its view.
 //
-// Only slots that are alive and whose set of groups is allowed are found, and as many as are asked for when
-// there are that many: where few slots may be found they are scanned, since a walk would starve.
+// Only slots that are alive and whose set of groups is allowed are found, and as many as are asked
+// for when there are that many: where few slots may be found they are scanned, since a walk would
+// starve.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +19,21 @@ namespace vade {
 
 struct VectorSearchOptions {
   size_t k = 5;
-  size_t ef = 64;                  // candidates kept in a walk
-  size_t flat_below = 4096;        // fewer findable slots than this are scanned
+  size_t ef = 64;            // candidates kept in a walk
+  size_t flat_below = 4096;  // fewer findable slots than this are scanned
 };
 
 struct VectorHit {
   PassageId id = 0;
-  float score = 0;                 // inner product with the float16 vector
+  float score = 0;  // inner product with the float16 vector
 };
 
-// `query` has the collection's dimension. allowed[s] != 0: group set s may be found; a set beyond the end
-// may not. Best first, equal scores by ascending id.
-Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state, std::span<const float> query,
+// `query` has the collection's dimension. allowed[s] != 0: group set s may be found; a set beyond
+// the end may not. Best first, equal scores by ascending id.
+Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
+                                             std::span<const float> query,
                                              std::span<const uint8_t> allowed,
-                                             const VectorSearchOptions& options, const Context& ctx);
+                                             const VectorSearchOptions& options,
+                                             const Context& ctx);
 
 }  // namespace vade

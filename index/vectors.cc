@@ -67,8 +67,13 @@ void VectorBuffer::SetGroupSet(uint32_t group_set) {
 }
 
 VectorRows VectorBuffer::rows() const {
-  return {.count = size(), .dimension = dimension_, .stride = stride_, .ids = ids_.data(),
-          .group_sets = group_sets_.data(), .scales = scales_.data(), .codes = codes_.data(),
+  return {.count = size(),
+          .dimension = dimension_,
+          .stride = stride_,
+          .ids = ids_.data(),
+          .group_sets = group_sets_.data(),
+          .scales = scales_.data(),
+          .codes = codes_.data(),
           .halves = halves_.data()};
 }
 

@@ -1,8 +1,9 @@
-// Rows of quantised vectors, wherever they lie: a mapped segment, a block of the tail, a staged revision.
+// Rows of quantised vectors, wherever they lie: a mapped segment, a block of the tail, a staged
+// revision.
 //
-// A row is a passage's vector in two forms: int8 codes with a scale (component = code * scale), which are
-// searched, and float16, the truth, which the head of a list is scored with. Codes are always made from the
-// float16 form, so a rebuilt row equals the one that was lost.
+// A row is a passage's vector in two forms: int8 codes with a scale (component = code * scale),
+// which are searched, and float16, the truth, which the head of a list is scored with. Codes are
+// always made from the float16 form, so a rebuilt row equals the one that was lost.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +22,12 @@ inline size_t CodeStride(size_t dimension) { return (dimension + 63) / 64 * 64; 
 struct VectorRows {
   size_t count = 0;
   size_t dimension = 0;
-  size_t stride = 0;                      // of codes, in bytes
-  const PassageId* ids = nullptr;         // [count]
-  const uint32_t* group_sets = nullptr;   // [count]
-  const float* scales = nullptr;          // [count]
-  const int8_t* codes = nullptr;          // [count, stride]
-  const uint16_t* halves = nullptr;       // [count, dimension]
+  size_t stride = 0;                     // of codes, in bytes
+  const PassageId* ids = nullptr;        // [count]
+  const uint32_t* group_sets = nullptr;  // [count]
+  const float* scales = nullptr;         // [count]
+  const int8_t* codes = nullptr;         // [count, stride]
+  const uint16_t* halves = nullptr;      // [count, dimension]
 };
 
 // Rounds x[n] to codes in -127..127 and returns the scale; 0 for a zero vector.
@@ -43,7 +44,7 @@ class VectorBuffer {
   void AppendRow(const VectorRows& rows, size_t slot);
   // Row `at` (below the size) becomes a copy of row `slot` of `rows`.
   void SetRow(size_t at, const VectorRows& rows, size_t slot);
-  void SetGroupSet(uint32_t group_set);   // of every row
+  void SetGroupSet(uint32_t group_set);  // of every row
   void Clear() { Resize(0); }
 
   size_t size() const { return ids_.size(); }

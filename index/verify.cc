@@ -36,7 +36,7 @@ class Verifier {
   Status CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
                       uint32_t ordinal, TextReader* text);
   struct ContentCounts {
-    uint64_t text = 0, passages = 0, vectors = 0;   // keys
+    uint64_t text = 0, passages = 0, vectors = 0;  // keys
   };
   Status CountKeys(const CollectionState& state);
   Status Count(Family family, std::string_view begin, std::string_view end, uint64_t* count);
@@ -44,7 +44,8 @@ class Verifier {
   void CheckSlots(const CollectionState& state);
   void CheckRow(const VectorRows& rows, size_t slot);
 
-  std::unique_ptr<KvIterator> Scan(Family family, std::string_view begin, std::string_view end) const {
+  std::unique_ptr<KvIterator> Scan(Family family, std::string_view begin,
+                                   std::string_view end) const {
     return kv_.Scan(family, begin, end, view_->snapshot);
   }
   template <typename... Pieces>
@@ -60,9 +61,9 @@ class Verifier {
   const std::shared_ptr<const View> view_;
   const Context& ctx_;
   VerifyReport report_;
-  uint64_t unlisted_ = 0;            // problems beyond kMaxProblems
-  // Of the collection that is being checked: live passages with their set of groups and vector, and what has been
-  // counted so far.
+  uint64_t unlisted_ = 0;  // problems beyond kMaxProblems
+  // Of the collection that is being checked: live passages with their set of groups and vector, and
+  // what has been counted so far.
   struct Live {
     GroupSetId group_set = 0;
     uint64_t vector_checksum = 0;
@@ -127,8 +128,8 @@ Status Verifier::CheckText(CollectionId c, const DocumentRecord& record) {
   return OkStatus();
 }
 
-Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
-                              uint32_t ordinal, TextReader* text) {
+Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord& record,
+                              PassageId id, uint32_t ordinal, TextReader* text) {
   const std::string where = StrCat("document '", record.info.id, "': passage ", id);
   const std::string key = PassageKey(state.id, id);
   ASSIGN_OR_RETURN(const auto bytes, kv_.Get(Family::kPassages, key, view_->snapshot));
@@ -185,9 +186,9 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
   ASSIGN_OR_RETURN(const auto revision,
                    kv_.Get(Family::kDocuments, RevisionRecordKey(state.id, record.revision_key),
                            view_->snapshot));
-  ASSIGN_OR_RETURN(const auto hash, kv_.Get(Family::kDocuments,
-                                            HashKey(state.id, info.content_hash, info.id),
-                                            view_->snapshot));
+  ASSIGN_OR_RETURN(
+      const auto hash,
+      kv_.Get(Family::kDocuments, HashKey(state.id, info.content_hash, info.id), view_->snapshot));
   if (!revision || *revision != Encode(RevisionRecord{record.group_set, info.id, record.ranges})) {
     Problem("document '", info.id, "' and the directory of revisions do not agree");
   }
@@ -203,7 +204,8 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
 // What is there beyond what documents own: nothing, but for revisions that are being staged.
 Status Verifier::CountKeys(const CollectionState& state) {
   uint64_t revisions = 0, hashes = 0;
-  const auto scan = Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
+  const auto scan =
+      Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
   for (; scan->Valid(); scan->Next()) {
     revisions += scan->key().substr(4).starts_with('r');
     hashes += scan->key().substr(4).starts_with('h');
@@ -221,21 +223,23 @@ Status Verifier::CountKeys(const CollectionState& state) {
   RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &held.vectors));
   if (held.text != text_pieces_ + staged.text || held.passages != live_.size() + staged.passages ||
       held.vectors != live_.size() + staged.vectors) {
-    Problem("collection '", state.info.name, "' holds ", held.text - staged.text, " pieces of text, ",
-            held.passages - staged.passages, " passages and ", held.vectors - staged.vectors,
-            " vectors; its documents own ", text_pieces_, ", ", live_.size(), " and ", live_.size());
+    Problem("collection '", state.info.name, "' holds ", held.text - staged.text,
+            " pieces of text, ", held.passages - staged.passages, " passages and ",
+            held.vectors - staged.vectors, " vectors; its documents own ", text_pieces_, ", ",
+            live_.size(), " and ", live_.size());
   }
   return OkStatus();
 }
 
-Status Verifier::Count(Family family, std::string_view begin, std::string_view end, uint64_t* count) {
+Status Verifier::Count(Family family, std::string_view begin, std::string_view end,
+                       uint64_t* count) {
   const auto keys = Scan(family, begin, end);
   for (; keys->Valid(); keys->Next()) ++*count;
   return keys->status();
 }
 
-// What revisions that are being staged have in the database. A note stands in the log before all that it speaks
-// of, so there is one for each key.
+// What revisions that are being staged have in the database. A note stands in the log before all
+// that it speaks of, so there is one for each key.
 Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
   ContentCounts counts;
   const auto notes = Scan(Family::kStaged, "", "");
@@ -268,7 +272,8 @@ void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
     Problem("a vector of passage ", id, " is searched, which is not current");
     return;
   }
-  if (found->second.group_set != rows.group_sets[slot]) Problem("passage ", id, " has a wrong set of groups");
+  if (found->second.group_set != rows.group_sets[slot])
+    Problem("passage ", id, " has a wrong set of groups");
   const std::string_view halves(reinterpret_cast<const char*>(rows.halves + slot * rows.dimension),
                                 rows.dimension * 2);
   if (Checksum64(halves) != found->second.vector_checksum) {
@@ -287,7 +292,8 @@ void Verifier::CheckSlots(const CollectionState& state) {
         CheckRow(rows, i);
       }
     }
-    if (dead != s.dead_count) Problem("segment ", s.segment->path(), " counts its dead slots wrongly");
+    if (dead != s.dead_count)
+      Problem("segment ", s.segment->path(), " counts its dead slots wrongly");
   }
   ForEachTailSlot(state.tail, state.tail.length, [&](const VectorRows& rows, size_t i, bool alive) {
     if (alive) CheckRow(rows, i);
@@ -315,8 +321,9 @@ Status Verifier::CheckCollection(const CollectionState& state) {
   RETURN_IF_ERROR(CountKeys(state));
   CheckSlots(state);
   if (state.info.document_count != documents_ || state.info.passage_count != live_.size()) {
-    Problem("collection '", state.info.name, "' counts ", state.info.document_count, " documents and ",
-            state.info.passage_count, " passages; there are ", documents_, " and ", live_.size());
+    Problem("collection '", state.info.name, "' counts ", state.info.document_count,
+            " documents and ", state.info.passage_count, " passages; there are ", documents_,
+            " and ", live_.size());
   }
   report_.documents += documents_;
   report_.passages += live_.size();

@@ -1,14 +1,16 @@
 // A view: one consistent state of the store, which searches and reads run on.
 //
 // View = {commit number, RocksDB snapshot, for each collection: sealed segments, the length of the
-// append-only tail, which slots are dead, the sets of groups}. Views are immutable and shared. A commit
-// makes the next one beside the current one and replaces it, so readers never wait, and whoever takes a view
-// after a delete has returned cannot come upon what was deleted.
+// append-only tail, which slots are dead, the sets of groups}. Views are immutable and shared. A
+// commit makes the next one beside the current one and replaces it, so readers never wait, and
+// whoever takes a view after a delete has returned cannot come upon what was deleted.
 //
-// A slot (a row of a segment or of the tail) is not a passage id: rows know their passage's id. A slot is
-// dead when its passage is no longer current. Bitmaps of dead slots are copied when a bit is to be set.
+// A slot (a row of a segment or of the tail) is not a passage id: rows know their passage's id. A
+// slot is dead when its passage is no longer current. Bitmaps of dead slots are copied when a bit
+// is to be set.
 //
-// The functions below change a CollectionState that nobody else sees yet; only the committer calls them.
+// The functions below change a CollectionState that nobody else sees yet; only the committer calls
+// them.
 #pragma once
 
 #include <map>
@@ -37,12 +39,12 @@ struct SegmentState {
   size_t dead_count = 0;
 };
 
-// Vectors that are in no segment yet. Blocks are shared by successive views: a view reads the first `length`
-// slots, the committer writes behind them.
+// Vectors that are in no segment yet. Blocks are shared by successive views: a view reads the first
+// `length` slots, the committer writes behind them.
 struct Tail {
   struct Block {
-    size_t first = 0;             // slot of its first row
-    std::shared_ptr<VectorBuffer> rows;   // as many as it can hold
+    size_t first = 0;                    // slot of its first row
+    std::shared_ptr<VectorBuffer> rows;  // as many as it can hold
   };
   std::vector<Block> blocks;
   size_t length = 0;

@@ -44,8 +44,8 @@ class Walk {
     return best;
   }
 
-  // Best-first over level 0. `results_` is a heap with the farthest on top and holds only kept slots;
-  // `frontier_` has the nearest on top.
+  // Best-first over level 0. `results_` is a heap with the farthest on top and holds only kept
+  // slots; `frontier_` has the nearest on top.
   std::vector<SlotScore> Spread(SlotScore start, const SlotFilter& filter, size_t ef) {
     thread_local VisitedSet visited;
     visited.Begin(rows_.count);
@@ -64,8 +64,9 @@ class Walk {
 
  private:
   float Score(uint32_t slot) const {
-    return static_cast<float>(dot_(query_, rows_.codes + size_t{slot} * rows_.stride,
-                                   rows_.dimension)) * rows_.scales[slot];
+    return static_cast<float>(
+               dot_(query_, rows_.codes + size_t{slot} * rows_.stride, rows_.dimension)) *
+           rows_.scales[slot];
   }
 
   std::span<const uint32_t> UpperLinks(uint32_t slot, uint32_t level) const {
@@ -122,8 +123,8 @@ class Walk {
 
 }  // namespace
 
-std::vector<SlotScore> WalkGraph(const VectorRows& rows, const GraphView& graph, const int8_t* query,
-                                 const SlotFilter& filter, size_t ef) {
+std::vector<SlotScore> WalkGraph(const VectorRows& rows, const GraphView& graph,
+                                 const int8_t* query, const SlotFilter& filter, size_t ef) {
   Walk walk(rows, graph, query);
   return walk.Spread(walk.Descend(), filter, ef);
 }

@@ -1,5 +1,5 @@
-// Our own walk of a graph that FAISS built: no virtual call a distance, neighbours fetched ahead, and slots
-// that may not be found are passed through without taking a place in the result.
+// Our own walk of a graph that FAISS built: no virtual call a distance, neighbours fetched ahead,
+// and slots that may not be found are passed through without taking a place in the result.
 #pragma once
 
 #include <algorithm>
@@ -41,12 +41,13 @@ class SlotFilter {
 };
 
 struct SlotScore {
-  float score = 0;                 // code product times the row's scale: greater is nearer
+  float score = 0;  // code product times the row's scale: greater is nearer
   uint32_t slot = 0;
 };
 
-// Up to `ef` slots that the filter keeps, near to `query` (codes, as many as the rows' dimension), unordered.
-std::vector<SlotScore> WalkGraph(const VectorRows& rows, const GraphView& graph, const int8_t* query,
-                                 const SlotFilter& filter, size_t ef);
+// Up to `ef` slots that the filter keeps, near to `query` (codes, as many as the rows' dimension),
+// unordered.
+std::vector<SlotScore> WalkGraph(const VectorRows& rows, const GraphView& graph,
+                                 const int8_t* query, const SlotFilter& filter, size_t ef);
 
 }  // namespace vade

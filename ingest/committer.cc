@@ -119,8 +119,7 @@ Status Committer::FindKnown(OpenDocument* document) {
 Status Committer::EmbedAnew(const OpenDocument& document, const Status& why) const {
   if (why.code() == StatusCode::kNotFound) return OkStatus();
   if (why.code() != StatusCode::kDataLoss) return why;
-  LogWarning(StrCat("document '", document.job->info.id,
-                    "' is embedded anew: ", why.ToString()));
+  LogWarning(StrCat("document '", document.job->info.id, "' is embedded anew: ", why.ToString()));
   return OkStatus();
 }
 
@@ -133,9 +132,8 @@ Status Committer::LoadKnown(const DocumentInfo& stored, OpenDocument* document) 
   const auto passages = store_->GetPassages(options_.collection, stored.id, &known.vectors);
   if (!passages.ok()) return EmbedAnew(*document, passages.status());
   if (known.vectors.size() != passages->size() * dimension_) {
-    return EmbedAnew(*document, DataLoss(StrCat("document '", stored.id, "' has ",
-                                                passages->size(), " passages and ",
-                                                known.vectors.size(),
+    return EmbedAnew(*document, DataLoss(StrCat("document '", stored.id, "' has ", passages->size(),
+                                                " passages and ", known.vectors.size(),
                                                 " numbers in their vectors; run `vade verify`")));
   }
   for (size_t i = 0; i < passages->size(); ++i) {

@@ -156,21 +156,11 @@ class Reader {
 
 void Count(const PutResult& result, IngestReport* report) {
   switch (result.outcome) {
-    case IngestOutcome::kCreated:
-      ++report->created;
-      break;
-    case IngestOutcome::kUpdated:
-      ++report->updated;
-      break;
-    case IngestOutcome::kDuplicate:
-      ++report->duplicate;
-      break;
-    case IngestOutcome::kUnchanged:
-      ++report->unchanged;
-      break;
-    case IngestOutcome::kFailed:
-      ++report->failed;
-      break;
+    case IngestOutcome::kCreated: ++report->created; break;
+    case IngestOutcome::kUpdated: ++report->updated; break;
+    case IngestOutcome::kDuplicate: ++report->duplicate; break;
+    case IngestOutcome::kUnchanged: ++report->unchanged; break;
+    case IngestOutcome::kFailed: ++report->failed; break;
   }
   if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
 }

@@ -387,22 +387,16 @@ bool IsEscaped(std::string_view raw, size_t i) {
 size_t MarksAt(std::string_view raw, size_t i) {
   const std::string_view rest = raw.substr(i);
   switch (raw[i]) {
-    case '*':
-      return 1;
+    case '*': return 1;
     case '_': {  // inside a word it is a letter
       const bool outer = i == 0 || i + 1 == raw.size() || raw[i - 1] == ' ' || raw[i + 1] == ' ';
       return outer ? 1 : 0;
     }
-    case '!':
-      return rest.starts_with("![") ? 1 : 0;
-    case '[':
-      return rest.find(']') == std::string_view::npos ? 0 : 1;
-    case ']':
-      return SkipLinkTarget(raw, i + 1) - i;
-    case '<':
-      return BeginsTag(rest) ? rest.find('>') + 1 : 0;
-    default:
-      return 0;
+    case '!': return rest.starts_with("![") ? 1 : 0;
+    case '[': return rest.find(']') == std::string_view::npos ? 0 : 1;
+    case ']': return SkipLinkTarget(raw, i + 1) - i;
+    case '<': return BeginsTag(rest) ? rest.find('>') + 1 : 0;
+    default: return 0;
   }
 }
 

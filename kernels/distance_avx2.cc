@@ -1,5 +1,5 @@
-// The index's inner products with AVX2, FMA and F16C. int8 codes are widened to int16 before they are
-// multiplied: as fast here as the unsigned-by-signed instruction, and exact for -128 too.
+// The index's inner products with AVX2, FMA and F16C. int8 codes are widened to int16 before they
+// are multiplied: as fast here as the unsigned-by-signed instruction, and exact for -128 too.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

@@ -1,6 +1,7 @@
-// The index's inner products with AVX-512 and VNNI. The dot-product instruction multiplies unsigned by
-// signed bytes, so the query is taken as q + 128 and 128 * sum(codes) is subtracted again, both in
-// int32 without saturation: exact for all int8 values. Tails are masked loads, which read as zero.
+// The index's inner products with AVX-512 and VNNI. The dot-product instruction multiplies unsigned
+// by signed bytes, so the query is taken as q + 128 and 128 * sum(codes) is subtracted again, both
+// in int32 without saturation: exact for all int8 values. Tails are masked loads, which read as
+// zero.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
@@ -8,7 +9,8 @@
 #define VADE_AVX512 \
   __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 
-// GCC 12 warns about the deliberately undefined operands inside its own intrinsics (GCC bug 105593).
+// GCC 12 warns about the deliberately undefined operands inside its own intrinsics (GCC bug
+// 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -22,8 +24,7 @@ VADE_AVX512 inline __mmask64 TailMask64(size_t left) {
 }
 
 VADE_AVX512 inline __mmask16 TailMask16(size_t left) {
-  return left >= 16 ? static_cast<__mmask16>(0xffff)
-                    : static_cast<__mmask16>((1u << left) - 1);
+  return left >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << left) - 1);
 }
 
 VADE_AVX512 int32_t DotI8(const int8_t* a, const int8_t* b, size_t n) {

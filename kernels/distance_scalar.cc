@@ -1,5 +1,6 @@
-// The index's inner products: the specification that every level is tested against. Integer sums are
-// exact for all int8 values (n < 2^17); floating-point sums run from index 0 upwards in one chain.
+// The index's inner products: the specification that every level is tested against. Integer sums
+// are exact for all int8 values (n < 2^17); floating-point sums run from index 0 upwards in one
+// chain.
 #include "base/bytes.h"
 #include "kernels/kernels.h"
 

@@ -1,13 +1,14 @@
 // Arithmetic on raw buffers, the only place with vector instructions.
 //
-// One table of function pointers a level: scalar (the specification), avx2 (AVX2 + FMA + F16C), avx512
-// (AVX-512 F/BW/VL/DQ + VNNI). The best level of the machine is picked at start; VADE_LEVEL, --level and
-// ScopedLevel force another. Functions are single-threaded and touch only what they are given; callers
-// split work over rows, tokens or heads. No alignment is required of float pointers.
+// One table of function pointers a level: scalar (the specification), avx2 (AVX2 + FMA + F16C),
+// avx512 (AVX-512 F/BW/VL/DQ + VNNI). The best level of the machine is picked at start; VADE_LEVEL,
+// --level and ScopedLevel force another. Functions are single-threaded and touch only what they are
+// given; callers split work over rows, tokens or heads. No alignment is required of float pointers.
 //
-// One order of accumulation: each output element is summed in an order that depends on the length of the
-// sum alone, never on how many rows, tokens or threads are computed together. So a result for one token is
-// bit for bit its result within any batch. Different levels may differ in the last bits.
+// One order of accumulation: each output element is summed in an order that depends on the length
+// of the sum alone, never on how many rows, tokens or threads are computed together. So a result
+// for one token is bit for bit its result within any batch. Different levels may differ in the last
+// bits.
 #pragma once
 
 #include <cstddef>
@@ -21,42 +22,44 @@ namespace vade::kernels {
 
 enum class Level : uint8_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
 
-std::string_view LevelName(Level level);                       // "scalar", "avx2", "avx512"
+std::string_view LevelName(Level level);  // "scalar", "avx2", "avx512"
 std::optional<Level> ParseLevel(std::string_view name);
-bool LevelSupported(Level level);                              // by this processor
+bool LevelSupported(Level level);  // by this processor
 Level BestLevel();
 
-// --- matrix products on repacked weights: kernels/matrix.h has formats and packing -------------------
+// --- matrix products on repacked weights: kernels/matrix.h has formats and packing ---------------
 struct MatmulKernels {
   // One row of activations x[cols] -> the form that weights of `format` are multiplied with:
   // PreparedBytes(format, cols) bytes at `out`.
   void (*prepare)(Format format, const float* x, size_t cols, uint8_t* out);
-  // y[t][r] = sum_c w[r][c] * x[t][c] for t in [0, tokens) and rows r of tiles [tile_begin, tile_end).
-  // `x` holds `tokens` prepared rows one after the other. y points at row 0 of token 0; rows beyond
-  // w.rows (padding of the last tile) are not written. y_stride in floats.
+  // y[t][r] = sum_c w[r][c] * x[t][c] for t in [0, tokens) and rows r of tiles [tile_begin,
+  // tile_end). `x` holds `tokens` prepared rows one after the other. y points at row 0 of token 0;
+  // rows beyond w.rows (padding of the last tile) are not written. y_stride in floats.
   void (*multiply)(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const uint8_t* x,
                    size_t tokens, float* y, size_t y_stride);
 };
 
-// --- everything else a transformer does ---------------------------------------------------------------
+// --- everything else a transformer does ----------------------------------------------------------
 enum class KvType : uint8_t { kF32, kF16 };
 enum class RopeStyle : uint8_t { kInterleaved, kHalfSplit };  // pairs (2i, 2i+1) or (i, i + dims/2)
 
 inline size_t KvBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
 
-// Keys are taken from index 0 in tiles of this many, so that the order of the sums depends on the index.
+// Keys are taken from index 0 in tiles of this many, so that the order of the sums depends on the
+// index.
 inline constexpr size_t kAttentionTile = 32;
 
 struct AttentionArgs {
-  const float* queries = nullptr;     // [query_count, head_dim], rows query_stride floats apart
+  const float* queries = nullptr;  // [query_count, head_dim], rows query_stride floats apart
   size_t query_count = 0;
   size_t query_stride = 0;
-  const float* keys = nullptr;        // [key_count, head_dim], contiguous rows, rotated already
-  const float* values = nullptr;      // [key_count, head_dim]
-  const uint32_t* visible = nullptr;  // [query_count]: query i sees keys [0, visible[i]), at least 1
+  const float* keys = nullptr;    // [key_count, head_dim], contiguous rows, rotated already
+  const float* values = nullptr;  // [key_count, head_dim]
+  const uint32_t* visible =
+      nullptr;  // [query_count]: query i sees keys [0, visible[i]), at least 1
   size_t head_dim = 0;
-  float scale = 1;                    // of the scores, before the softmax
-  float* out = nullptr;               // [query_count, head_dim], rows out_stride floats apart
+  float scale = 1;       // of the scores, before the softmax
+  float* out = nullptr;  // [query_count, head_dim], rows out_stride floats apart
   size_t out_stride = 0;
 };
 
@@ -64,10 +67,12 @@ struct VectorKernels {
   // y = x / sqrt(mean(x^2) + eps) * weight
   void (*rms_norm)(const float* x, const float* weight, float eps, size_t n, float* y);
   // y = (x - mean) / sqrt(variance + eps) * weight + bias
-  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, size_t n, float* y);
-  void (*add)(const float* x, size_t n, float* y);                                   // y += x
-  void (*silu_multiply)(const float* gate, const float* up, size_t n, float* y);     // gate/(1+e^-gate)*up
-  void (*gelu)(const float* x, size_t n, float* y);                                  // erf form
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, size_t n,
+                     float* y);
+  void (*add)(const float* x, size_t n, float* y);  // y += x
+  void (*silu_multiply)(const float* gate, const float* up, size_t n,
+                        float* y);                   // gate/(1+e^-gate)*up
+  void (*gelu)(const float* x, size_t n, float* y);  // erf form
   // Rotates one head in place by position: cos and sin have dims/2 values (angle of each pair).
   void (*rotate)(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x);
   // Between float32 and the type of the key/value pages, n elements.
@@ -76,12 +81,12 @@ struct VectorKernels {
   void (*attend)(const AttentionArgs& args);
 };
 
-// --- distances of the index -----------------------------------------------------------------------------
+// --- distances of the index ----------------------------------------------------------------------
 struct DistanceKernels {
   int32_t (*dot_i8)(const int8_t* a, const int8_t* b, size_t n);
   // out[i] = dot(query, codes + i * stride) for i in [0, count)
-  void (*dot_i8_rows)(const int8_t* query, const int8_t* codes, size_t stride, size_t count, size_t n,
-                      int32_t* out);
+  void (*dot_i8_rows)(const int8_t* query, const int8_t* codes, size_t stride, size_t count,
+                      size_t n, int32_t* out);
   float (*dot_f16)(const float* query, const uint16_t* half_vector, size_t n);
   float (*dot_f32)(const float* a, const float* b, size_t n);
 };

@@ -1,5 +1,5 @@
-// AVX2 + FMA + F16C: preparing activations, float formats, and which functions multiply which format.
-// Sums in the order that matmul_scalar.cc specifies, so the bits are the same.
+// AVX2 + FMA + F16C: preparing activations, float formats, and which functions multiply which
+// format. Sums in the order that matmul_scalar.cc specifies, so the bits are the same.
 
 #include "kernels/matmul_avx2.h"
 
@@ -8,10 +8,10 @@
 namespace vade::kernels {
 namespace {
 
-// --- activations ------------------------------------------------------------------------------------------
+// --- activations ---------------------------------------------------------------------------------
 
-// The bits of the largest |x| of 32 values (eight lanes of candidates). As integers, they are ordered like
-// the floats, with infinities and NaNs above.
+// The bits of the largest |x| of 32 values (eight lanes of candidates). As integers, they are
+// ordered like the floats, with infinities and NaNs above.
 VADE_AVX2_INLINE __m256i MaxBits(const float* x, __m256i largest) {
   const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
   VADE_UNROLL for (int i = 0; i < 4; ++i) {
@@ -98,7 +98,7 @@ VADE_AVX2 void Prepare256(const float* x, size_t cols, uint8_t* out) {
   }
 }
 
-// --- float formats ----------------------------------------------------------------------------------------
+// --- float formats -------------------------------------------------------------------------------
 
 template <Format F>
 VADE_AVX2_INLINE __m256 LoadWeights(const uint8_t* p) {
@@ -162,7 +162,8 @@ void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const u
 
 void PrepareAvx2(Format format, const float* x, size_t cols, uint8_t* out) {
   const size_t size = PreparedBytes(format, cols);
-  if (size >= 64) std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
+  if (size >= 64)
+    std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
   if (IsFloat(format)) {
     std::memcpy(out, x, cols * sizeof(float));
   } else if (IsSuper(format)) {

@@ -1,9 +1,10 @@
 // Pieces shared by the AVX2 matrix products: unpacking of codes and the integer sums of a group.
 // Private to matmul_avx2*.cc. Everything is static, so that no other file can link an AVX2 copy.
 //
-// Without VNNI the byte product is maddubs: unsigned weights by signed activations, neighbouring products
-// added in int16. Codes of 4, 5 and 6 bits allow 8, 4 and 2 steps before an int16 could overflow
-// (15, 31, 63 times 127 times 2 each), then madd widens to int32 and multiplies by a scale on the way.
+// Without VNNI the byte product is maddubs: unsigned weights by signed activations, neighbouring
+// products added in int16. Codes of 4, 5 and 6 bits allow 8, 4 and 2 steps before an int16 could
+// overflow (15, 31, 63 times 127 times 2 each), then madd widens to int32 and multiplies by a scale
+// on the way.
 #pragma once
 
 #include <immintrin.h>
@@ -30,8 +31,9 @@ struct RowPair {
   __m256i half[2];
 };
 
-// a + b now: left to itself, GCC reassociates chains of integer additions, keeps all their terms alive and
-// spills them (twice the time). The empty asm hides the sum from that pass and costs no instruction.
+// a + b now: left to itself, GCC reassociates chains of integer additions, keeps all their terms
+// alive and spills them (twice the time). The empty asm hides the sum from that pass and costs no
+// instruction.
 VADE_AVX2_INLINE __m256i AddWords(__m256i a, __m256i b) {
   __m256i sum = _mm256_add_epi16(a, b);
   asm("" : "+x"(sum));
@@ -115,8 +117,9 @@ VADE_AVX2_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
   }
 }
 
-// sums += multipliers * (codes . activations) over the 32 columns of a group. `scales` holds int16 pairs:
-// madd's second factor for each row, [0] for columns 0..15 and [1] for 16..31 (the same except for 6 bits).
+// sums += multipliers * (codes . activations) over the 32 columns of a group. `scales` holds int16
+// pairs: madd's second factor for each row, [0] for columns 0..15 and [1] for 16..31 (the same
+// except for 6 bits).
 template <Format F, bool kUnpacked, int T>
 VADE_AVX2_INLINE void AddGroup(const uint8_t* group, const TokenRows& x, const RowPair (&scales)[2],
                                __m256i (&sums)[T][2]) {

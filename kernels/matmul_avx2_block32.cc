@@ -5,10 +5,12 @@
 namespace vade::kernels {
 namespace {
 
-// 8-bit codes would overflow an int16 after one step, so they are split: code + 128 = 16 * upper + lower,
-// two 4-bit codes. The 128 is taken off with the sum of the activations, as ZeroOf is for others.
+// 8-bit codes would overflow an int16 after one step, so they are split: code + 128 = 16 * upper +
+// lower, two 4-bit codes. The 128 is taken off with the sum of the activations, as ZeroOf is for
+// others.
 template <int T>
-VADE_AVX2_INLINE void AddByteGroup(const uint8_t* group, const TokenRows& x, __m256i (&sums)[T][2]) {
+VADE_AVX2_INLINE void AddByteGroup(const uint8_t* group, const TokenRows& x,
+                                   __m256i (&sums)[T][2]) {
   const __m256i flip = _mm256_set1_epi8(-128);
   const __m256i low = _mm256_set1_epi8(15);
   VADE_UNROLL for (int half = 0; half < 2; ++half) {
@@ -65,7 +67,8 @@ VADE_AVX2_INLINE void AddBlock(const uint8_t* block, const uint8_t* codes, const
     if constexpr (HasMinimum(F)) minimum = LoadHalves(block + kMinimumOffset + 16 * half);
     VADE_UNROLL for (int t = 0; t < T; ++t) {
       const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
-      const __m256 both = _mm256_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
+      const __m256 both =
+          _mm256_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
       sums[t][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t][half]), both, sums[t][half]);
       if constexpr (HasMinimum(F)) {
         const __m256 sum = BroadcastFloat(record + offsetof(Prepared32, scaled_sum));

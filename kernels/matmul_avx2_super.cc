@@ -1,5 +1,5 @@
-// AVX2 products of formats with integer scales inside blocks of 256 columns: the scales multiply integer
-// sums (madd's second factor), and floats appear once a block.
+// AVX2 products of formats with integer scales inside blocks of 256 columns: the scales multiply
+// integer sums (madd's second factor), and floats appear once a block.
 
 #include "kernels/matmul_avx2.h"
 
@@ -17,8 +17,8 @@ VADE_AVX2_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
     const __m256i first = i < 2 ? _mm256_slli_epi16(bits, 4) : _mm256_slli_epi16(bits, 2);
     const __m256i second = i < 2 ? bits : _mm256_srli_epi16(bits, 2);
     auto* out = reinterpret_cast<__m256i*>(values + 32 * i);
-    _mm256_storeu_si256(out, _mm256_or_si256(_mm256_and_si256(nibbles, low),
-                                             _mm256_and_si256(first, upper)));
+    _mm256_storeu_si256(
+        out, _mm256_or_si256(_mm256_and_si256(nibbles, low), _mm256_and_si256(first, upper)));
     _mm256_storeu_si256(out + 4,
                         _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(nibbles, 4), low),
                                         _mm256_and_si256(second, upper)));
@@ -42,9 +42,11 @@ VADE_AVX2_INLINE RowPair Twice(const RowPair& pairs, int which) {
   return {{Twice(pairs.half[0], which), Twice(pairs.half[1], which)}};
 }
 
-// sums[t] = sum over `pairs` of scales (pairs of 8 rows, 32 bytes apart) by the tokens' sums of codes.
+// sums[t] = sum over `pairs` of scales (pairs of 8 rows, 32 bytes apart) by the tokens' sums of
+// codes.
 template <bool kSigned, int kPairs, int T>
-VADE_AVX2_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums, __m256i (&sums)[T][2]) {
+VADE_AVX2_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums,
+                              __m256i (&sums)[T][2]) {
   VADE_UNROLL for (int t = 0; t < T; ++t) sums[t][0] = sums[t][1] = _mm256_setzero_si256();
   for (int pair = 0; pair < kPairs; ++pair) {
     const __m256i s0 = LoadPairs<kSigned>(scales + 32 * pair);
@@ -66,8 +68,8 @@ VADE_AVX2_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, c
   VADE_UNROLL for (int t = 0; t < T; ++t) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
   TokenRows columns = x;
   for (int pair = 0; pair < 4; ++pair) {
-    const RowPair scales = {{LoadPairs<false>(six_bits + 32 * pair),
-                             LoadPairs<false>(six_bits + 32 * pair + 16)}};
+    const RowPair scales = {
+        {LoadPairs<false>(six_bits + 32 * pair), LoadPairs<false>(six_bits + 32 * pair + 16)}};
     VADE_UNROLL for (int which = 0; which < 2; ++which) {
       const RowPair scale = Twice(scales, which);
       AddGroup<F, kUnpacked, T>(codes, columns, {scale, scale}, dots);
@@ -79,8 +81,9 @@ VADE_AVX2_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, c
 
 // kQ6Super: two scales for each group, and codes around 32.
 template <bool kUnpacked, int T>
-VADE_AVX2_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes, const TokenRows& x,
-                                      const TokenRows& code_sums, __m256i (&dots)[T][2]) {
+VADE_AVX2_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes,
+                                      const TokenRows& x, const TokenRows& code_sums,
+                                      __m256i (&dots)[T][2]) {
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(Format::kQ6Super);
   DotSums<true, 8, T>(scales, code_sums, dots);
   VADE_UNROLL for (int t = 0; t < T; ++t) {
@@ -90,9 +93,10 @@ VADE_AVX2_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* code
   }
   TokenRows columns = x;
   for (int group = 0; group < 8; ++group) {
-    const RowPair pairs = {{LoadPairs<true>(scales + 32 * group),
-                            LoadPairs<true>(scales + 32 * group + 16)}};
-    AddGroup<Format::kQ6Super, kUnpacked, T>(codes, columns, {Twice(pairs, 0), Twice(pairs, 1)}, dots);
+    const RowPair pairs = {
+        {LoadPairs<true>(scales + 32 * group), LoadPairs<true>(scales + 32 * group + 16)}};
+    AddGroup<Format::kQ6Super, kUnpacked, T>(codes, columns, {Twice(pairs, 0), Twice(pairs, 1)},
+                                             dots);
     codes += kStep;
     columns.first += 32;
   }
@@ -105,9 +109,8 @@ VADE_AVX2_INLINE void AddScaled(const uint8_t* halves, const TokenRows& records,
   VADE_UNROLL for (int half = 0; half < 2; ++half) {
     const __m256 weight_scale = LoadHalves(halves + 16 * half);
     VADE_UNROLL for (int t = 0; t < T; ++t) {
-      const __m256 scale =
-          BroadcastFloat(records.first + static_cast<size_t>(t) * records.stride +
-                         offsetof(Prepared256, scale));
+      const __m256 scale = BroadcastFloat(records.first + static_cast<size_t>(t) * records.stride +
+                                          offsetof(Prepared256, scale));
       const __m256 both = _mm256_mul_ps(weight_scale, scale);
       const __m256 value = _mm256_cvtepi32_ps(dots[t][half]);
       sums[t][half] = kSubtract ? _mm256_fnmadd_ps(value, both, sums[t][half])

@@ -1,6 +1,6 @@
-// AVX-512 (F, BW, VL, DQ) + VNNI: one vector is a line, all 16 rows of a tile by four columns, and dpbusd
-// adds four products of unsigned codes by signed activations to an int32. Sums in the order that
-// matmul_scalar.cc specifies, so the bits are the same. Activations are prepared as for AVX2.
+// AVX-512 (F, BW, VL, DQ) + VNNI: one vector is a line, all 16 rows of a tile by four columns, and
+// dpbusd adds four products of unsigned codes by signed activations to an int32. Sums in the order
+// that matmul_scalar.cc specifies, so the bits are the same. Activations are prepared as for AVX2.
 
 #include <immintrin.h>
 
@@ -62,7 +62,7 @@ VADE_AVX512_INLINE __m512i WithUpper(__m512i low, __m512i upper, char mask) {
   return _mm512_or_si512(low, _mm512_and_si512(Shift<kBits>(upper), _mm512_set1_epi8(mask)));
 }
 
-// --- codes ------------------------------------------------------------------------------------------------
+// --- codes ---------------------------------------------------------------------------------------
 
 // Codes of steps 2 * pair and 2 * pair + 1 of a group.
 struct StepPair {
@@ -81,7 +81,8 @@ VADE_AVX512_INLINE StepPair LoadSteps(const uint8_t* group) {
     constexpr int kUpperLines = CodeBits(F) == 6 ? kPair / 2 : 0;
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i both = Load(group + 64 * (kPair + kUpperLines));
-    StepPair codes = {_mm512_and_si512(both, low), _mm512_and_si512(_mm512_srli_epi16(both, 4), low)};
+    StepPair codes = {_mm512_and_si512(both, low),
+                      _mm512_and_si512(_mm512_srli_epi16(both, 4), low)};
     if constexpr (CodeBits(F) == 5) {  // bit s of step s goes to bit 4
       const __m512i bits = Load(group + 256);
       codes.even = WithUpper<4 - 2 * kPair>(codes.even, bits, 16);
@@ -126,7 +127,7 @@ VADE_AVX512_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
   }
 }
 
-// --- integer sums -----------------------------------------------------------------------------------------
+// --- integer sums --------------------------------------------------------------------------------
 
 // Two running sums a token: few tokens alone would wait for dpbusd's latency.
 template <int T>
@@ -168,7 +169,8 @@ VADE_AVX512_INLINE void AddTimes(const Dots<T>& dots, __m512i scale, __m512i (&s
 
 // sums[t] = sum over kPairs of scales (pairs of 16 rows) by the tokens' sums of codes.
 template <bool kSigned, int kPairs, int T>
-VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums, __m512i (&sums)[T]) {
+VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums,
+                                __m512i (&sums)[T]) {
   VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
   for (int pair = 0; pair < kPairs; ++pair) {
     const __m256i bytes = LoadHalfLine(scales + 32 * pair);
@@ -181,7 +183,7 @@ VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sum
   }
 }
 
-// --- blocks of 32 -----------------------------------------------------------------------------------------
+// --- blocks of 32 --------------------------------------------------------------------------------
 
 constexpr int32_t ZeroOfUnsigned(Format f) { return f == Format::kQ8Block32 ? 128 : ZeroOf(f); }
 
@@ -214,7 +216,7 @@ VADE_AVX512_INLINE void AddBlock32(const uint8_t* block, const uint8_t* codes, c
   }
 }
 
-// --- blocks of 256 ----------------------------------------------------------------------------------------
+// --- blocks of 256 -------------------------------------------------------------------------------
 
 // sums += (or -=) float(dots) * (weight scale * activation scale)
 template <bool kSubtract, int T>
@@ -226,11 +228,13 @@ VADE_AVX512_INLINE void AddScaled(const uint8_t* halves, const TokenRows& record
                                         offsetof(Prepared256, scale));
     const __m512 both = _mm512_mul_ps(weight_scale, scale);
     const __m512 value = _mm512_cvtepi32_ps(dots[t]);
-    sums[t] = kSubtract ? _mm512_fnmadd_ps(value, both, sums[t]) : _mm512_fmadd_ps(value, both, sums[t]);
+    sums[t] =
+        kSubtract ? _mm512_fnmadd_ps(value, both, sums[t]) : _mm512_fmadd_ps(value, both, sums[t]);
   }
 }
 
-// kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit words.
+// kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit
+// words.
 template <Format F, bool kUnpacked, int T>
 VADE_AVX512_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, const TokenRows& x,
                                   __m512i (&sums)[T]) {
@@ -254,8 +258,9 @@ VADE_AVX512_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes,
 
 // kQ6Super: a signed scale for each half of a group, and codes around 32.
 template <bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes, const TokenRows& x,
-                                        const TokenRows& code_sums, __m512i (&sums)[T]) {
+VADE_AVX512_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes,
+                                        const TokenRows& x, const TokenRows& code_sums,
+                                        __m512i (&sums)[T]) {
   constexpr Format kFormat = Format::kQ6Super;
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(kFormat);
   DotSums<true, 8, T>(scales, code_sums, sums);
@@ -277,8 +282,9 @@ VADE_AVX512_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* co
 }
 
 template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddSuperBlock(const uint8_t* block, const uint8_t* codes, const uint8_t* six_bits,
-                                      const TokenRows& x, const TokenRows& records, __m512 (&sums)[T]) {
+VADE_AVX512_INLINE void AddSuperBlock(const uint8_t* block, const uint8_t* codes,
+                                      const uint8_t* six_bits, const TokenRows& x,
+                                      const TokenRows& records, __m512 (&sums)[T]) {
   __m512i dots[T];
   if constexpr (F == Format::kQ6Super) {
     const TokenRows sums16 = {records.first + offsetof(Prepared256, sums16), records.stride};
@@ -298,10 +304,11 @@ VADE_AVX512_INLINE void AddSuperBlock(const uint8_t* block, const uint8_t* codes
   }
 }
 
-// --- runs of blocks ---------------------------------------------------------------------------------------
+// --- runs of blocks ------------------------------------------------------------------------------
 
 template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun& run, const TokenRows& x, __m512 (&sums)[T]) {
+VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun& run, const TokenRows& x,
+                                           __m512 (&sums)[T]) {
   constexpr size_t kRecordBytes = IsSuper(F) ? sizeof(Prepared256) : sizeof(Prepared32);
   const uint8_t* block = run.packed;
   const uint8_t* codes = kUnpacked ? run.codes : block + CodesOffset(F);
@@ -415,8 +422,8 @@ RunFunctions FunctionsOf(Format format) {
 
 void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const uint8_t* x,
               size_t tokens, float* y, size_t y_stride) {
-  MultiplyTiles(w, FunctionsOf(w.format), tile_begin, tile_end, {x, PreparedBytes(w.format, w.cols)},
-                tokens, y, y_stride);
+  MultiplyTiles(w, FunctionsOf(w.format), tile_begin, tile_end,
+                {x, PreparedBytes(w.format, w.cols)}, tokens, y, y_stride);
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 namespace vade::kernels {
 namespace {
 
-// Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles pass.
+// Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles
+// pass.
 constexpr size_t kActivationBytes = 256 * 1024;
 constexpr size_t kMinTokensAtOnce = 16;
 constexpr size_t kMaxTokensAtOnce = 64;
-// Columns whose codes are unpacked together, so that they stay in the L1 cache while the tokens pass.
+// Columns whose codes are unpacked together, so that they stay in the L1 cache while the tokens
+// pass.
 constexpr size_t kRunCols = 512;
 
 size_t TokensAtOnce(size_t row_bytes) {
@@ -28,7 +30,7 @@ void MultiplyTile(const PackedMatrix& w, const RunFunctions& functions, const ui
   const bool unpack = functions.unpack && tokens > functions.tokens_a_pass;
   const size_t run_blocks = unpack ? kRunCols / block_cols : all_blocks;
   for (size_t block = 0; block < all_blocks; block += run_blocks) {
-    BlockRun run = {tile + block * BlockBytes(w.format), nullptr, nullptr, block,
+    BlockRun run = {tile + block * BlockBytes(w.format),      nullptr, nullptr, block,
                     std::min(run_blocks, all_blocks - block), w.cols};
     if (unpack) {
       functions.unpack(run, codes, six_bits);
@@ -59,7 +61,8 @@ void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t 
       const size_t first_row = tile * kTileRows;
       const size_t rows = std::min(kTileRows, w.rows - first_row);
       for (size_t t = 0; t < count; ++t) {
-        std::memcpy(y + (token + t) * y_stride + first_row, sums + t * kTileRows, rows * sizeof(float));
+        std::memcpy(y + (token + t) * y_stride + first_row, sums + t * kTileRows,
+                    rows * sizeof(float));
       }
     }
   }

@@ -1,6 +1,6 @@
-// The loops around the blocks of a matrix product, the same for every vector level: which tokens and
-// columns are worked on together so that weights stay in the L1 cache and activations in the L2 cache.
-// The order of each sum does not depend on them. Private to matmul_*.cc.
+// The loops around the blocks of a matrix product, the same for every vector level: which tokens
+// and columns are worked on together so that weights stay in the L1 cache and activations in the L2
+// cache. The order of each sum does not depend on them. Private to matmul_*.cc.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +21,18 @@ struct TokenRows {
 
 // A run of blocks of one tile: packed as in the matrix, or with its codes unpacked beside it.
 struct BlockRun {
-  const uint8_t* packed;     // first block
-  const uint8_t* codes;      // null, or kUnpackedGroupBytes for each group of the run
-  const uint8_t* six_bits;   // null, or 256 values a block (kQ4Super, kQ5Super)
-  size_t first_block;        // index within the row
+  const uint8_t* packed;    // first block
+  const uint8_t* codes;     // null, or kUnpackedGroupBytes for each group of the run
+  const uint8_t* six_bits;  // null, or 256 values a block (kQ4Super, kQ5Super)
+  size_t first_block;       // index within the row
   size_t blocks;
-  size_t cols;               // of the whole row: where the records of the prepared rows begin
+  size_t cols;  // of the whole row: where the records of the prepared rows begin
 };
 
-// sums[token][16 rows] += the run by the prepared rows x (at column 0); 1 <= tokens <= tokens_a_pass.
-using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums);
+// sums[token][16 rows] += the run by the prepared rows x (at column 0); 1 <= tokens <=
+// tokens_a_pass.
+using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, size_t tokens,
+                                float* sums);
 // Unpacks the codes (and scales) of run.packed to where run.codes and run.six_bits will point.
 using UnpackRunFunction = void (*)(const BlockRun& run, uint8_t* codes, uint8_t* six_bits);
 

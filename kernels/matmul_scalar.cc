@@ -1,7 +1,7 @@
 // The specification of matrix products: other levels give the same bits for quantised formats.
 //
-// Integer sums are exact, so only the float steps need an order: an element starts at 0 and its blocks are
-// added first to last, each as
+// Integer sums are exact, so only the float steps need an order: an element starts at 0 and its
+// blocks are added first to last, each as
 //   sum = fma(float(integer sum), weight scale * activation scale, sum)
 //   sum = fma(weight minimum, ...) where the format has minima (see AddBlock32, AddSuperBlock).
 // Float formats add one column after the other, sum = fma(w, x, sum).
@@ -30,7 +30,9 @@ T Load(const uint8_t* p) {
   return value;
 }
 
-float LoadHalf(const uint8_t* halves, size_t row) { return HalfToFloat(Load<uint16_t>(halves + 2 * row)); }
+float LoadHalf(const uint8_t* halves, size_t row) {
+  return HalfToFloat(Load<uint16_t>(halves + 2 * row));
+}
 
 // Codes of n activations at `out`; returns their scale.
 float Quantise(const float* x, size_t n, int8_t* out) {
@@ -75,7 +77,8 @@ void Prepare256(const float* x, size_t cols, uint8_t* out) {
 
 void Prepare(Format format, const float* x, size_t cols, uint8_t* out) {
   const size_t size = PreparedBytes(format, cols);
-  if (size >= 64) std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
+  if (size >= 64)
+    std::memset(out + size - 64, 0, 64);  // what lies behind the row is always the same
   if (IsFloat(format)) {
     std::memcpy(out, x, cols * sizeof(float));
   } else if (IsSuper(format)) {
@@ -87,7 +90,8 @@ void Prepare(Format format, const float* x, size_t cols, uint8_t* out) {
 
 int32_t Dot(const uint8_t* codes, const int8_t* x, size_t n, bool is_signed) {
   int32_t sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += (is_signed ? static_cast<int8_t>(codes[i]) : codes[i]) * x[i];
+  for (size_t i = 0; i < n; ++i)
+    sum += (is_signed ? static_cast<int8_t>(codes[i]) : codes[i]) * x[i];
   return sum;
 }
 
@@ -106,7 +110,8 @@ struct Activations {
   }
 };
 
-void AddBlock32(Format format, const uint8_t* block, const Activations& x, size_t index, Sums& sums) {
+void AddBlock32(Format format, const uint8_t* block, const Activations& x, size_t index,
+                Sums& sums) {
   uint8_t codes[kTileRows][32];
   ReadGroup(format, block + CodesOffset(format), codes);
   for (size_t token = 0; token < x.tokens; ++token) {
@@ -123,14 +128,16 @@ void AddBlock32(Format format, const uint8_t* block, const Activations& x, size_
   }
 }
 
-// Integer sums of one row and token over a super-block: codes by scales, and minima by sums of codes.
+// Integer sums of one row and token over a super-block: codes by scales, and minima by sums of
+// codes.
 struct SuperDots {
   int32_t codes = 0;
   int32_t minima = 0;
 };
 
-SuperDots DotSuperBlock(Format format, const uint8_t (&codes)[8][kTileRows][32], const uint8_t* scales,
-                        size_t row, const int8_t* x, const Prepared256& record) {
+SuperDots DotSuperBlock(Format format, const uint8_t (&codes)[8][kTileRows][32],
+                        const uint8_t* scales, size_t row, const int8_t* x,
+                        const Prepared256& record) {
   SuperDots dots;
   for (size_t group = 0; group < 8; ++group) {
     const uint8_t* c = codes[group][row];
@@ -149,7 +156,8 @@ SuperDots DotSuperBlock(Format format, const uint8_t (&codes)[8][kTileRows][32],
   return dots;
 }
 
-void AddSuperBlock(Format format, const uint8_t* block, const Activations& x, size_t index, Sums& sums) {
+void AddSuperBlock(Format format, const uint8_t* block, const Activations& x, size_t index,
+                   Sums& sums) {
   uint8_t codes[8][kTileRows][32];
   for (size_t group = 0; group < 8; ++group) {
     ReadGroup(format, block + CodesOffset(format) + group * GroupBytes(format), codes[group]);
@@ -184,7 +192,8 @@ float FloatWeight(Format format, const uint8_t* column, size_t row) {
   }
 }
 
-void AddFloatColumn(Format format, const uint8_t* column, const Activations& x, size_t k, Sums& sums) {
+void AddFloatColumn(Format format, const uint8_t* column, const Activations& x, size_t k,
+                    Sums& sums) {
   for (size_t row = 0; row < kTileRows; ++row) {
     const float weight = FloatWeight(format, column, row);
     for (size_t token = 0; token < x.tokens; ++token) {

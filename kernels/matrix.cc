@@ -42,8 +42,9 @@ constexpr uint32_t kNibbles = 0x0f0f0f0f;
 void WriteNibbleLines(const Codes& codes, size_t first, size_t lines, uint8_t* out) {
   for (size_t line = 0; line < lines; ++line, out += kLine, first += 2) {
     for (size_t row = 0; row < kTileRows; ++row) {
-      StoreRow(out, row, (StepOf(codes, row, first) & kNibbles) |
-                             (StepOf(codes, row, first + 1) & kNibbles) << 4);
+      StoreRow(out, row,
+               (StepOf(codes, row, first) & kNibbles) | (StepOf(codes, row, first + 1) & kNibbles)
+                                                            << 4);
     }
   }
 }
@@ -84,9 +85,7 @@ void ReadUpperLine(const uint8_t* in, size_t first, size_t width, Codes& codes) 
 void WriteGroup(Format format, const Codes& codes, uint8_t* out) {
   switch (CodeBits(format)) {
     case 4: return WriteNibbleLines(codes, 0, 4, out);
-    case 5:
-      WriteNibbleLines(codes, 0, 4, out);
-      return WriteUpperLine(codes, 0, 1, out + 4 * kLine);
+    case 5: WriteNibbleLines(codes, 0, 4, out); return WriteUpperLine(codes, 0, 1, out + 4 * kLine);
     case 6:
       for (size_t half = 0; half < 2; ++half, out += 3 * kLine) {
         WriteNibbleLines(codes, 4 * half, 2, out);
@@ -111,7 +110,9 @@ void WriteSixBits(const uint8_t values[256], uint8_t* out) {
   }
 }
 
-void PutHalf(uint8_t* halves, size_t row, uint16_t bits) { std::memcpy(halves + 2 * row, &bits, 2); }
+void PutHalf(uint8_t* halves, size_t row, uint16_t bits) {
+  std::memcpy(halves + 2 * row, &bits, 2);
+}
 
 float GetHalf(const uint8_t* halves, size_t row) {
   uint16_t bits;
@@ -284,7 +285,8 @@ void UnpackSuperBlock(Format format, const uint8_t* block, size_t row, float* ou
   if (format != Format::kQ6Super) ReadSixBits(scales, six_bits);
   Codes codes;
   for (size_t i = 0; i < 256; ++i) {
-    if (i % 32 == 0) ReadGroup(format, block + CodesOffset(format) + i / 32 * GroupBytes(format), codes);
+    if (i % 32 == 0)
+      ReadGroup(format, block + CodesOffset(format) + i / 32 * GroupBytes(format), codes);
     const int code = codes[row][i % 32] - ZeroOf(format);
     if (format == Format::kQ6Super) {
       const auto step = static_cast<int8_t>(scales[(i / 32 * kTileRows + row) * 2 + i % 32 / 16]);
@@ -303,9 +305,7 @@ void ReadGroup(Format format, const uint8_t* group, uint8_t codes[kTileRows][32]
   Codes& out = *reinterpret_cast<Codes*>(codes);
   switch (CodeBits(format)) {
     case 4: return ReadNibbleLines(group, 0, 4, out);
-    case 5:
-      ReadNibbleLines(group, 0, 4, out);
-      return ReadUpperLine(group + 4 * kLine, 0, 1, out);
+    case 5: ReadNibbleLines(group, 0, 4, out); return ReadUpperLine(group + 4 * kLine, 0, 1, out);
     case 6:
       for (size_t half = 0; half < 2; ++half, group += 3 * kLine) {
         ReadNibbleLines(group, 4 * half, 2, out);
@@ -364,8 +364,8 @@ void PackTiles(TensorType type, const uint8_t* tensor, size_t rows, size_t cols,
   const size_t tile_bytes = TileBytes(PackedFormat(type), cols);
   for (size_t tile = tile_begin; tile < tile_end; ++tile) {
     const size_t first = tile * kTileRows;
-    const TileSource source = {type, tensor + first * row_bytes, row_bytes,
-                               info.block_bytes, std::min(kTileRows, rows - first)};
+    const TileSource source = {type, tensor + first * row_bytes, row_bytes, info.block_bytes,
+                               std::min(kTileRows, rows - first)};
     PackTile(source, cols, out + tile * tile_bytes);
   }
 }

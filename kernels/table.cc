@@ -30,7 +30,8 @@ const KernelTable* Initial() {
   if (forced && *forced) {
     const auto level = ParseLevel(forced);
     if (level && LevelSupported(*level)) return Find(*level);
-    LogWarning(StrCat("VADE_LEVEL=", forced, " is unknown or not supported by this processor; using ",
+    LogWarning(StrCat("VADE_LEVEL=", forced,
+                      " is unknown or not supported by this processor; using ",
                       LevelName(BestLevel())));
   }
   return Find(BestLevel());
@@ -41,8 +42,8 @@ std::atomic<const KernelTable*>& Current() {
   return current;
 }
 
-// F16C, by CPUID itself: clang 14 has no name for it in __builtin_cpu_supports. Any processor and system
-// with AVX2, which is asked for beside it, saves the registers that it uses.
+// F16C, by CPUID itself: clang 14 has no name for it in __builtin_cpu_supports. Any processor and
+// system with AVX2, which is asked for beside it, saves the registers that it uses.
 bool HasHalfConversions() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;

@@ -12,12 +12,12 @@ namespace vade {
 namespace {
 
 constexpr TensorTypeInfo kTypes[] = {
-    {TensorType::kF32, "F32", 1, 4},        {TensorType::kF16, "F16", 1, 2},
-    {TensorType::kQ4_0, "Q4_0", 32, 18},    {TensorType::kQ4_1, "Q4_1", 32, 20},
-    {TensorType::kQ5_0, "Q5_0", 32, 22},    {TensorType::kQ5_1, "Q5_1", 32, 24},
-    {TensorType::kQ8_0, "Q8_0", 32, 34},    {TensorType::kQ2_K, "Q2_K", 256, 84},
-    {TensorType::kQ3_K, "Q3_K", 256, 110},  {TensorType::kQ4_K, "Q4_K", 256, 144},
-    {TensorType::kQ5_K, "Q5_K", 256, 176},  {TensorType::kQ6_K, "Q6_K", 256, 210},
+    {TensorType::kF32, "F32", 1, 4},       {TensorType::kF16, "F16", 1, 2},
+    {TensorType::kQ4_0, "Q4_0", 32, 18},   {TensorType::kQ4_1, "Q4_1", 32, 20},
+    {TensorType::kQ5_0, "Q5_0", 32, 22},   {TensorType::kQ5_1, "Q5_1", 32, 24},
+    {TensorType::kQ8_0, "Q8_0", 32, 34},   {TensorType::kQ2_K, "Q2_K", 256, 84},
+    {TensorType::kQ3_K, "Q3_K", 256, 110}, {TensorType::kQ4_K, "Q4_K", 256, 144},
+    {TensorType::kQ5_K, "Q5_K", 256, 176}, {TensorType::kQ6_K, "Q6_K", 256, 210},
     {TensorType::kBf16, "BF16", 1, 2},
 };
 
@@ -40,8 +40,9 @@ void AddFifthBits(uint32_t bits, int16_t* codes) {
   for (int i = 0; i < 32; ++i) codes[i] = static_cast<int16_t>(codes[i] | (bits >> i & 1) << 4);
 }
 
-// The 12 bytes of Q4_K and Q5_K hold 8 scales and 8 minima of 6 bits each. Bytes 0-3: scales 0-3 below,
-// top bits of scales 4-7 above; bytes 4-7: likewise for minima; bytes 8-11: low halves of both for 4-7.
+// The 12 bytes of Q4_K and Q5_K hold 8 scales and 8 minima of 6 bits each. Bytes 0-3: scales 0-3
+// below, top bits of scales 4-7 above; bytes 4-7: likewise for minima; bytes 8-11: low halves of
+// both for 4-7.
 void ReadSixBitPairs(const uint8_t* p, SuperBlock* out) {
   for (int i = 0; i < 8; ++i) {
     int scale = p[i % 4] & 63;
@@ -86,7 +87,8 @@ void ReadQ2K(const uint8_t* p, SuperBlock* out) {
 // uint8 high_bits[32], uint8 low_bits[64], uint8 scales[12], half scale
 void ReadQ3K(const uint8_t* p, SuperBlock* out) {
   ReadTwoBits(p + 32, out->codes);
-  for (int i = 0; i < 256; ++i) out->codes[i] |= static_cast<uint8_t>((p[i % 32] >> i / 32 & 1) << 2);
+  for (int i = 0; i < 256; ++i)
+    out->codes[i] |= static_cast<uint8_t>((p[i % 32] >> i / 32 & 1) << 2);
   const uint8_t* packed = p + 96;
   for (int i = 0; i < 16; ++i) {
     const int low = i < 8 ? packed[i] & 15 : packed[i - 8] >> 4;

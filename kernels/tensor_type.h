@@ -27,8 +27,8 @@ enum class TensorType : uint32_t {
 
 struct TensorTypeInfo {
   TensorType type;
-  std::string_view name;        // as GGUF tools print it: "Q4_K"
-  uint32_t block_elements;      // 1, 32 or 256
+  std::string_view name;    // as GGUF tools print it: "Q4_K"
+  uint32_t block_elements;  // 1, 32 or 256
   uint32_t block_bytes;
 };
 

@@ -1,6 +1,6 @@
-// The vector operations with AVX2, FMA and F16C. Sums run in four (norms) or one (dot products) chains of
-// eight lanes and end in one fixed tree, so their order depends on the length alone. Ends that do not fill
-// a vector are masked loads: lanes beyond the end count as zero.
+// The vector operations with AVX2, FMA and F16C. Sums run in four (norms) or one (dot products)
+// chains of eight lanes and end in one fixed tree, so their order depends on the length alone. Ends
+// that do not fill a vector are masked loads: lanes beyond the end count as zero.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -37,7 +37,8 @@ VADE_AVX2 inline float Max(__m256 v) {
 }
 
 // e^x for x clamped to [-87.3, 88]: x = n ln 2 + r, e^r by its Taylor polynomial of degree 7 on
-// |r| <= 0.35 (error below 1e-7), 2^n through the exponent bits. ln 2 is split so that n * high is exact.
+// |r| <= 0.35 (error below 1e-7), 2^n through the exponent bits. ln 2 is split so that n * high is
+// exact.
 VADE_AVX2 inline __m256 Exp(__m256 x) {
   x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3f)), _mm256_set1_ps(88.0f));
   const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
@@ -52,14 +53,16 @@ VADE_AVX2 inline __m256 Exp(__m256 x) {
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
   p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
-  const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+  const __m256i power =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(p, _mm256_castsi256_ps(power));
 }
 
 // Sum of (x - mean)^2 with mean = 0 for the plain sum of squares.
 VADE_AVX2 float SumSquares(const float* x, float mean, size_t n) {
   const __m256 m = _mm256_set1_ps(mean);
-  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps()};
   size_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     for (size_t k = 0; k < 4; ++k) {
@@ -87,8 +90,8 @@ VADE_AVX2 void RmsNorm(const float* x, const float* weight, float eps, size_t n,
   for (; i < n; ++i) y[i] = x[i] * _mm256_cvtss_f32(inverse) * weight[i];
 }
 
-VADE_AVX2 void LayerNorm(const float* x, const float* weight, const float* bias, float eps, size_t n,
-                         float* y) {
+VADE_AVX2 void LayerNorm(const float* x, const float* weight, const float* bias, float eps,
+                         size_t n, float* y) {
   __m256 sum = _mm256_setzero_ps();
   for (size_t i = 0; i < n; i += kLanes) {
     sum = _mm256_add_ps(sum, _mm256_maskload_ps(x + i, FirstLanes(std::min(kLanes, n - i))));
@@ -99,7 +102,8 @@ VADE_AVX2 void LayerNorm(const float* x, const float* weight, const float* bias,
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     const __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), m), s);
-    _mm256_storeu_ps(y + i, _mm256_fmadd_ps(d, _mm256_loadu_ps(weight + i), _mm256_loadu_ps(bias + i)));
+    _mm256_storeu_ps(y + i,
+                     _mm256_fmadd_ps(d, _mm256_loadu_ps(weight + i), _mm256_loadu_ps(bias + i)));
   }
   for (; i < n; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
@@ -126,7 +130,8 @@ VADE_AVX2 void SiluMultiply(const float* gate, const float* up, size_t n, float*
   }
 }
 
-// x/2 (1 + erf(x / sqrt 2)); erf by formula 7.1.26 of Abramowitz and Stegun (absolute error below 2e-7).
+// x/2 (1 + erf(x / sqrt 2)); erf by formula 7.1.26 of Abramowitz and Stegun (absolute error below
+// 2e-7).
 VADE_AVX2 inline __m256 GeluOf(__m256 x) {
   const __m256 sign_bit = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
   const __m256 z = _mm256_mul_ps(_mm256_andnot_ps(sign_bit, x), _mm256_set1_ps(0.70710678f));
@@ -220,10 +225,10 @@ VADE_AVX2 void FromKv(KvType type, const void* x, size_t n, float* out) {
   _mm256_maskstore_ps(out + i, FirstLanes(n - i), _mm256_cvtph_ps(half));
 }
 
-// --- attention: softmax in one pass over tiles of keys ----------------------------------------------------
+// --- attention: softmax in one pass over tiles of keys -------------------------------------------
 
-// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would otherwise
-// keep the sums in memory.
+// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would
+// otherwise keep the sums in memory.
 
 // Queries that go over the keys together; their running sums stay in the first-level cache.
 constexpr size_t kQueryBlock = 16;
@@ -233,8 +238,8 @@ struct Running {
   float total = 0;
 };
 
-// The sums of four accumulators. The tree is the same for every accumulator, so that a key's score does
-// not depend on its place among the four.
+// The sums of four accumulators. The tree is the same for every accumulator, so that a key's score
+// does not depend on its place among the four.
 VADE_AVX2 inline __m128 SumFour(__m256 a, __m256 b, __m256 c, __m256 d) {
   const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
   return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
@@ -242,8 +247,8 @@ VADE_AVX2 inline __m128 SumFour(__m256 a, __m256 b, __m256 c, __m256 d) {
 
 // Scores of kQueries queries with the `keys` (1 to 4) rows at `key`: scores[q][0..4).
 template <int kQueries>
-VADE_AVX2 inline void ScoreFour(const float* const* query, const float* key, size_t keys, size_t dim,
-                                float (*scores)[kAttentionTile], size_t at) {
+VADE_AVX2 inline void ScoreFour(const float* const* query, const float* key, size_t keys,
+                                size_t dim, float (*scores)[kAttentionTile], size_t at) {
   const float* rows[4];
 #pragma GCC unroll 4
   for (size_t k = 0; k < 4; ++k) rows[k] = key + std::min(k, keys - 1) * dim;
@@ -282,9 +287,10 @@ VADE_AVX2 inline void ScoreFour(const float* const* query, const float* key, siz
   }
 }
 
-// Scores -> weights e^(score - maximum), zero beyond `count`; brings what was summed so far to the new
-// maximum.
-VADE_AVX2 void Weigh(float* scores, size_t count, float scale, size_t dim, Running* running, float* out) {
+// Scores -> weights e^(score - maximum), zero beyond `count`; brings what was summed so far to the
+// new maximum.
+VADE_AVX2 void Weigh(float* scores, size_t count, float scale, size_t dim, Running* running,
+                     float* out) {
   __m256 s[4], lanes[4];
   __m256 highest = _mm256_set1_ps(-INFINITY);
   for (size_t k = 0; k < 4; ++k) {
@@ -356,7 +362,8 @@ VADE_AVX2 inline void Mix(const float (*weights)[kAttentionTile], const float* v
   }
 }
 
-// kQueries queries over one tile. Each adds only the keys that it sees: the longer one goes on alone.
+// kQueries queries over one tile. Each adds only the keys that it sees: the longer one goes on
+// alone.
 template <int kQueries>
 VADE_AVX2 void AttendTile(const AttentionArgs& args, size_t query, size_t tile, Running* running) {
   const float* queries[kQueries];
@@ -373,8 +380,8 @@ VADE_AVX2 void AttendTile(const AttentionArgs& args, size_t query, size_t tile, 
   }
   float weights[kQueries][kAttentionTile] = {};
   for (size_t j = 0; j < most; j += 4) {
-    ScoreFour<kQueries>(queries, args.keys + (tile + j) * args.head_dim, std::min<size_t>(4, most - j),
-                        args.head_dim, weights, j);
+    ScoreFour<kQueries>(queries, args.keys + (tile + j) * args.head_dim,
+                        std::min<size_t>(4, most - j), args.head_dim, weights, j);
   }
   for (int q = 0; q < kQueries; ++q) {
     if (counts[q] > 0) Weigh(weights[q], counts[q], args.scale, args.head_dim, running + q, out[q]);
@@ -413,7 +420,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
                                    Rotate,  ToKv,      FromKv, Attend};
 
 }  // namespace vade::kernels

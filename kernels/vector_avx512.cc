@@ -1,5 +1,5 @@
-// The vector operations with AVX-512 (F, BW, VL, DQ), sixteen lanes and mask registers. Same orders of
-// summation as vector_avx2.cc with its chains twice as wide.
+// The vector operations with AVX-512 (F, BW, VL, DQ), sixteen lanes and mask registers. Same orders
+// of summation as vector_avx2.cc with its chains twice as wide.
 
 // g++ 12 takes the undefined operands of its own AVX-512 headers for uninitialised variables.
 #ifndef __clang__
@@ -60,7 +60,8 @@ VADE_AVX512 inline __m512 Exp(__m512 x) {
 // Sum of (x - mean)^2 with mean = 0 for the plain sum of squares.
 VADE_AVX512 float SumSquares(const float* x, float mean, size_t n) {
   const __m512 m = _mm512_set1_ps(mean);
-  __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+  __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps()};
   size_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     for (size_t k = 0; k < 4; ++k) {
@@ -82,12 +83,13 @@ VADE_AVX512 void RmsNorm(const float* x, const float* weight, float eps, size_t 
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
     const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, x + i), inverse);
-    _mm512_mask_storeu_ps(y + i, lanes, _mm512_mul_ps(scaled, _mm512_maskz_loadu_ps(lanes, weight + i)));
+    _mm512_mask_storeu_ps(y + i, lanes,
+                          _mm512_mul_ps(scaled, _mm512_maskz_loadu_ps(lanes, weight + i)));
   }
 }
 
-VADE_AVX512 void LayerNorm(const float* x, const float* weight, const float* bias, float eps, size_t n,
-                           float* y) {
+VADE_AVX512 void LayerNorm(const float* x, const float* weight, const float* bias, float eps,
+                           size_t n, float* y) {
   __m512 sum = _mm512_setzero_ps();
   for (size_t i = 0; i < n; i += kLanes) {
     sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(FirstLanes(n - i), x + i));
@@ -99,14 +101,16 @@ VADE_AVX512 void LayerNorm(const float* x, const float* weight, const float* bia
     const __mmask16 lanes = FirstLanes(n - i);
     const __m512 d = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), m), s);
     const __m512 w = _mm512_maskz_loadu_ps(lanes, weight + i);
-    _mm512_mask_storeu_ps(y + i, lanes, _mm512_fmadd_ps(d, w, _mm512_maskz_loadu_ps(lanes, bias + i)));
+    _mm512_mask_storeu_ps(y + i, lanes,
+                          _mm512_fmadd_ps(d, w, _mm512_maskz_loadu_ps(lanes, bias + i)));
   }
 }
 
 VADE_AVX512 void Add(const float* x, size_t n, float* y) {
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
-    const __m512 sum = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y + i), _mm512_maskz_loadu_ps(lanes, x + i));
+    const __m512 sum =
+        _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, y + i), _mm512_maskz_loadu_ps(lanes, x + i));
     _mm512_mask_storeu_ps(y + i, lanes, sum);
   }
 }
@@ -162,14 +166,17 @@ VADE_AVX512 void RotateInterleaved(const float* cos, const float* sin, size_t ha
 VADE_AVX512 void RotateHalves(const float* cos, const float* sin, size_t half, float* x) {
   for (size_t i = 0; i < half; i += kLanes) {
     const __mmask16 lanes = FirstLanes(half - i);
-    const __m512 c = _mm512_maskz_loadu_ps(lanes, cos + i), s = _mm512_maskz_loadu_ps(lanes, sin + i);
-    const __m512 a = _mm512_maskz_loadu_ps(lanes, x + i), b = _mm512_maskz_loadu_ps(lanes, x + half + i);
+    const __m512 c = _mm512_maskz_loadu_ps(lanes, cos + i),
+                 s = _mm512_maskz_loadu_ps(lanes, sin + i);
+    const __m512 a = _mm512_maskz_loadu_ps(lanes, x + i),
+                 b = _mm512_maskz_loadu_ps(lanes, x + half + i);
     _mm512_mask_storeu_ps(x + i, lanes, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
     _mm512_mask_storeu_ps(x + half + i, lanes, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s)));
   }
 }
 
-VADE_AVX512 void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x) {
+VADE_AVX512 void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims,
+                        float* x) {
   if (style == RopeStyle::kInterleaved) {
     RotateInterleaved(cos, sin, dims / 2, x);
   } else {
@@ -204,10 +211,10 @@ VADE_AVX512 void FromKv(KvType type, const void* x, size_t n, float* out) {
   }
 }
 
-// --- attention: softmax in one pass over tiles of keys ----------------------------------------------------
+// --- attention: softmax in one pass over tiles of keys -------------------------------------------
 
-// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would otherwise
-// keep the sums in memory.
+// Loops over queries, keys and vectors below are unrolled by request: at -O2 the compiler would
+// otherwise keep the sums in memory.
 
 // Queries that go over the keys together; their running sums stay in the first-level cache.
 constexpr size_t kQueryBlock = 16;
@@ -218,17 +225,18 @@ struct Running {
   float total = 0;
 };
 
-// The sums of four accumulators. The tree is the same for every accumulator, so that a key's score does
-// not depend on its place among the four.
+// The sums of four accumulators. The tree is the same for every accumulator, so that a key's score
+// does not depend on its place among the four.
 VADE_AVX512 inline __m128 SumFour(__m512 a, __m512 b, __m512 c, __m512 d) {
-  const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(Fold(a), Fold(b)), _mm256_hadd_ps(Fold(c), Fold(d)));
+  const __m256 pairs =
+      _mm256_hadd_ps(_mm256_hadd_ps(Fold(a), Fold(b)), _mm256_hadd_ps(Fold(c), Fold(d)));
   return _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1));
 }
 
 // Scores of kQueries queries with the `keys` (1 to 4) rows at `key`: scores[q][at..at+4).
 template <int kQueries>
-VADE_AVX512 inline void ScoreFour(const float* const* query, const float* key, size_t keys, size_t dim,
-                                  float (*scores)[kAttentionTile], size_t at) {
+VADE_AVX512 inline void ScoreFour(const float* const* query, const float* key, size_t keys,
+                                  size_t dim, float (*scores)[kAttentionTile], size_t at) {
   const float* rows[4];
 #pragma GCC unroll 4
   for (size_t k = 0; k < 4; ++k) rows[k] = key + std::min(k, keys - 1) * dim;
@@ -264,9 +272,10 @@ VADE_AVX512 void ScaleRow(float* x, size_t n, float factor) {
   }
 }
 
-// Scores -> weights e^(score - maximum), zero beyond `count`; brings what was summed so far to the new
-// maximum.
-VADE_AVX512 void Weigh(float* scores, size_t count, float scale, size_t dim, Running* running, float* out) {
+// Scores -> weights e^(score - maximum), zero beyond `count`; brings what was summed so far to the
+// new maximum.
+VADE_AVX512 void Weigh(float* scores, size_t count, float scale, size_t dim, Running* running,
+                       float* out) {
   __m512 s[kTileVectors];
   __mmask16 lanes[kTileVectors];
   __m512 highest = _mm512_set1_ps(-INFINITY);
@@ -293,11 +302,12 @@ VADE_AVX512 void Weigh(float* scores, size_t count, float scale, size_t dim, Run
   running->total += Sum(sum);
 }
 
-// out[q] += sum of weights[q][j] * values[j] for j in [begin, end), in order of j; kVectors vectors of the
-// head at offset i, the last of them masked.
+// out[q] += sum of weights[q][j] * values[j] for j in [begin, end), in order of j; kVectors vectors
+// of the head at offset i, the last of them masked.
 template <int kQueries, int kVectors>
 VADE_AVX512 inline void MixColumns(const float (*weights)[kAttentionTile], const float* values,
-                                   size_t begin, size_t end, size_t dim, size_t i, float* const* out) {
+                                   size_t begin, size_t end, size_t dim, size_t i,
+                                   float* const* out) {
   const __mmask16 last = FirstLanes(dim - i - (kVectors - 1) * kLanes);
   __m512 sums[kQueries][kVectors];
 #pragma GCC unroll 4
@@ -332,8 +342,8 @@ VADE_AVX512 inline void MixColumns(const float (*weights)[kAttentionTile], const
 }
 
 template <int kQueries>
-VADE_AVX512 inline void Mix(const float (*weights)[kAttentionTile], const float* values, size_t begin,
-                            size_t end, size_t dim, float* const* out) {
+VADE_AVX512 inline void Mix(const float (*weights)[kAttentionTile], const float* values,
+                            size_t begin, size_t end, size_t dim, float* const* out) {
   size_t i = 0;
   for (; i + 4 * kLanes <= dim; i += 4 * kLanes) {
     MixColumns<kQueries, 4>(weights, values, begin, end, dim, i, out);
@@ -341,9 +351,11 @@ VADE_AVX512 inline void Mix(const float (*weights)[kAttentionTile], const float*
   for (; i < dim; i += kLanes) MixColumns<kQueries, 1>(weights, values, begin, end, dim, i, out);
 }
 
-// kQueries queries over one tile. Each adds only the keys that it sees: the longer one goes on alone.
+// kQueries queries over one tile. Each adds only the keys that it sees: the longer one goes on
+// alone.
 template <int kQueries>
-VADE_AVX512 void AttendTile(const AttentionArgs& args, size_t query, size_t tile, Running* running) {
+VADE_AVX512 void AttendTile(const AttentionArgs& args, size_t query, size_t tile,
+                            Running* running) {
   const float* queries[kQueries];
   float* out[kQueries];
   size_t counts[kQueries];
@@ -358,8 +370,8 @@ VADE_AVX512 void AttendTile(const AttentionArgs& args, size_t query, size_t tile
   }
   float weights[kQueries][kAttentionTile] = {};
   for (size_t j = 0; j < most; j += 4) {
-    ScoreFour<kQueries>(queries, args.keys + (tile + j) * args.head_dim, std::min<size_t>(4, most - j),
-                        args.head_dim, weights, j);
+    ScoreFour<kQueries>(queries, args.keys + (tile + j) * args.head_dim,
+                        std::min<size_t>(4, most - j), args.head_dim, weights, j);
   }
   for (int q = 0; q < kQueries; ++q) {
     if (counts[q] > 0) Weigh(weights[q], counts[q], args.scale, args.head_dim, running + q, out[q]);
@@ -396,7 +408,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
                                      Rotate,  ToKv,      FromKv, Attend};
 
 }  // namespace vade::kernels

@@ -1,5 +1,5 @@
-// What a transformer does besides matrix products: the specification that every level is tested against.
-// Sums run from index 0 upwards in one chain; attention is described above attend().
+// What a transformer does besides matrix products: the specification that every level is tested
+// against. Sums run from index 0 upwards in one chain; attention is described above attend().
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -82,8 +82,8 @@ float Score(const float* query, const float* key, const AttentionArgs& args) {
   return dot * args.scale;
 }
 
-// One query row: softmax in one pass over tiles of keys. Whenever a tile raises the maximum, what was
-// summed before is scaled down. A key beyond the row's last one has no part in any sum.
+// One query row: softmax in one pass over tiles of keys. Whenever a tile raises the maximum, what
+// was summed before is scaled down. A key beyond the row's last one has no part in any sum.
 void AttendRow(const AttentionArgs& args, const float* query, size_t visible, float* out) {
   float maximum = -INFINITY, total = 0;
   std::fill_n(out, args.head_dim, 0.0f);
@@ -121,7 +121,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,  SiluMultiply, Gelu,
+const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
                                      Rotate,  ToKv,      FromKv, Attend};
 
 }  // namespace vade::kernels

@@ -1,10 +1,11 @@
-// Where a decoder's numbers live and are worked on: buffers and weights behind opaque handles, and the
-// handful of coarse operations that a transformer is made of.
+// Where a decoder's numbers live and are worked on: buffers and weights behind opaque handles, and
+// the handful of coarse operations that a transformer is made of.
 //
-// Nothing behind a handle may be touched by the caller: it may be memory of another device. Data crosses
-// only in Upload, Download and the Add functions; index arrays (rows, page tables, positions) are host
-// memory that the operation has read when it returns. Operations of one backend are called by one thread
-// at a time; they may run parallel inside. Results for a row never depend on the other rows.
+// Nothing behind a handle may be touched by the caller: it may be memory of another device. Data
+// crosses only in Upload, Download and the Add functions; index arrays (rows, page tables,
+// positions) are host memory that the operation has read when it returns. Operations of one backend
+// are called by one thread at a time; they may run parallel inside. Results for a row never depend
+// on the other rows.
 //
 // Activations are float32 rows: a Buffer of [rows, width] floats. "x" is the residual stream.
 #pragma once
@@ -21,19 +22,27 @@
 namespace vade {
 
 // Handles; a default one names nothing. Distinct types, so that they cannot be mixed up.
-struct BufferHandle { int32_t id = -1; };
-struct MatrixHandle { int32_t id = -1; };
-struct TableHandle { int32_t id = -1; };
-struct VectorHandle { int32_t id = -1; };
+struct BufferHandle {
+  int32_t id = -1;
+};
+struct MatrixHandle {
+  int32_t id = -1;
+};
+struct TableHandle {
+  int32_t id = -1;
+};
+struct VectorHandle {
+  int32_t id = -1;
+};
 inline bool IsSet(VectorHandle v) { return v.id >= 0; }
 
 // How the heads of a model are shaped, turned and kept; the same for every layer.
 struct AttentionShape {
   int heads = 0;
-  int kv_heads = 0;           // each is shared by heads / kv_heads query heads
+  int kv_heads = 0;  // each is shared by heads / kv_heads query heads
   int head_dim = 0;
-  int rope_dims = 0;          // the first dims of a head that rotate, even; the others pass through
-  double rope_base = 10000;   // angle of pair i: position * base^(-2i / rope_dims)
+  int rope_dims = 0;         // the first dims of a head that rotate, even; the others pass through
+  double rope_base = 10000;  // angle of pair i: position * base^(-2i / rope_dims)
   kernels::RopeStyle rope_style = kernels::RopeStyle::kInterleaved;
   kernels::KvType kv_type = kernels::KvType::kF16;
   int layers = 0;
@@ -43,8 +52,9 @@ struct AttentionShape {
   int qkv_width() const { return q_width() + 2 * kv_width(); }
 };
 
-// Keys and values lie in pages of this many tokens: [layer][key|value][kv_head][slot][head_dim] in the
-// type of the pages, keys un-rotated. A whole tile of the attention, so that a tile never spans two pages.
+// Keys and values lie in pages of this many tokens: [layer][key|value][kv_head][slot][head_dim] in
+// the type of the pages, keys un-rotated. A whole tile of the attention, so that a tile never spans
+// two pages.
 inline constexpr int kPageTokens = 32;
 static_assert(kPageTokens == kernels::kAttentionTile);
 uint64_t PageBytes(const AttentionShape& shape);
@@ -61,36 +71,36 @@ struct AttentionSpan {
   int first_row = 0;
   int row_count = 0;
   std::span<const uint32_t> visible;
-  std::span<const int32_t> row_positions;   // [row_count], where the queries stand
-  std::span<const int32_t> pages;           // page numbers in the pool buffer, in order of the keys
-  std::span<const int32_t> key_positions;   // where each key stands; it is rotated by it when read
+  std::span<const int32_t> row_positions;  // [row_count], where the queries stand
+  std::span<const int32_t> pages;          // page numbers in the pool buffer, in order of the keys
+  std::span<const int32_t> key_positions;  // where each key stands; it is rotated by it when read
 };
 
 // Where a row's key and value go.
 struct KvSlot {
   int32_t page = 0;
-  int32_t slot = 0;                         // [0, kPageTokens)
+  int32_t slot = 0;  // [0, kPageTokens)
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // --- memory ---------------------------------------------------------------------------------------
+  // --- memory ------------------------------------------------------------------------------------
   // Zeroed. RESOURCE_EXHAUSTED when there is not enough.
   virtual Result<BufferHandle> NewBuffer(uint64_t bytes) = 0;
   virtual void FreeBuffer(BufferHandle buffer) = 0;
   virtual Status Upload(BufferHandle to, uint64_t offset, std::span<const uint8_t> bytes) = 0;
   virtual Status Download(BufferHandle from, uint64_t offset, std::span<uint8_t> bytes) = 0;
 
-  // --- weights: kept until the backend ends ------------------------------------------------------------
+  // --- weights: kept until the backend ends ------------------------------------------------------
   // Bytes of matrices and tables must outlive the backend: it may read them in place or copy them.
   virtual Result<MatrixHandle> AddMatrix(const kernels::PackedMatrix& matrix) = 0;
-  virtual Result<TableHandle> AddTable(TensorType type, std::span<const uint8_t> bytes, uint64_t rows,
-                                       uint64_t cols) = 0;
+  virtual Result<TableHandle> AddTable(TensorType type, std::span<const uint8_t> bytes,
+                                       uint64_t rows, uint64_t cols) = 0;
   virtual Result<VectorHandle> AddVector(std::span<const float> values) = 0;
 
-  // --- operations, in the order in which a step uses them ----------------------------------------------
+  // --- operations, in the order in which a step uses them ----------------------------------------
   // x[i] = table[tokens[i]]
   virtual Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) = 0;
 
@@ -117,7 +127,7 @@ class Backend {
     BufferHandle qkv;
     std::span<const AttentionSpan> spans;
     BufferHandle pages;
-    BufferHandle out;                       // [rows, q_width]
+    BufferHandle out;  // [rows, q_width]
   };
   virtual Status Attend(const AttendArgs& args) = 0;
 
@@ -131,7 +141,7 @@ class Backend {
     VectorHandle norm;
     float eps = 0;
     MatrixHandle gate, up, down;
-    BufferHandle hidden;                    // scratch, [rows, rows of gate]
+    BufferHandle hidden;  // scratch, [rows, rows of gate]
   };
   virtual Status FeedForward(const FeedForwardArgs& args) = 0;
 
@@ -139,7 +149,8 @@ class Backend {
   virtual Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) = 0;
 
   // One page of the pool onto another: copy on write.
-  virtual Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from, int32_t to) = 0;
+  virtual Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
+                          int32_t to) = 0;
 };
 
 }  // namespace vade

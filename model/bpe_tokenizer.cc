@@ -13,7 +13,8 @@
 namespace vade {
 namespace {
 
-// Words up to this many bytes are merged by scanning, longer ones with a heap: the results are equal.
+// Words up to this many bytes are merged by scanning, longer ones with a heap: the results are
+// equal.
 constexpr size_t kShortWord = 32;
 
 bool IsPrintableLatin1(int byte) {
@@ -94,7 +95,8 @@ Status BpeTokenizer::BuildPieces(const GgufFile& file) {
     piece_ends_.push_back(static_cast<uint32_t>(piece_bytes_.size()));
   }
   if (known_bytes < 128) {
-    return InvalidArgument(StrCat("weights file ", file.path(), ": the vocabulary has only ", known_bytes,
+    return InvalidArgument(StrCat("weights file ", file.path(), ": the vocabulary has only ",
+                                  known_bytes,
                                   " of the 256 single bytes; is it a byte-level one?"));
   }
   return OkStatus();
@@ -103,7 +105,8 @@ Status BpeTokenizer::BuildPieces(const GgufFile& file) {
 Status BpeTokenizer::ReadMerges(const GgufFile& file) {
   const auto merges = file.GetStrings("tokenizer.ggml.merges");
   if (!merges || merges->size() > std::numeric_limits<uint32_t>::max() / 4) {
-    return InvalidArgument(StrCat("weights file ", file.path(), " has no usable tokenizer.ggml.merges"));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), " has no usable tokenizer.ggml.merges"));
   }
   uint64_t capacity = 16;
   while (capacity < merges->size() * 2) capacity *= 2;
@@ -114,7 +117,8 @@ Status BpeTokenizer::ReadMerges(const GgufFile& file) {
     const std::string_view merge = (*merges)[rank];
     const size_t space = merge.find(' ');
     if (space == std::string_view::npos) {
-      return InvalidArgument(StrCat("weights file ", file.path(), ": merge ", rank, " is not a pair"));
+      return InvalidArgument(
+          StrCat("weights file ", file.path(), ": merge ", rank, " is not a pair"));
     }
     const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
     joined.assign(left).append(right);
@@ -161,7 +165,9 @@ std::vector<int32_t> BpeTokenizer::Encode(std::string_view text, Special special
   return ids;
 }
 
-size_t BpeTokenizer::Count(std::string_view text) const { return Encode(text, Special::kText).size(); }
+size_t BpeTokenizer::Count(std::string_view text) const {
+  return Encode(text, Special::kText).size();
+}
 
 void BpeTokenizer::EncodeText(std::string_view text, std::vector<int32_t>* out) const {
   WordSplitter splitter(pre_, text);
@@ -198,8 +204,8 @@ void BpeTokenizer::MergeShort(std::string_view word, std::vector<int32_t>* out) 
   out->insert(out->end(), ids, ids + size);
 }
 
-// A linked list of symbols and a heap of the pairs that may merge; pairs that have changed meanwhile are
-// recognised by their ids and skipped.
+// A linked list of symbols and a heap of the pairs that may merge; pairs that have changed
+// meanwhile are recognised by their ids and skipped.
 void BpeTokenizer::MergeLong(std::string_view word, std::vector<int32_t>* out) const {
   struct Symbol {
     int32_t id, previous, next;

@@ -1,5 +1,5 @@
-// Byte-level byte-pair encoding (tokenizer.ggml.model "gpt2"): text is cut into words, each word's bytes
-// are merged pair by pair in the order in which the pairs were learnt.
+// Byte-level byte-pair encoding (tokenizer.ggml.model "gpt2"): text is cut into words, each word's
+// bytes are merged pair by pair in the order in which the pairs were learnt.
 #pragma once
 
 #include <memory>
@@ -25,10 +25,13 @@ class BpeTokenizer final : public Tokenizer {
   bool IsEnd(int32_t id) const override { return vocabulary_.IsEnd(id); }
   int32_t bos() const override { return vocabulary_.bos(); }
   int32_t eos() const override { return vocabulary_.eos(); }
-  int32_t FindControl(std::string_view text) const override { return vocabulary_.FindControl(text); }
+  int32_t FindControl(std::string_view text) const override {
+    return vocabulary_.FindControl(text);
+  }
 
  private:
-  BpeTokenizer(Vocabulary vocabulary, PreTokenizer pre) : vocabulary_(std::move(vocabulary)), pre_(pre) {}
+  BpeTokenizer(Vocabulary vocabulary, PreTokenizer pre)
+      : vocabulary_(std::move(vocabulary)), pre_(pre) {}
 
   struct Merge {
     uint64_t pair = kNoPair;  // left id << 32 | right id
@@ -51,8 +54,8 @@ class BpeTokenizer final : public Tokenizer {
   PreTokenizer pre_;
   std::vector<Merge> merges_;  // open addressing
   uint64_t merge_mask_ = 0;
-  int32_t byte_ids_[256];      // the token of each single byte; -1 when the vocabulary lacks it
-  std::string piece_bytes_;    // of all tokens, one after the other
+  int32_t byte_ids_[256];    // the token of each single byte; -1 when the vocabulary lacks it
+  std::string piece_bytes_;  // of all tokens, one after the other
   std::vector<uint32_t> piece_ends_;
 };
 

@@ -11,23 +11,25 @@ namespace vade {
 namespace {
 
 constexpr CatalogModel kModels[] = {
-    {"qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", ModelRole::kDecoder, "Apache-2.0",
-     1117320768, "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    {"qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", ModelRole::kDecoder,
+     "Apache-2.0", 1117320768, "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
      "scripts/fetch-models"},
-    {"qwen2.5-coder-0.5b", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", ModelRole::kDecoder, "Apache-2.0",
-     491400064, "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    {"qwen2.5-coder-0.5b", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", ModelRole::kDecoder,
+     "Apache-2.0", 491400064, "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
      "scripts/fetch-models --small"},
     {"smollm2-135m", "smollm2-135m-instruct-q4_1.gguf", ModelRole::kDecoder, "Apache-2.0", 98362432,
      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
      "scripts/fetch-models --tests"},
     // As `vade models convert` makes it from the container e5-small-q4.bin.
-    {"multilingual-e5-small", "multilingual-e5-small-q4.gguf", ModelRole::kEmbedder, "MIT", 73644512,
-     "8100e305cac05fcf45c83cd96deb5571ea24117d73692dd8a86e0afa4df01009", "scripts/fetch-models"},
+    {"multilingual-e5-small", "multilingual-e5-small-q4.gguf", ModelRole::kEmbedder, "MIT",
+     73644512, "8100e305cac05fcf45c83cd96deb5571ea24117d73692dd8a86e0afa4df01009",
+     "scripts/fetch-models"},
 };
 
 // A name from the user on one line.
 std::string Quoted(std::string_view text) {
-  std::string out = ReplaceInvalidUtf8(text.substr(0, FloorToCodePoint(text, std::min<size_t>(text.size(), 200))));
+  std::string out = ReplaceInvalidUtf8(
+      text.substr(0, FloorToCodePoint(text, std::min<size_t>(text.size(), 200))));
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
@@ -59,12 +61,13 @@ Result<std::string> ResolveModel(std::string_view name_or_path, const std::strin
     const std::string path = JoinPath(models_dir, model->file_name);
     if (FileExists(path)) return path;
     return NotFound(StrCat("model ", model->name, " is not in ", models_dir, " (", model->file_name,
-                           ", ", model->bytes / 1000000, " MB, ", model->licence, "); fetch it with ",
-                           model->fetch_command));
+                           ", ", model->bytes / 1000000, " MB, ", model->licence,
+                           "); fetch it with ", model->fetch_command));
   }
   const std::string path(name_or_path);
   if (!path.empty() && FileExists(path)) return path;
-  if (LooksLikePath(path)) return NotFound(StrCat("weights file ", Quoted(path), " does not exist"));
+  if (LooksLikePath(path))
+    return NotFound(StrCat("weights file ", Quoted(path), " does not exist"));
   std::string names;
   for (const CatalogModel& model : kModels) names += StrCat(names.empty() ? "" : ", ", model.name);
   return NotFound(StrCat("model ", Quoted(path), " is unknown; the known ones are ", names,

@@ -24,16 +24,16 @@ std::string_view RoleName(Role role) {
 
 // How the template begins, on one line, for a message.
 std::string Beginning(std::string_view text) {
-  std::string out = ReplaceInvalidUtf8(
-      text.substr(0, text.size() > kQuotedBytes ? FloorToCodePoint(text, kQuotedBytes) : text.size()));
+  std::string out = ReplaceInvalidUtf8(text.substr(
+      0, text.size() > kQuotedBytes ? FloorToCodePoint(text, kQuotedBytes) : text.size()));
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < 0x20) c = ' ';
   }
   return text.size() > kQuotedBytes ? out + "..." : out;
 }
 
-// A string literal of a template from `pos` up to `stop`: "" unless it goes there without a break (a quote
-// that closes the literal, or an expression).
+// A string literal of a template from `pos` up to `stop`: "" unless it goes there without a break
+// (a quote that closes the literal, or an expression).
 std::string LiteralUntil(std::string_view text, size_t pos, std::string_view stop) {
   std::string out;
   while (pos < text.size() && out.size() <= kMaxDefaultSystemBytes) {
@@ -50,11 +50,13 @@ std::string LiteralUntil(std::string_view text, size_t pos, std::string_view sto
   return "";
 }
 
-// The system turn that the template writes out in full, for conversations without one: it stands between
+// The system turn that the template writes out in full, for conversations without one: it stands
+// between
 // "<|im_start|>system\n" and "<|im_end|>" inside one literal, its newline written as such or as \n.
 std::string DefaultSystem(std::string_view text) {
   static const std::string opening = StrCat(kStart, RoleName(Role::kSystem));
-  for (size_t at = text.find(opening); at != std::string_view::npos; at = text.find(opening, at + 1)) {
+  for (size_t at = text.find(opening); at != std::string_view::npos;
+       at = text.find(opening, at + 1)) {
     size_t pos = at + opening.size();
     if (text.substr(pos, 2) == "\\n") {
       pos += 2;
@@ -84,12 +86,13 @@ Result<ChatTemplate> ChatTemplate::FromGguf(const GgufFile& file, const Tokenize
   result.im_end_ = tokenizer.FindControl(kEnd);
   const auto text = file.GetString("tokenizer.chat_template");
   if (text && !IsChatMl(*text)) {
-    return Unimplemented(StrCat("weights file ", file.path(), ": its chat template is not ChatML, the one ",
+    return Unimplemented(StrCat("weights file ", file.path(),
+                                ": its chat template is not ChatML, the one ",
                                 "that is supported; it begins \"", Beginning(*text), "\""));
   }
   if (result.im_start_ < 0 || result.im_end_ < 0) {
-    return Unimplemented(StrCat("weights file ", file.path(), " has no tokens ", kStart, " and ", kEnd,
-                                text ? "" : " and no chat template",
+    return Unimplemented(StrCat("weights file ", file.path(), " has no tokens ", kStart, " and ",
+                                kEnd, text ? "" : " and no chat template",
                                 "; use an instruct model that speaks ChatML"));
   }
   if (text) result.default_system_ = DefaultSystem(*text);

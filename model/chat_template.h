@@ -1,5 +1,5 @@
-// How a model wants its turns written. Recognised from the weight file's own template text, never by
-// running it: a template that is not known is refused by name rather than guessed.
+// How a model wants its turns written. Recognised from the weight file's own template text, never
+// by running it: a template that is not known is refused by name rather than guessed.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,9 @@ enum class Role { kSystem, kUser, kAssistant };
 // ChatML: <|im_start|>role\ncontent<|im_end|>\n
 class ChatTemplate {
  public:
-  // UNIMPLEMENTED when the file has a template that is not ChatML; it quotes how the template begins.
-  // A file without a template but with both ChatML tokens is taken as ChatML; else UNIMPLEMENTED.
+  // UNIMPLEMENTED when the file has a template that is not ChatML; it quotes how the template
+  // begins. A file without a template but with both ChatML tokens is taken as ChatML; else
+  // UNIMPLEMENTED.
   static Result<ChatTemplate> FromGguf(const GgufFile& file, const Tokenizer& tokenizer);
 
   // Tokens that open a turn ("<|im_start|>user\n") and close it ("<|im_end|>\n").

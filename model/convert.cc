@@ -1,10 +1,10 @@
 // E5S1, little-endian, no alignment before the tensors:
 //   "E5S1"  u32 version (1)
-//   i32 dim, layers, heads, ff, vocabulary rows, positions, token types; f32 epsilon; i32 block (32)
-//   i32 pieces, bos, eos, pad, unk; u64 blob size; u32 offsets[pieces + 1]; f32 scores[pieces]; blob
-//   i32 mappings, u32 bytes; each mapping: u32 code point, u8 n, u32 replacement[n]; ascending
-//   i32 tensors; each: u16 length and name, u8 type (0 F32, 1 Q4_0), u32 values, u64 offset, u64 bytes
-//   tensor data at the offsets, which count from the file's beginning
+//   i32 dim, layers, heads, ff, vocabulary rows, positions, token types; f32 epsilon; i32 block
+//   (32) i32 pieces, bos, eos, pad, unk; u64 blob size; u32 offsets[pieces + 1]; f32
+//   scores[pieces]; blob i32 mappings, u32 bytes; each mapping: u32 code point, u8 n, u32
+//   replacement[n]; ascending i32 tensors; each: u16 length and name, u8 type (0 F32, 1 Q4_0), u32
+//   values, u64 offset, u64 bytes tensor data at the offsets, which count from the file's beginning
 #include "model/convert.h"
 
 #include <cmath>
@@ -60,13 +60,15 @@ class Reader {
   Result<E5Model> Read() {
     std::string_view magic;
     if (!reader_.ReadBytes(4, &magic) || magic != "E5S1") {
-      return InvalidArgument(StrCat("file ", path_, " is not an E5S1 container (it does not begin with ",
+      return InvalidArgument(StrCat("file ", path_,
+                                    " is not an E5S1 container (it does not begin with ",
                                     "\"E5S1\"); only that container can be converted"));
     }
     uint32_t version = 0;
     if (!reader_.Read(&version)) return Damaged("the header ends early");
     if (version != kVersion) {
-      return InvalidArgument(StrCat("file ", path_, " has E5S1 version ", version, ", expected ", kVersion));
+      return InvalidArgument(
+          StrCat("file ", path_, " has E5S1 version ", version, ", expected ", kVersion));
     }
     RETURN_IF_ERROR(ReadNumbers());
     RETURN_IF_ERROR(ReadPieces());
@@ -84,13 +86,14 @@ class Reader {
   Status ReadNumbers() {
     E5Numbers& n = model_.numbers;
     if (!reader_.Read(&n)) return Damaged("the header ends early");
-    for (const int32_t size : {n.dim, n.layers, n.heads, n.ff, n.vocab, n.positions, n.token_types}) {
+    for (const int32_t size :
+         {n.dim, n.layers, n.heads, n.ff, n.vocab, n.positions, n.token_types}) {
       if (size < 1 || size > kMaxSize) return Damaged(StrCat("a size of ", size, " in the header"));
     }
     if (n.block != kBlock || n.dim % kBlock != 0 || n.ff % kBlock != 0 || n.dim % n.heads != 0 ||
         !(n.epsilon >= 0 && n.epsilon < 1)) {
-      return Damaged(StrCat("width ", n.dim, " and ", n.ff, " with ", n.heads, " heads and blocks of ",
-                            n.block));
+      return Damaged(StrCat("width ", n.dim, " and ", n.ff, " with ", n.heads,
+                            " heads and blocks of ", n.block));
     }
     return OkStatus();
   }
@@ -98,7 +101,8 @@ class Reader {
   Status ReadPieces() {
     E5Ids& ids = model_.ids;
     uint64_t blob_size = 0;
-    if (!reader_.Read(&ids) || !reader_.Read(&blob_size)) return Damaged("the vocabulary ends early");
+    if (!reader_.Read(&ids) || !reader_.Read(&blob_size))
+      return Damaged("the vocabulary ends early");
     if (ids.pieces < 1 || ids.pieces > model_.numbers.vocab) {
       return Damaged(StrCat(ids.pieces, " pieces for ", model_.numbers.vocab, " rows"));
     }
@@ -128,14 +132,16 @@ class Reader {
     int32_t count = 0;
     uint32_t size = 0;
     std::string_view bytes;
-    if (!reader_.Read(&count) || !reader_.Read(&size) || count < 0 || !reader_.ReadBytes(size, &bytes)) {
+    if (!reader_.Read(&count) || !reader_.Read(&size) || count < 0 ||
+        !reader_.ReadBytes(size, &bytes)) {
       return Damaged("the normalisation ends early");
     }
     ByteReader mappings(bytes);
     for (int32_t i = 0; i < count; ++i) {
       uint32_t from = 0, to = 0;
       uint8_t length = 0;
-      if (!mappings.Read(&from) || !mappings.Read(&length)) return Damaged("the normalisation ends early");
+      if (!mappings.Read(&from) || !mappings.Read(&length))
+        return Damaged("the normalisation ends early");
       if (!model_.map_from.empty() && from <= model_.map_from.back()) {
         return Damaged(StrCat("mapping ", i, " of the normalisation is out of order"));
       }
@@ -165,8 +171,8 @@ class Reader {
       E5Tensor tensor{type == 0 ? TensorType::kF32 : TensorType::kQ4_0, values, {}};
       const TensorTypeInfo& info = InfoOf(tensor.type);
       if (type > 1 || values % info.block_elements != 0 ||
-          size != uint64_t{values} / info.block_elements * info.block_bytes || size > bytes_.size() ||
-          offset > bytes_.size() - size) {
+          size != uint64_t{values} / info.block_elements * info.block_bytes ||
+          size > bytes_.size() || offset > bytes_.size() - size) {
         return Damaged(StrCat("tensor ", i, " of ", values, " values at ", offset));
       }
       tensor.bytes = bytes_.subspan(offset, size);
@@ -260,7 +266,8 @@ std::vector<TensorName> TensorNames(const E5Numbers& n) {
   };
   for (int32_t layer = 0; layer < n.layers; ++layer) {
     const auto add = [&](std::string_view gguf, std::string_view e5, std::vector<uint64_t> shape) {
-      names.push_back({StrCat("blk.", layer, ".", gguf), StrCat("l", layer, ".", e5), std::move(shape)});
+      names.push_back(
+          {StrCat("blk.", layer, ".", gguf), StrCat("l", layer, ".", e5), std::move(shape)});
     };
     add("attn_q.weight", "q.w", {dim, dim});
     add("attn_q.bias", "q.b", {dim});
@@ -286,7 +293,8 @@ Status AddTensors(const E5Model& model, const std::string& path, GgufWriter* wri
   // Checked before a name is made for every layer that a hostile header claims.
   if (static_cast<size_t>(model.numbers.layers) > model.tensors.size()) {
     return DataLoss(StrCat("file ", path, " has ", model.tensors.size(), " tensors for ",
-                           model.numbers.layers, " layers; fetch it again with scripts/fetch-models"));
+                           model.numbers.layers,
+                           " layers; fetch it again with scripts/fetch-models"));
   }
   for (TensorName& name : TensorNames(model.numbers)) {
     const auto it = model.tensors.find(name.e5);
@@ -308,7 +316,8 @@ Status ConvertE5(const std::string& in, const std::string& out) {
   ASSIGN_OR_RETURN(const E5Model model, Reader(file->bytes(), in).Read());
   GgufWriter writer;
   WriteNumbers(model, &writer);
-  // First, since it finds the tables that a header claims: the vocabulary is padded to one token a row.
+  // First, since it finds the tables that a header claims: the vocabulary is padded to one token a
+  // row.
   RETURN_IF_ERROR(AddTensors(model, in, &writer));
   WriteVocabulary(model, &writer);
   return writer.Write(out);

@@ -1,7 +1,8 @@
-// Key/value pages of the processor's backend. One piece of work is a key/value head of a sequence for a
-// block of its rows: keys and values are gathered from the pages into contiguous float32 (keys rotated by
-// the position recorded for each), then all query heads that share them run over them. A row's result
-// depends on its own query and keys alone, so neither blocks nor threads nor pages show in it.
+// Key/value pages of the processor's backend. One piece of work is a key/value head of a sequence
+// for a block of its rows: keys and values are gathered from the pages into contiguous float32
+// (keys rotated by the position recorded for each), then all query heads that share them run over
+// them. A row's result depends on its own query and keys alone, so neither blocks nor threads nor
+// pages show in it.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,9 +15,11 @@ namespace {
 // Rows of a block: enough that gathering the keys is small beside using them.
 constexpr int kBlockRows = 64;
 
-// Bytes from the start of a page to the keys of one head; its values are kv_heads such pieces further.
+// Bytes from the start of a page to the keys of one head; its values are kv_heads such pieces
+// further.
 size_t KeyOffset(const AttentionShape& shape, int layer, int kv_head) {
-  const size_t piece = static_cast<size_t>(kPageTokens) * shape.head_dim * kernels::KvBytes(shape.kv_type);
+  const size_t piece =
+      static_cast<size_t>(kPageTokens) * shape.head_dim * kernels::KvBytes(shape.kv_type);
   return (2ull * layer * shape.kv_heads + kv_head) * piece;
 }
 
@@ -63,7 +66,8 @@ Status CpuBackend::StoreKeysValues(const AttentionShape& shape, int layer, Buffe
   const size_t slot_bytes = dim * kernels::KvBytes(shape.kv_type);
   For(slots.size(), 32, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
-      VADE_CHECK((slots[i].page + 1ull) * page_bytes <= memory.size(), "page numbers come from the pool");
+      VADE_CHECK((slots[i].page + 1ull) * page_bytes <= memory.size(),
+                 "page numbers come from the pool");
       uint8_t* page = memory.data() + slots[i].page * page_bytes + slots[i].slot * slot_bytes;
       const float* key = rows + i * shape.qkv_width() + shape.q_width();
       const float* value = key + shape.kv_width();
@@ -86,7 +90,8 @@ void CpuBackend::GatherKeysValues(const AttendArgs& args, const AttentionSpan& s
   for (size_t begin = 0; begin < count; begin += kPageTokens) {
     const size_t n = std::min<size_t>(kPageTokens, count - begin);
     const uint8_t* page = pages + span.pages[begin / kPageTokens] * page_bytes;
-    kernel.from_kv(shape.kv_type, page + KeyOffset(shape, args.layer, kv_head), n * dim, keys + begin * dim);
+    kernel.from_kv(shape.kv_type, page + KeyOffset(shape, args.layer, kv_head), n * dim,
+                   keys + begin * dim);
     kernel.from_kv(shape.kv_type, page + ValueOffset(shape, args.layer, kv_head), n * dim,
                    values + begin * dim);
     for (size_t i = begin; rope_half_ > 0 && i < begin + n; ++i) {
@@ -123,10 +128,16 @@ void CpuBackend::AttendOne(const AttendArgs& args, const AttendTask& task, const
       scratch.visible[r * group + h] = span.visible[in_span];
     }
   }
-  kernel.attend({.queries = queries, .query_count = rows * group, .query_stride = dim,
-                 .keys = scratch.keys.Floats(0), .values = scratch.values.Floats(0),
-                 .visible = scratch.visible.data(), .head_dim = dim,
-                 .scale = 1.0f / std::sqrt(static_cast<float>(dim)), .out = mixed, .out_stride = dim});
+  kernel.attend({.queries = queries,
+                 .query_count = rows * group,
+                 .query_stride = dim,
+                 .keys = scratch.keys.Floats(0),
+                 .values = scratch.values.Floats(0),
+                 .visible = scratch.visible.data(),
+                 .head_dim = dim,
+                 .scale = 1.0f / std::sqrt(static_cast<float>(dim)),
+                 .out = mixed,
+                 .out_stride = dim});
   for (size_t r = 0; r < rows; ++r) {
     const size_t row = span.first_row + task.row_begin + r;
     std::memcpy(out + row * shape.q_width() + task.kv_head * width, mixed + r * width,
@@ -144,7 +155,8 @@ Status CpuBackend::Attend(const AttendArgs& args) {
     if (span.row_count == 0) continue;
     rows = std::max<uint64_t>(rows, span.first_row + span.row_count);
     max_position = std::max(max_position, span.key_positions.back());
-    // From the last block, which has the most keys, to the first: no thread is left with the longest.
+    // From the last block, which has the most keys, to the first: no thread is left with the
+    // longest.
     for (int end = span.row_count; end > 0; end = (end - 1) / kBlockRows * kBlockRows) {
       const int begin = (end - 1) / kBlockRows * kBlockRows;
       for (int head = 0; head < shape.kv_heads; ++head) {
@@ -159,7 +171,8 @@ Status CpuBackend::Attend(const AttendArgs& args) {
   const uint8_t* pages = HostMemory(args.pages).data();
   For(attend_tasks_.size(), 1, [&](size_t begin, size_t end) {
     BorrowedScratch scratch(this);
-    for (size_t i = begin; i < end; ++i) AttendOne(args, attend_tasks_[i], qkv, pages, out, *scratch);
+    for (size_t i = begin; i < end; ++i)
+      AttendOne(args, attend_tasks_[i], qkv, pages, out, *scratch);
   });
   return OkStatus();
 }

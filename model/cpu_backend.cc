@@ -50,14 +50,17 @@ CpuBackend::~CpuBackend() {
   }
 }
 
-// A mapping of its own: large ones cost nothing until they are used, and go back to the system at once.
+// A mapping of its own: large ones cost nothing until they are used, and go back to the system at
+// once.
 Result<BufferHandle> CpuBackend::NewBuffer(uint64_t bytes) {
   void* data = MAP_FAILED;
   if (bytes > 0 && bytes < (1ull << 46)) {
-    data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
   }
   if (data == MAP_FAILED) {
-    return ResourceExhausted(StrCat("no memory for a buffer of ", bytes, " bytes; lower the budgets"));
+    return ResourceExhausted(
+        StrCat("no memory for a buffer of ", bytes, " bytes; lower the budgets"));
   }
   const std::span<uint8_t> buffer(static_cast<uint8_t*>(data), bytes);
   auto free = std::find_if(buffers_.begin(), buffers_.end(), [](auto b) { return b.empty(); });
@@ -108,15 +111,16 @@ Result<MatrixHandle> CpuBackend::AddMatrix(const kernels::PackedMatrix& matrix) 
   return MatrixHandle{static_cast<int32_t>(matrices_.size()) - 1};
 }
 
-Result<TableHandle> CpuBackend::AddTable(TensorType type, std::span<const uint8_t> bytes, uint64_t rows,
-                                         uint64_t cols) {
+Result<TableHandle> CpuBackend::AddTable(TensorType type, std::span<const uint8_t> bytes,
+                                         uint64_t rows, uint64_t cols) {
   const TensorTypeInfo& info = InfoOf(type);
   if (cols == 0 || cols % info.block_elements != 0) {
     return InvalidArgument(StrCat("a table of ", info.name, " rows needs whole blocks of ",
                                   info.block_elements, " values, got rows of ", cols));
   }
   const uint64_t row_bytes = cols / info.block_elements * info.block_bytes;
-  if (bytes.size() / row_bytes < rows) return InvalidArgument("a table's bytes end before its last row");
+  if (bytes.size() / row_bytes < rows)
+    return InvalidArgument("a table's bytes end before its last row");
   tables_.push_back({type, bytes, rows, cols, row_bytes});
   return TableHandle{static_cast<int32_t>(tables_.size()) - 1};
 }
@@ -150,7 +154,8 @@ Status CpuBackend::Embed(TableHandle handle, std::span<const int32_t> tokens, Bu
   const Table& table = tables_[handle.id];
   float* out = Floats(x, tokens.size() * table.cols);
   for (int32_t token : tokens) {
-    VADE_CHECK(token >= 0 && static_cast<uint64_t>(token) < table.rows, "tokens are checked on entry");
+    VADE_CHECK(token >= 0 && static_cast<uint64_t>(token) < table.rows,
+               "tokens are checked on entry");
     Dequantize(table.type, table.bytes.data() + token * table.row_bytes, table.cols, out);
     out += table.cols;
   }
@@ -162,15 +167,18 @@ Status CpuBackend::KeepRows(BufferHandle buffer, int width, std::span<const int3
   float* rows = Floats(buffer, (keep.back() + 1ull) * width);
   for (size_t i = 0; i < keep.size(); ++i) {
     if (static_cast<size_t>(keep[i]) == i) continue;
-    std::memcpy(rows + i * width, rows + static_cast<size_t>(keep[i]) * width, width * sizeof(float));
+    std::memcpy(rows + i * width, rows + static_cast<size_t>(keep[i]) * width,
+                width * sizeof(float));
   }
   return OkStatus();
 }
 
-Status CpuBackend::CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from, int32_t to) {
+Status CpuBackend::CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
+                            int32_t to) {
   const uint64_t bytes = PageBytes(shape);
   const std::span<uint8_t> memory = HostMemory(pages);
-  VADE_CHECK((std::max(from, to) + 1ull) * bytes <= memory.size(), "page numbers come from the pool");
+  VADE_CHECK((std::max(from, to) + 1ull) * bytes <= memory.size(),
+             "page numbers come from the pool");
   std::memcpy(memory.data() + to * bytes, memory.data() + from * bytes, bytes);
   return OkStatus();
 }

@@ -1,8 +1,9 @@
-// The backend of the processor itself: buffers are anonymous mappings, the operations call the kernel
-// table of the level in force and split their work over a pool of threads. Weights are read in place.
+// The backend of the processor itself: buffers are anonymous mappings, the operations call the
+// kernel table of the level in force and split their work over a pool of threads. Weights are read
+// in place.
 //
-// cpu_backend.cc has memory and the row-wise operations, cpu_projection.cc everything that multiplies by
-// a matrix, cpu_attention.cc the key/value pages.
+// cpu_backend.cc has memory and the row-wise operations, cpu_projection.cc everything that
+// multiplies by a matrix, cpu_attention.cc the key/value pages.
 #pragma once
 
 #include <memory>
@@ -15,14 +16,17 @@
 
 namespace vade {
 
-// Memory that grows and is never copied: scratch whose old contents are of no interest. 64-byte aligned.
+// Memory that grows and is never copied: scratch whose old contents are of no interest. 64-byte
+// aligned.
 class ScratchBytes {
  public:
   uint8_t* Get(size_t bytes);
   float* Floats(size_t count) { return reinterpret_cast<float*>(Get(count * sizeof(float))); }
 
  private:
-  struct Free { void operator()(uint8_t* p) const; };
+  struct Free {
+    void operator()(uint8_t* p) const;
+  };
   std::unique_ptr<uint8_t, Free> data_;
   size_t size_ = 0;
 };
@@ -50,7 +54,8 @@ class CpuBackend final : public Backend {
   Status ProjectAdd(MatrixHandle matrix, BufferHandle in, int rows, BufferHandle x) override;
   Status FeedForward(const FeedForwardArgs& args) override;
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override;
-  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from, int32_t to) override;
+  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
+                  int32_t to) override;
 
   // The memory behind a buffer; for the test backend that takes it away between operations.
   std::span<uint8_t> HostMemory(BufferHandle buffer) const;
@@ -63,8 +68,8 @@ class CpuBackend final : public Backend {
   };
   // What one piece of a parallel loop works in. Borrowed, so that pieces never share one.
   struct Scratch {
-    ScratchBytes norm, result, gate, up;            // cpu_projection.cc
-    ScratchBytes keys, values, queries, mixed;      // cpu_attention.cc
+    ScratchBytes norm, result, gate, up;        // cpu_projection.cc
+    ScratchBytes keys, values, queries, mixed;  // cpu_attention.cc
     std::vector<uint32_t> visible;
   };
   class BorrowedScratch;
@@ -97,18 +102,18 @@ class CpuBackend final : public Backend {
   const float* RopeCos(int32_t position) const;
   void AttendOne(const AttendArgs& args, const AttendTask& task, const float* qkv,
                  const uint8_t* pages, float* out, Scratch& scratch) const;
-  void GatherKeysValues(const AttendArgs& args, const AttentionSpan& span, int kv_head, size_t count,
-                        const uint8_t* pages, Scratch& scratch) const;
+  void GatherKeysValues(const AttendArgs& args, const AttentionSpan& span, int kv_head,
+                        size_t count, const uint8_t* pages, Scratch& scratch) const;
 
   ThreadPool* pool_;
-  std::vector<std::span<uint8_t>> buffers_;         // an empty span is a free handle
+  std::vector<std::span<uint8_t>> buffers_;  // an empty span is a free handle
   std::vector<kernels::PackedMatrix> matrices_;
   std::vector<Table> tables_;
   std::vector<std::vector<float>> vectors_;
 
-  std::vector<ScratchBytes> prepared_;              // by slot
+  std::vector<ScratchBytes> prepared_;  // by slot
   std::mutex scratch_mutex_;
-  std::vector<std::unique_ptr<Scratch>> scratch_;   // those not borrowed
+  std::vector<std::unique_ptr<Scratch>> scratch_;  // those not borrowed
   std::vector<AttendTask> attend_tasks_;
 
   // [position][cos of each pair | sin of each pair]
@@ -134,16 +139,16 @@ class CpuBackend::BorrowedScratch {
 struct CpuBackend::Product {
   const kernels::PackedMatrix* matrix = nullptr;
   Prepared x;
-  float* y = nullptr;                  // row 0 of token 0
-  size_t y_stride = 0;                 // in floats
-  const float* bias = nullptr;         // added to the product; may be null
+  float* y = nullptr;           // row 0 of token 0
+  size_t y_stride = 0;          // in floats
+  const float* bias = nullptr;  // added to the product; may be null
   enum class Into { kReplace, kAdd } into = Into::kReplace;
 };
 
 struct CpuBackend::AttendTask {
   int span = 0;
   int kv_head = 0;
-  int row_begin = 0, row_end = 0;      // within the span
+  int row_begin = 0, row_end = 0;  // within the span
 };
 
 }  // namespace vade

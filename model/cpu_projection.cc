@@ -1,7 +1,7 @@
-// Matrix products of the processor's backend. Activations are prepared once a row and form, then tiles of
-// all the matrices that share them are split over the threads. A piece writes only the columns of its own
-// tiles, so what follows a product (bias, sum into the residual, silu) is done by the same piece while the
-// values are still in its cache.
+// Matrix products of the processor's backend. Activations are prepared once a row and form, then
+// tiles of all the matrices that share them are split over the threads. A piece writes only the
+// columns of its own tiles, so what follows a product (bias, sum into the residual, silu) is done
+// by the same piece while the values are still in its cache.
 #include <algorithm>
 
 #include "model/cpu_backend.h"
@@ -12,11 +12,12 @@ namespace {
 using kernels::kTileRows;
 using kernels::PackedMatrix;
 
-// Tokens that a piece takes at once through its tiles: what it makes stays in its cache until it is used.
-// A multiple of the numbers of tokens that the kernels take together (16, 24, 64).
+// Tokens that a piece takes at once through its tiles: what it makes stays in its cache until it is
+// used. A multiple of the numbers of tokens that the kernels take together (16, 24, 64).
 constexpr size_t kTokenBlock = 192;
 
-// Tiles [begin, end) of a matrix as a matrix of their own: a piece's results can then be written compactly.
+// Tiles [begin, end) of a matrix as a matrix of their own: a piece's results can then be written
+// compactly.
 PackedMatrix TilesOf(const PackedMatrix& w, size_t begin, size_t end) {
   PackedMatrix part = w;
   part.data = w.data + begin * w.TileBytes();
@@ -26,7 +27,8 @@ PackedMatrix TilesOf(const PackedMatrix& w, size_t begin, size_t end) {
 
 }  // namespace
 
-CpuBackend::Prepared CpuBackend::Reserve(size_t slot, kernels::Format format, size_t rows, size_t cols) {
+CpuBackend::Prepared CpuBackend::Reserve(size_t slot, kernels::Format format, size_t rows,
+                                         size_t cols) {
   if (prepared_.size() <= slot) prepared_.resize(slot + 1);
   const size_t row_bytes = kernels::PreparedBytes(format, cols);
   return {format, prepared_[slot].Get(rows * row_bytes), row_bytes};
@@ -53,7 +55,8 @@ void CpuBackend::PrepareRows(const float* x, size_t rows, size_t cols, const flo
   });
 }
 
-// Enough pieces for balance when a thread is taken away, few enough that handing them out costs nothing.
+// Enough pieces for balance when a thread is taken away, few enough that handing them out costs
+// nothing.
 size_t CpuBackend::TileGrain(size_t tiles, size_t tokens) const {
   const size_t pieces = static_cast<size_t>(threads()) * (tokens >= 8 ? 8 : 4);
   const size_t grain = (tiles + pieces - 1) / pieces;
@@ -85,10 +88,11 @@ void CpuBackend::Multiply(std::span<const Product> products, size_t tokens) {
   };
 
   For(tiles, TileGrain(tiles, tokens), [&](size_t begin, size_t end) {
-    size_t first = 0;                                // the product's first tile in the common count
+    size_t first = 0;  // the product's first tile in the common count
     for (const Product& p : products) {
       const size_t last = first + p.matrix->TileCount();
-      if (begin < last && end > first) part(p, std::max(begin, first) - first, std::min(end, last) - first);
+      if (begin < last && end > first)
+        part(p, std::max(begin, first) - first, std::min(end, last) - first);
       first = last;
     }
   });
@@ -111,9 +115,13 @@ Status CpuBackend::NormProject(const NormProjectArgs& args) {
     const PackedMatrix& w = Matrix(p.matrix);
     VADE_CHECK(w.cols == cols, "shapes are checked when the weights are loaded");
     const auto end = forms.begin() + form_count;
-    auto form = std::find_if(forms.begin(), end, [&](const Prepared& f) { return f.format == w.format; });
+    auto form =
+        std::find_if(forms.begin(), end, [&](const Prepared& f) { return f.format == w.format; });
     if (form == end) *form = Reserve(form_count++, w.format, rows, cols);
-    products[count++] = {.matrix = &w, .x = *form, .y = out, .y_stride = width,
+    products[count++] = {.matrix = &w,
+                         .x = *form,
+                         .y = out,
+                         .y_stride = width,
                          .bias = IsSet(p.bias) ? Vector(p.bias).data() : nullptr};
     out += w.rows;
   }
@@ -128,7 +136,10 @@ Status CpuBackend::ProjectAdd(MatrixHandle matrix, BufferHandle in, int row_coun
   const size_t rows = row_count;
   const Prepared form = Reserve(0, w.format, rows, w.cols);
   PrepareRows(Floats(in, rows * w.cols), rows, w.cols, nullptr, 0, {&form, 1});
-  const Product product = {.matrix = &w, .x = form, .y = Floats(x, rows * w.rows), .y_stride = w.rows,
+  const Product product = {.matrix = &w,
+                           .x = form,
+                           .y = Floats(x, rows * w.rows),
+                           .y_stride = w.rows,
                            .into = Product::Into::kAdd};
   Multiply({&product, 1}, rows);
   return OkStatus();
@@ -147,8 +158,10 @@ void CpuBackend::GateUp(const Product& gate, const Product& up, size_t tokens, f
       const size_t count = std::min(kTokenBlock, tokens - t);
       float* g = scratch->gate.Floats(count * rows);
       float* u = scratch->up.Floats(count * rows);
-      table.matmul.multiply(gate_part, 0, end - begin, gate.x.rows + t * gate.x.row_bytes, count, g, rows);
-      table.matmul.multiply(up_part, 0, end - begin, up.x.rows + t * up.x.row_bytes, count, u, rows);
+      table.matmul.multiply(gate_part, 0, end - begin, gate.x.rows + t * gate.x.row_bytes, count, g,
+                            rows);
+      table.matmul.multiply(up_part, 0, end - begin, up.x.rows + t * up.x.row_bytes, count, u,
+                            rows);
       for (size_t i = 0; i < count; ++i) {
         table.vector.silu_multiply(g + i * rows, u + i * rows, rows,
                                    hidden + (t + i) * width + begin * kTileRows);
@@ -161,7 +174,8 @@ Status CpuBackend::FeedForward(const FeedForwardArgs& args) {
   if (args.rows == 0) return OkStatus();
   const PackedMatrix& gate = Matrix(args.gate);
   const PackedMatrix& up = Matrix(args.up);
-  VADE_CHECK(gate.rows == up.rows && gate.cols == up.cols, "shapes are checked when weights are loaded");
+  VADE_CHECK(gate.rows == up.rows && gate.cols == up.cols,
+             "shapes are checked when weights are loaded");
   const size_t rows = args.rows;
   float* hidden = Floats(args.hidden, rows * gate.rows);
 
@@ -171,7 +185,8 @@ Status CpuBackend::FeedForward(const FeedForwardArgs& args) {
   if (up.format != gate.format) forms[form_count++] = Reserve(1, up.format, rows, up.cols);
   PrepareRows(Floats(args.x, rows * gate.cols), rows, gate.cols, Vector(args.norm).data(), args.eps,
               {forms.data(), form_count});
-  GateUp({.matrix = &gate, .x = forms[0]}, {.matrix = &up, .x = forms[form_count - 1]}, rows, hidden);
+  GateUp({.matrix = &gate, .x = forms[0]}, {.matrix = &up, .x = forms[form_count - 1]}, rows,
+         hidden);
   return ProjectAdd(args.down, args.hidden, args.rows, args.x);
 }
 

@@ -5,9 +5,9 @@
 //   ForwardItem item{sequence.get(), tokens, positions, wanted};
 //   ASSIGN_OR_RETURN(Logits logits, decoder->Forward({&item, 1}, ctx));
 //
-// A Sequence is a page table over the decoder's shared pool of key/value pages; keys lie there un-rotated.
-// One Forward at a time per sequence; Forward itself may be called from several threads (calls queue up).
-// Results for a sequence are bit for bit the same whatever else is in the batch.
+// A Sequence is a page table over the decoder's shared pool of key/value pages; keys lie there
+// un-rotated. One Forward at a time per sequence; Forward itself may be called from several threads
+// (calls queue up). Results for a sequence are bit for bit the same whatever else is in the batch.
 #pragma once
 
 #include <cstdint>
@@ -43,17 +43,17 @@ struct ForwardItem {
 
 struct Logits {
   int vocab_size = 0;
-  std::vector<float> values;           // [rows, vocab_size], in the order of items and their `wanted`
+  std::vector<float> values;  // [rows, vocab_size], in the order of items and their `wanted`
   std::span<const float> row(size_t i) const {
     return {values.data() + i * vocab_size, static_cast<size_t>(vocab_size)};
   }
 };
 
 struct DecoderInfo {
-  std::string name;            // general.name of the file, or its file name
-  std::string architecture;    // "qwen2", "llama"
-  std::string fingerprint;     // of the weights
-  int context_tokens = 0;      // longest sequence it was made for, capped by the options
+  std::string name;          // general.name of the file, or its file name
+  std::string architecture;  // "qwen2", "llama"
+  std::string fingerprint;   // of the weights
+  int context_tokens = 0;    // longest sequence it was made for, capped by the options
   int vocab_size = 0;
   int layers = 0;
   uint64_t weight_bytes_per_token = 0;  // read from memory for one decoded token
@@ -65,28 +65,30 @@ class Decoder {
   virtual ~Decoder() = default;
   virtual const DecoderInfo& info() const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
-  virtual Result<const ChatTemplate*> chat_template() const = 0;  // UNIMPLEMENTED names an unknown one
+  virtual Result<const ChatTemplate*> chat_template()
+      const = 0;  // UNIMPLEMENTED names an unknown one
 
   virtual Result<std::unique_ptr<Sequence>> NewSequence() = 0;
-  // A new sequence that begins with the first `length` tokens of `from`: whole pages are shared, the last
-  // partial one is copied. INVALID_ARGUMENT beyond from.length().
+  // A new sequence that begins with the first `length` tokens of `from`: whole pages are shared,
+  // the last partial one is copied. INVALID_ARGUMENT beyond from.length().
   virtual Result<std::unique_ptr<Sequence>> Fork(const Sequence& from, int length) = 0;
   virtual Status Truncate(Sequence& sequence, int length) = 0;
 
-  // Reads the items' tokens. On any error no sequence has changed. RESOURCE_EXHAUSTED when the pages do
-  // not suffice; OUT_OF_RANGE beyond context_tokens; checks `ctx` between layers.
+  // Reads the items' tokens. On any error no sequence has changed. RESOURCE_EXHAUSTED when the
+  // pages do not suffice; OUT_OF_RANGE beyond context_tokens; checks `ctx` between layers.
   virtual Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) = 0;
 };
 
 struct DecoderOptions {
-  ThreadPool* pool = nullptr;                         // not owned; null: the caller's thread alone
-  int context_tokens = 8192;                          // upper bound on one sequence
+  ThreadPool* pool = nullptr;  // not owned; null: the caller's thread alone
+  int context_tokens = 8192;   // upper bound on one sequence
   kernels::KvType kv_type = kernels::KvType::kF16;
-  uint64_t kv_budget_bytes = 512ull << 20;            // of the page pool; a hard limit
-  std::string packed_cache_dir;                       // repacked weights are kept there; "": memory only
+  uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
+  std::string packed_cache_dir;             // repacked weights are kept there; "": memory only
 };
 
 // A GGUF file of architecture "qwen2" or "llama". UNIMPLEMENTED names another architecture.
-Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path, const DecoderOptions& options);
+Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path,
+                                             const DecoderOptions& options);
 
 }  // namespace vade

@@ -66,13 +66,17 @@ Result<AttentionShape> ReadAttention(const Keys& keys, const DecoderConfig& conf
     return keys.Problem(StrCat(shape.heads, " attention heads cannot share ", shape.kv_heads,
                                " key/value heads evenly"));
   }
-  ASSIGN_OR_RETURN(shape.head_dim, keys.CountOr("attention.key_length", config.width / shape.heads, 4096));
-  ASSIGN_OR_RETURN(const int value_dim, keys.CountOr("attention.value_length", shape.head_dim, 4096));
+  ASSIGN_OR_RETURN(shape.head_dim,
+                   keys.CountOr("attention.key_length", config.width / shape.heads, 4096));
+  ASSIGN_OR_RETURN(const int value_dim,
+                   keys.CountOr("attention.value_length", shape.head_dim, 4096));
   if (shape.head_dim == 0 || static_cast<uint64_t>(shape.heads) * shape.head_dim > kMaxWidth) {
-    return keys.Problem(StrCat(shape.heads, " attention heads do not fit a width of ", config.width));
+    return keys.Problem(
+        StrCat(shape.heads, " attention heads do not fit a width of ", config.width));
   }
   if (value_dim != shape.head_dim) return keys.Missing("values of another length than keys");
-  ASSIGN_OR_RETURN(shape.rope_dims, keys.CountOr("rope.dimension_count", shape.head_dim, shape.head_dim));
+  ASSIGN_OR_RETURN(shape.rope_dims,
+                   keys.CountOr("rope.dimension_count", shape.head_dim, shape.head_dim));
   if (shape.rope_dims % 2 != 0) return keys.Problem("rope.dimension_count is odd");
   ASSIGN_OR_RETURN(shape.rope_base, keys.Positive("rope.freq_base", 10000, 1e12));
   shape.rope_style = config.architecture == "llama" ? kernels::RopeStyle::kInterleaved
@@ -88,16 +92,20 @@ Status RefuseUnknownFeatures(const GgufFile& file, const Keys& keys) {
     return keys.Missing(StrCat("rope scaling of type '", *scaling, "'"));
   }
   for (const char* key : {"rope.scaling.factor", "rope.scale_linear"}) {
-    if (!scaling && file.GetFloat(keys.Name(key)).value_or(1) != 1) return keys.Missing(keys.Name(key));
+    if (!scaling && file.GetFloat(keys.Name(key)).value_or(1) != 1)
+      return keys.Missing(keys.Name(key));
   }
-  if (file.GetUint(keys.Name("expert_count")).value_or(0) > 0) return keys.Missing("a mixture of experts");
-  if (!file.GetBool(keys.Name("attention.causal")).value_or(true)) return keys.Missing("non-causal attention");
+  if (file.GetUint(keys.Name("expert_count")).value_or(0) > 0)
+    return keys.Missing("a mixture of experts");
+  if (!file.GetBool(keys.Name("attention.causal")).value_or(true))
+    return keys.Missing("non-causal attention");
   return OkStatus();
 }
 
 }  // namespace
 
-Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit, kernels::KvType kv_type) {
+Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit,
+                                        kernels::KvType kv_type) {
   DecoderConfig config;
   ASSIGN_OR_RETURN(const std::string_view architecture, file.RequireString("general.architecture"));
   config.architecture = architecture;
@@ -116,7 +124,8 @@ Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit,
                                                   UINT32_MAX >> 1));
   if (context_limit < 1) return InvalidArgument("context_tokens must be at least 1");
   config.context_tokens = std::min({config.context_tokens, window, context_limit});
-  ASSIGN_OR_RETURN(const double epsilon, keys.Positive("attention.layer_norm_rms_epsilon", 1e-5, 1));
+  ASSIGN_OR_RETURN(const double epsilon,
+                   keys.Positive("attention.layer_norm_rms_epsilon", 1e-5, 1));
   config.norm_epsilon = static_cast<float>(epsilon);
   ASSIGN_OR_RETURN(config.attention, ReadAttention(keys, config));
   config.attention.kv_type = kv_type;
@@ -124,7 +133,8 @@ Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit,
   const GgufTensor* embedding = file.Find("token_embd.weight");
   const uint64_t vocab = embedding ? embedding->rows() : 0;
   if (vocab == 0 || vocab > kMaxVocab) {
-    return keys.Problem(StrCat("token_embd.weight has ", vocab, " rows, expected 1 to ", kMaxVocab));
+    return keys.Problem(
+        StrCat("token_embd.weight has ", vocab, " rows, expected 1 to ", kMaxVocab));
   }
   config.vocab_size = static_cast<int>(vocab);
   return config;

@@ -11,11 +11,11 @@ namespace {
 
 // Which member of the weights a tensor fills: a vector, or the matrix or the bias of a projection.
 struct Row {
-  std::string_view name;                  // within a layer behind "blk.N."
-  uint64_t rows, cols;                    // cols 0: a vector of `rows`
+  std::string_view name;  // within a layer behind "blk.N."
+  uint64_t rows, cols;    // cols 0: a vector of `rows`
   bool optional;
-  VectorHandle LayerWeights::* vector;
-  Projection LayerWeights::* projection;
+  VectorHandle LayerWeights::*vector;
+  Projection LayerWeights::*projection;
 };
 
 std::vector<Row> LayerRows(const DecoderConfig& c) {
@@ -52,8 +52,8 @@ std::vector<uint64_t> ShapeOf(const Row& row) {
 // Small tensors (norms, biases) as float32.
 Result<VectorHandle> LoadVector(const GgufFile& file, const GgufTensor& tensor, Backend& backend) {
   if (tensor.elements % InfoOf(tensor.type).block_elements != 0) {
-    return InvalidArgument(StrCat("weights file ", file.path(), ": tensor ", tensor.name,
-                                  " is not whole blocks"));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), ": tensor ", tensor.name, " is not whole blocks"));
   }
   std::vector<float> values(tensor.elements);
   Dequantize(tensor.type, tensor.bytes.data(), values.size(), values.data());
@@ -90,12 +90,12 @@ class Loader {
     for (const Row& row : rows) {
       const std::string name = LayerName(index, row.name);
       const GgufTensor* tensor = file_.Find(name);
-      if (!tensor) continue;                      // only an optional one, the check has seen to it
+      if (!tensor) continue;  // only an optional one, the check has seen to it
       if (row.cols > 0) {
         RETURN_IF_ERROR(Matrix(name, &(layer->*row.projection)));
       } else {
-        RETURN_IF_ERROR(Vector(*tensor, row.vector ? &(layer->*row.vector)
-                                                   : &(layer->*row.projection).bias));
+        RETURN_IF_ERROR(
+            Vector(*tensor, row.vector ? &(layer->*row.vector) : &(layer->*row.projection).bias));
       }
     }
     return OkStatus();
@@ -143,7 +143,8 @@ Result<DecoderWeights> LoadDecoderWeights(const GgufFile& file, const DecoderCon
   const std::vector<TensorSpec> specs = DecoderTensors(config);
   RETURN_IF_ERROR(CheckTensors(file, specs));
 
-  // The embedding is looked up by rows where it lies in the file, and multiplied only as a tied head.
+  // The embedding is looked up by rows where it lies in the file, and multiplied only as a tied
+  // head.
   const std::string_view head = file.Find(kHead) ? kHead : kEmbedding;
   std::vector<const GgufTensor*> matrices;
   for (const TensorSpec& spec : specs) {
@@ -156,8 +157,8 @@ Result<DecoderWeights> LoadDecoderWeights(const GgufFile& file, const DecoderCon
   DecoderWeights weights;
   ASSIGN_OR_RETURN(weights.packed, PackWeights(file, matrices, options));
   const GgufTensor& embedding = *file.Find(kEmbedding);
-  ASSIGN_OR_RETURN(weights.embedding, backend.AddTable(embedding.type, embedding.bytes, config.vocab_size,
-                                                       config.width));
+  ASSIGN_OR_RETURN(weights.embedding, backend.AddTable(embedding.type, embedding.bytes,
+                                                       config.vocab_size, config.width));
   Loader loader(file, backend, weights);
   const std::vector<Row> rows = LayerRows(config);
   for (int layer = 0; layer < config.layers; ++layer) {

@@ -17,14 +17,15 @@
 namespace vade {
 namespace {
 
-// Tokens of one run of the encoder: several short texts together or one long one. Large enough that the
-// weights are unpacked rarely, small enough that a run's buffers stay in the cache.
+// Tokens of one run of the encoder: several short texts together or one long one. Large enough that
+// the weights are unpacked rarely, small enough that a run's buffers stay in the cache.
 constexpr size_t kBatchTokens = 256;
 constexpr float kLeastNorm = 1e-12f;
 
 class GgufEmbedder final : public Embedder {
  public:
-  static Result<std::unique_ptr<Embedder>> Load(const std::string& path, const EmbedderOptions& options);
+  static Result<std::unique_ptr<Embedder>> Load(const std::string& path,
+                                                const EmbedderOptions& options);
 
   const std::string& id() const override { return id_; }
   int dimension() const override { return encoder_->config().dim; }
@@ -40,7 +41,8 @@ class GgufEmbedder final : public Embedder {
     size_t end = 0;
   };
 
-  std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role, std::atomic<int64_t>* cut) const;
+  std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role,
+                                std::atomic<int64_t>* cut) const;
   static std::vector<Batch> CutBatches(std::span<const std::vector<int32_t>> ids);
   void WriteMeans(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
                   std::span<const size_t> places, float* out) const;
@@ -64,17 +66,20 @@ Result<std::unique_ptr<Embedder>> GgufEmbedder::Load(const std::string& path,
   auto embedder = std::make_unique<GgufEmbedder>();
   embedder->pool_ = options.pool;
   ASSIGN_OR_RETURN(embedder->tokenizer_, Tokenizer::FromGguf(*file));
-  ASSIGN_OR_RETURN(std::unique_ptr<const EncoderWeights> weights,
-                   EncoderWeights::Load(file, {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<const EncoderWeights> weights,
+      EncoderWeights::Load(file, {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
   const Tokenizer& tokenizer = *embedder->tokenizer_;
-  if (tokenizer.bos() < 0 || tokenizer.eos() < 0 || tokenizer.vocab_size() > weights->config.vocab ||
-      weights->config.positions < 4) {
-    return InvalidArgument(StrCat("weights file ", path, ": ", tokenizer.vocab_size(), " tokens for ",
-                                  weights->config.vocab, " rows, first token ", tokenizer.bos(),
-                                  ", last token ", tokenizer.eos(), "; is it an encoder for text?"));
+  if (tokenizer.bos() < 0 || tokenizer.eos() < 0 ||
+      tokenizer.vocab_size() > weights->config.vocab || weights->config.positions < 4) {
+    return InvalidArgument(StrCat("weights file ", path, ": ", tokenizer.vocab_size(),
+                                  " tokens for ", weights->config.vocab, " rows, first token ",
+                                  tokenizer.bos(), ", last token ", tokenizer.eos(),
+                                  "; is it an encoder for text?"));
   }
   embedder->prefixes_[0] = std::string(file->GetString("vade.embedder.query_prefix").value_or(""));
-  embedder->prefixes_[1] = std::string(file->GetString("vade.embedder.passage_prefix").value_or(""));
+  embedder->prefixes_[1] =
+      std::string(file->GetString("vade.embedder.passage_prefix").value_or(""));
   const std::string name = ReplaceInvalidUtf8(file->GetString("general.name").value_or("bert"));
   embedder->id_ = StrCat(name, ":", file->fingerprint());
   embedder->encoder_ = std::make_unique<Encoder>(std::move(weights), options.pool);
@@ -94,7 +99,8 @@ std::vector<int32_t> GgufEmbedder::Tokenize(std::string_view text, EmbedRole rol
   return ids;
 }
 
-std::vector<GgufEmbedder::Batch> GgufEmbedder::CutBatches(std::span<const std::vector<int32_t>> ids) {
+std::vector<GgufEmbedder::Batch> GgufEmbedder::CutBatches(
+    std::span<const std::vector<int32_t>> ids) {
   std::vector<Batch> batches;
   size_t tokens = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -109,8 +115,9 @@ std::vector<GgufEmbedder::Batch> GgufEmbedder::CutBatches(std::span<const std::v
 }
 
 // The mean of each text's rows, made a unit vector, to the text's place in `out`.
-void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
-                              std::span<const size_t> places, float* out) const {
+void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids,
+                              std::span<const float> hidden, std::span<const size_t> places,
+                              float* out) const {
   const size_t dim = dimension();
   const float* row = hidden.data();
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -126,8 +133,8 @@ void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids, std::sp
   }
 }
 
-Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view> texts, EmbedRole role,
-                                               const Context& ctx) {
+Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view> texts,
+                                               EmbedRole role, const Context& ctx) {
   std::vector<std::vector<int32_t>> tokenized(texts.size());
   std::atomic<int64_t> cut{0};
   For(texts.size(), [&](size_t begin, size_t end) {
@@ -149,7 +156,8 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
   Status failure;
   For(batches.size(), [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
-      const auto batch_ids = std::span(ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
+      const auto batch_ids =
+          std::span(ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
       Status status = ctx.Check();
       if (status.ok()) {
         auto hidden = encoder_->Run(batch_ids);
@@ -169,7 +177,8 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
 
 }  // namespace
 
-Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path, const EmbedderOptions& options) {
+Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path,
+                                               const EmbedderOptions& options) {
   return GgufEmbedder::Load(path, options);
 }
 

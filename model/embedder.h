@@ -1,5 +1,6 @@
-// Texts -> unit vectors. Implemented by the encoder here and by a hashing fake in the tests; could be
-// served by another machine. Thread-safe: calls from several threads are allowed and may be batched.
+// Texts -> unit vectors. Implemented by the encoder here and by a hashing fake in the tests; could
+// be served by another machine. Thread-safe: calls from several threads are allowed and may be
+// batched.
 #pragma once
 
 #include <memory>
@@ -25,21 +26,23 @@ class Embedder {
   // Identity of the vector space: name and fingerprint of the weights. Collections remember it.
   virtual const std::string& id() const = 0;
   virtual int dimension() const = 0;
-  virtual int max_tokens() const = 0;                       // of one text, prefix and end tokens included
+  virtual int max_tokens() const = 0;  // of one text, prefix and end tokens included
   virtual size_t CountTokens(std::string_view text) const = 0;  // of the bare text
 
-  // [texts.size(), dimension] row by row, each of unit length. A text longer than max_tokens() is read up
-  // to there. CANCELLED or DEADLINE_EXCEEDED when the context says so between batches.
+  // [texts.size(), dimension] row by row, each of unit length. A text longer than max_tokens() is
+  // read up to there. CANCELLED or DEADLINE_EXCEEDED when the context says so between batches.
   virtual Result<std::vector<float>> Embed(std::span<const std::string_view> texts, EmbedRole role,
                                            const Context& ctx) = 0;
 };
 
 struct EmbedderOptions {
-  ThreadPool* pool = nullptr;        // not owned, outlives the embedder; null: the caller's thread alone
-  std::string packed_cache_dir;      // where repacked weights are kept; "" keeps them in memory only
+  ThreadPool* pool = nullptr;  // not owned, outlives the embedder; null: the caller's thread alone
+  std::string packed_cache_dir;  // where repacked weights are kept; "" keeps them in memory only
 };
 
-// A GGUF encoder file (architecture "bert"; made by `vade models convert`). UNIMPLEMENTED names others.
-Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path, const EmbedderOptions& options);
+// A GGUF encoder file (architecture "bert"; made by `vade models convert`). UNIMPLEMENTED names
+// others.
+Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path,
+                                               const EmbedderOptions& options);
 
 }  // namespace vade

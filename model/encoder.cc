@@ -95,13 +95,16 @@ class Pass {
     });
   }
 
-  // context = softmax(q k / sqrt(head_dim)) v for every head, then through the output matrix into q.
+  // context = softmax(q k / sqrt(head_dim)) v for every head, then through the output matrix into
+  // q.
   void Attention(const EncoderWeights::Layer& layer) {
-    const Product products[] = {{&layer.q, q_.data()}, {&layer.k, k_.data()}, {&layer.v, v_.data()}};
+    const Product products[] = {
+        {&layer.q, q_.data()}, {&layer.k, k_.data()}, {&layer.v, v_.data()}};
     Multiply(products, x_.data(), Then::kNothing);
     GatherHeads();
     const size_t heads = config_.heads, head_dim = config_.head_dim();
-    // One item a text, head and block of queries; `longest_` blocks for every text, the superfluous empty.
+    // One item a text, head and block of queries; `longest_` blocks for every text, the superfluous
+    // empty.
     const size_t blocks = (longest_ + kQueryBlock - 1) / kQueryBlock;
     For(texts_.size() * heads * blocks, 1, [&](size_t begin, size_t end) {
       for (size_t item = begin; item < end; ++item) {
@@ -173,8 +176,9 @@ class Pass {
     });
   }
 
-  // Products of one input [rows, cols]. Rows are prepared once for each format that occurs; then the tiles
-  // of all matrices are shared out, and a piece finishes its own columns: bias, then GELU.
+  // Products of one input [rows, cols]. Rows are prepared once for each format that occurs; then
+  // the tiles of all matrices are shared out, and a piece finishes its own columns: bias, then
+  // GELU.
   void Multiply(std::span<const Product> products, const float* input, Then then) {
     size_t tiles = 0;
     for (const Product& product : products) tiles += product.linear->weight->TileCount();
@@ -196,7 +200,8 @@ class Pass {
   // The first product of the same format has the prepared rows.
   static size_t FormatOwner(std::span<const Product> products, size_t i) {
     for (size_t owner = 0;; ++owner) {
-      if (products[owner].linear->weight->format == products[i].linear->weight->format) return owner;
+      if (products[owner].linear->weight->format == products[i].linear->weight->format)
+        return owner;
     }
   }
 
@@ -225,8 +230,8 @@ class Pass {
     const float* bias = product.linear->bias.data() + first;
     for (size_t row = 0; row < rows_; row += kRowBlock) {
       const size_t block = std::min(kRowBlock, rows_ - row);
-      table_.matmul.multiply(w, begin, end, prepared + row * row_bytes, block, product.y + row * w.rows,
-                             w.rows);
+      table_.matmul.multiply(w, begin, end, prepared + row * row_bytes, block,
+                             product.y + row * w.rows, w.rows);
       for (size_t t = row; t < row + block; ++t) {
         float* y = product.y + t * w.rows + first;
         table_.vector.add(bias, count, y);
@@ -260,7 +265,8 @@ Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> te
     }
     for (const int32_t id : text) {
       if (id < 0 || id >= config().vocab) {
-        return InvalidArgument(StrCat("token id ", id, " is outside the vocabulary of ", config().vocab));
+        return InvalidArgument(
+            StrCat("token id ", id, " is outside the vocabulary of ", config().vocab));
       }
     }
   }

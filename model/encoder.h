@@ -1,8 +1,8 @@
 // The encoder network: token ids of several texts -> one vector a token.
 //
-// The rows of all texts lie one after the other in one matrix, without padding; only attention looks at one
-// text at a time. Every sum has an order of its own length alone, so a text's vectors are bit for bit the
-// same whatever else is in the batch and however many threads there are.
+// The rows of all texts lie one after the other in one matrix, without padding; only attention
+// looks at one text at a time. Every sum has an order of its own length alone, so a text's vectors
+// are bit for bit the same whatever else is in the batch and however many threads there are.
 // Thread-safe: Run() keeps its scratch to itself.
 #pragma once
 

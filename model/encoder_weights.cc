@@ -15,9 +15,9 @@ constexpr uint64_t kMaxWidth = 1 << 20;
 // One matrix of a layer: its name in the file without "blk.N." and ".weight", its place, its shape.
 struct LinearName {
   std::string_view name;
-  EncoderWeights::Linear EncoderWeights::Layer::* member;
-  int EncoderConfig::* rows;
-  int EncoderConfig::* cols;
+  EncoderWeights::Linear EncoderWeights::Layer::*member;
+  int EncoderConfig::*rows;
+  int EncoderConfig::*cols;
 };
 constexpr LinearName kLinears[] = {
     {"attn_q", &EncoderWeights::Layer::q, &EncoderConfig::dim, &EncoderConfig::dim},
@@ -31,8 +31,8 @@ constexpr LinearName kLinears[] = {
 Result<int> ReadSize(const GgufFile& file, std::string_view key, uint64_t limit) {
   ASSIGN_OR_RETURN(const uint64_t value, file.RequireUint(key));
   if (value == 0 || value > limit) {
-    return InvalidArgument(StrCat("weights file ", file.path(), ": ", key, " is ", value,
-                                  ", expected 1 to ", limit));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), ": ", key, " is ", value, ", expected 1 to ", limit));
   }
   return static_cast<int>(value);
 }
@@ -67,7 +67,8 @@ Status ReadEmbeddings(EncoderWeights* weights) {
   if (types == nullptr) return OkStatus();
   ASSIGN_OR_RETURN(const std::vector<float> type_rows,
                    ReadFloats(file, "token_types.weight", {dim, types->rows()}));
-  for (size_t i = 0; i < weights->positions.size(); ++i) weights->positions[i] += type_rows[i % dim];
+  for (size_t i = 0; i < weights->positions.size(); ++i)
+    weights->positions[i] += type_rows[i % dim];
   return OkStatus();
 }
 
@@ -92,11 +93,13 @@ Status ReadLayers(EncoderWeights* weights, const PackOptions& options) {
       EncoderWeights::Linear& member = layer.*linear.member;
       member.weight = weights->packed->Find(name + ".weight");
       VADE_CHECK(member.weight != nullptr, "every matrix was asked for above");
-      ASSIGN_OR_RETURN(member.bias,
-                       ReadFloats(file, name + ".bias", {static_cast<uint64_t>(config.*linear.rows)}));
+      ASSIGN_OR_RETURN(member.bias, ReadFloats(file, name + ".bias",
+                                               {static_cast<uint64_t>(config.*linear.rows)}));
     }
-    ASSIGN_OR_RETURN(layer.attention_norm, ReadNorm(file, LayerName(i, "attn_output_norm"), config.dim));
-    ASSIGN_OR_RETURN(layer.output_norm, ReadNorm(file, LayerName(i, "layer_output_norm"), config.dim));
+    ASSIGN_OR_RETURN(layer.attention_norm,
+                     ReadNorm(file, LayerName(i, "attn_output_norm"), config.dim));
+    ASSIGN_OR_RETURN(layer.output_norm,
+                     ReadNorm(file, LayerName(i, "layer_output_norm"), config.dim));
     weights->layers.push_back(std::move(layer));
   }
   return OkStatus();
@@ -117,7 +120,8 @@ Result<EncoderConfig> EncoderConfig::FromGguf(const GgufFile& file) {
                                 " is not supported (1, the mean over the tokens, is)"));
   }
   if (file.GetBool("bert.attention.causal").value_or(false)) {
-    return Unimplemented(StrCat("weights file ", file.path(), ": causal encoders are not supported"));
+    return Unimplemented(
+        StrCat("weights file ", file.path(), ": causal encoders are not supported"));
   }
   EncoderConfig config;
   ASSIGN_OR_RETURN(config.layers, ReadSize(file, "bert.block_count", kMaxLayers));
@@ -133,14 +137,15 @@ Result<EncoderConfig> EncoderConfig::FromGguf(const GgufFile& file) {
       static_cast<float>(file.GetFloat("bert.attention.layer_norm_epsilon").value_or(1e-12));
   const GgufTensor* tokens = file.Find("token_embd.weight");
   if (tokens == nullptr || tokens->rows() > std::numeric_limits<int32_t>::max()) {
-    return InvalidArgument(StrCat("weights file ", file.path(), " has no usable token_embd.weight"));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), " has no usable token_embd.weight"));
   }
   config.vocab = static_cast<int>(tokens->rows());
   return config;
 }
 
-Result<std::unique_ptr<const EncoderWeights>> EncoderWeights::Load(std::shared_ptr<const GgufFile> file,
-                                                                   const PackOptions& options) {
+Result<std::unique_ptr<const EncoderWeights>> EncoderWeights::Load(
+    std::shared_ptr<const GgufFile> file, const PackOptions& options) {
   auto weights = std::make_unique<EncoderWeights>();
   weights->file = std::move(file);
   ASSIGN_OR_RETURN(weights->config, EncoderConfig::FromGguf(*weights->file));

@@ -1,6 +1,6 @@
 // The weights of a BERT encoder (GGUF architecture "bert", post-LayerNorm, learned positions).
-// Immutable, shared between threads; matrices are repacked for the kernels, the token table is read row by
-// row from the mapped file.
+// Immutable, shared between threads; matrices are repacked for the kernels, the token table is read
+// row by row from the mapped file.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ namespace vade {
 
 struct EncoderConfig {
   int layers = 0;
-  int dim = 0;        // width of a token's vector
-  int heads = 0;      // of dim / heads each
-  int ff = 0;         // width inside the feed-forward part
+  int dim = 0;    // width of a token's vector
+  int heads = 0;  // of dim / heads each
+  int ff = 0;     // width inside the feed-forward part
   int vocab = 0;
   int positions = 0;  // longest text in tokens
   float epsilon = 0;  // of the normalisations
@@ -40,15 +40,15 @@ struct EncoderWeights {
   struct Layer {
     Linear q, k, v, output;  // [dim, dim]
     Norm attention_norm;
-    Linear up;               // [ff, dim]
-    Linear down;             // [dim, ff]
+    Linear up;    // [ff, dim]
+    Linear down;  // [dim, ff]
     Norm output_norm;
   };
 
   EncoderConfig config;
-  std::shared_ptr<const GgufFile> file;   // holds the token table
-  const GgufTensor* tokens = nullptr;     // [vocab, dim]
-  std::vector<float> positions;           // [positions, dim], the vector of token type 0 added
+  std::shared_ptr<const GgufFile> file;  // holds the token table
+  const GgufTensor* tokens = nullptr;    // [vocab, dim]
+  std::vector<float> positions;          // [positions, dim], the vector of token type 0 added
   Norm embedding_norm;
   std::vector<Layer> layers;
   std::unique_ptr<PackedWeights> packed;  // what the matrices point into

@@ -63,8 +63,8 @@ std::string_view NextString(const uint8_t** p) {
 std::string ForDisplay(std::string_view text) {
   const bool cut = text.size() > kSummaryBytes;
   std::string out;
-  for (const char c : ReplaceInvalidUtf8(text.substr(0, cut ? FloorToCodePoint(text, kSummaryBytes)
-                                                            : text.size()))) {
+  for (const char c : ReplaceInvalidUtf8(
+           text.substr(0, cut ? FloorToCodePoint(text, kSummaryBytes) : text.size()))) {
     if (c == '\n') {
       out += "\\n";
     } else {
@@ -109,7 +109,8 @@ std::string ShapeText(std::span<const uint64_t> shape) {
   return out + "]";
 }
 
-// Hash of the size, the header and kSampledBlocks pieces of the data, evenly spread, first and last included.
+// Hash of the size, the header and kSampledBlocks pieces of the data, evenly spread, first and last
+// included.
 std::string Fingerprint(std::span<const uint8_t> bytes, size_t data_begin) {
   std::string sample(1, 'a');
   AppendFixed<uint64_t>(&sample, bytes.size());
@@ -170,7 +171,8 @@ GgufFile::~GgufFile() = default;
 
 Result<std::unique_ptr<GgufFile>> GgufFile::Open(const std::string& path) {
   if (!FileExists(path)) {
-    return NotFound(StrCat("weights file ", path, " does not exist; fetch it with scripts/fetch-models"));
+    return NotFound(
+        StrCat("weights file ", path, " does not exist; fetch it with scripts/fetch-models"));
   }
   auto impl = std::make_unique<Impl>();
   impl->path = path;

@@ -1,6 +1,7 @@
-// GGUF v2/v3 weight files, mapped. A file is hostile until every offset, count and size has been checked:
-// Open() succeeds only when all metadata parses and every tensor's bytes lie inside the file, aligned and
-// without overlap into the header. Immutable afterwards and safe to share between threads.
+// GGUF v2/v3 weight files, mapped. A file is hostile until every offset, count and size has been
+// checked: Open() succeeds only when all metadata parses and every tensor's bytes lie inside the
+// file, aligned and without overlap into the header. Immutable afterwards and safe to share between
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,9 @@ namespace vade {
 struct GgufTensor {
   std::string name;
   TensorType type = TensorType::kF32;
-  std::vector<uint64_t> shape;          // innermost first, as in the file: {cols, rows, ...}
+  std::vector<uint64_t> shape;  // innermost first, as in the file: {cols, rows, ...}
   uint64_t elements = 0;
-  std::span<const uint8_t> bytes;       // inside the mapping
+  std::span<const uint8_t> bytes;  // inside the mapping
 
   uint64_t cols() const { return shape.empty() ? 1 : shape[0]; }
   uint64_t rows() const { return cols() == 0 ? 0 : elements / cols(); }
@@ -40,11 +41,12 @@ class GgufFile {
 
   const std::string& path() const;
 
-  // Tells this file's weights from any other's: a hash of the size, the header and samples of the data.
-  // 32 hexadecimal digits. Not proof against forgery.
+  // Tells this file's weights from any other's: a hash of the size, the header and samples of the
+  // data. 32 hexadecimal digits. Not proof against forgery.
   const std::string& fingerprint() const;
 
-  // Metadata. Integer keys of any width are widened; a missing key or one of another kind is nothing.
+  // Metadata. Integer keys of any width are widened; a missing key or one of another kind is
+  // nothing.
   std::optional<uint64_t> GetUint(std::string_view key) const;
   std::optional<int64_t> GetInt(std::string_view key) const;
   std::optional<double> GetFloat(std::string_view key) const;
@@ -59,7 +61,7 @@ class GgufFile {
   Result<std::string_view> RequireString(std::string_view key) const;
 
   struct KeySummary {
-    std::string key, type, value;       // value shortened for display
+    std::string key, type, value;  // value shortened for display
   };
   std::vector<KeySummary> Summary() const;
 

@@ -2,7 +2,8 @@
 //   "GGUF"  u32 version (2 or 3)  u64 tensor count  u64 key count
 //   keys:    string key, u32 type, value; an array is u32 element type, u64 count, elements
 //   tensors: string name, u32 dimensions, u64 size each (innermost first), u32 type, u64 offset
-//   padding to general.alignment (32 unless said otherwise), then tensor data; offsets count from here
+//   padding to general.alignment (32 unless said otherwise), then tensor data; offsets count from
+//   here
 // A string is a u64 length and that many bytes.
 #include "model/gguf_parser.h"
 
@@ -19,7 +20,8 @@ constexpr uint64_t kMaxTensorNameBytes = 1024;
 constexpr uint32_t kMaxDimensions = 4;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = 1 << 20;
-// The least that one key (length, type, one byte) and one tensor (length, dimensions, type, offset) take.
+// The least that one key (length, type, one byte) and one tensor (length, dimensions, type, offset)
+// take.
 constexpr uint64_t kMinEntryBytes = 8 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
 constexpr std::string_view kRemedy = "; fetch it again with scripts/fetch-models";
@@ -120,9 +122,9 @@ class Parser {
     } else {
       const size_t size = GgufTypeBytes(entry->type);
       if (size == 0) {
-        return Invalid(StrCat("key ", Quoted(entry->key), " has value type ",
-                              static_cast<uint32_t>(entry->type),
-                              entry->is_array ? " inside an array" : "", ", which is not supported"));
+        return Invalid(StrCat(
+            "key ", Quoted(entry->key), " has value type ", static_cast<uint32_t>(entry->type),
+            entry->is_array ? " inside an array" : "", ", which is not supported"));
       }
       if (entry->count > reader_.remaining() / size || !reader_.Skip(entry->count * size)) {
         return Truncated(StrCat("key ", Quoted(entry->key), " has ", entry->count, " values"));
@@ -159,8 +161,8 @@ class Parser {
     uint32_t dimensions = 0;
     if (!reader_.Read(&dimensions)) return Truncated("the list of tensors ends early");
     if (dimensions > kMaxDimensions) {
-      return Invalid(StrCat("tensor ", Quoted(tensor.name), " has ", dimensions, " dimensions, at most ",
-                            kMaxDimensions, " are supported"));
+      return Invalid(StrCat("tensor ", Quoted(tensor.name), " has ", dimensions,
+                            " dimensions, at most ", kMaxDimensions, " are supported"));
     }
     tensor.shape.resize(dimensions);
     for (uint64_t& size : tensor.shape) {
@@ -173,9 +175,10 @@ class Parser {
     }
     const TensorTypeInfo* info = FindTensorType(type);
     if (info == nullptr) {
-      return Invalid(StrCat("tensor ", Quoted(tensor.name), " has type ", type,
-                            ", which is not supported; use a file in one of Q4_0, Q4_1, Q5_0, Q5_1, "
-                            "Q8_0, Q2_K to Q6_K, F16, BF16, F32"));
+      return Invalid(
+          StrCat("tensor ", Quoted(tensor.name), " has type ", type,
+                 ", which is not supported; use a file in one of Q4_0, Q4_1, Q5_0, Q5_1, "
+                 "Q8_0, Q2_K to Q6_K, F16, BF16, F32"));
     }
     tensor.type = info->type;
     RETURN_IF_ERROR(CheckShape(*info, &tensor));
@@ -201,7 +204,8 @@ class Parser {
     }
     if (tensor->cols() % info.block_elements != 0) {
       return Invalid(StrCat("tensor ", Quoted(tensor->name), " has rows of ", tensor->cols(),
-                            " values, expected a multiple of ", info.block_elements, " for ", info.name));
+                            " values, expected a multiple of ", info.block_elements, " for ",
+                            info.name));
     }
     tensor->elements = elements;
     return OkStatus();
@@ -211,7 +215,8 @@ class Parser {
   Status PlaceTensors() {
     const uint64_t header = reader_.position();
     const uint64_t begin = (header + alignment_ - 1) / alignment_ * alignment_;
-    if (!layout_.tensors.empty() && begin > bytes_.size()) return Truncated("it has no tensor data");
+    if (!layout_.tensors.empty() && begin > bytes_.size())
+      return Truncated("it has no tensor data");
     layout_.data_begin = std::min<uint64_t>(begin, bytes_.size());
     const uint64_t room = bytes_.size() - layout_.data_begin;
     std::unordered_map<std::string_view, size_t> seen;
@@ -263,8 +268,9 @@ size_t GgufTypeBytes(GgufType type) {
 }
 
 std::string_view GgufTypeName(GgufType type) {
-  static constexpr std::string_view kNames[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                                "bool", "string", "array", "u64", "i64", "f64"};
+  static constexpr std::string_view kNames[] = {"u8",  "i8",  "u16",  "i16",    "u32",
+                                                "i32", "f32", "bool", "string", "array",
+                                                "u64", "i64", "f64"};
   const auto number = static_cast<uint32_t>(type);
   return number < std::size(kNames) ? kNames[number] : "unknown";
 }

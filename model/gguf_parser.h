@@ -1,7 +1,8 @@
 // The structure of a GGUF file, found and checked without copying: private to model/gguf*.cc.
 //
-// ParseGguf() walks every key, every string of every array and every tensor entry once. What it returns
-// holds views into `bytes`, which must outlive it; every view, count and offset has been checked.
+// ParseGguf() walks every key, every string of every array and every tensor entry once. What it
+// returns holds views into `bytes`, which must outlive it; every view, count and offset has been
+// checked.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,7 @@ std::string_view GgufTypeName(GgufType type);
 
 struct GgufEntry {
   std::string_view key;
-  GgufType type = GgufType::kU8;     // of the value, or of the elements when is_array
+  GgufType type = GgufType::kU8;  // of the value, or of the elements when is_array
   bool is_array = false;
   uint64_t count = 1;                // elements
   std::span<const uint8_t> payload;  // the elements; a string is a u64 length and its bytes

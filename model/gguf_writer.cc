@@ -95,8 +95,8 @@ Result<std::string> GgufWriter::Build() const {
     uint64_t elements = 1;
     for (const uint64_t size : tensor.shape) elements *= size;
     if (elements / info.block_elements * info.block_bytes != tensor.bytes.size()) {
-      return InvalidArgument(StrCat("tensor ", tensor.name, " of ", elements, " values in ", info.name,
-                                    " has ", tensor.bytes.size(), " bytes"));
+      return InvalidArgument(StrCat("tensor ", tensor.name, " of ", elements, " values in ",
+                                    info.name, " has ", tensor.bytes.size(), " bytes"));
     }
     AppendGgufString(&out, tensor.name);
     AppendFixed<uint32_t>(&out, tensor.shape.size());

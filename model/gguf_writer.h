@@ -1,4 +1,5 @@
-// Writes GGUF v3 files: keys and tensors in the order in which they were added, the same bytes every time.
+// Writes GGUF v3 files: keys and tensors in the order in which they were added, the same bytes
+// every time.
 //
 //   GgufWriter writer;
 //   writer.SetString("general.architecture", "bert");

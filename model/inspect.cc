@@ -26,7 +26,8 @@ std::string Printable(std::string_view text) {
 
 std::string ShapeText(const GgufTensor& tensor) {
   std::string out = "[";
-  for (size_t i = 0; i < tensor.shape.size(); ++i) out += StrCat(i > 0 ? ", " : "", tensor.shape[i]);
+  for (size_t i = 0; i < tensor.shape.size(); ++i)
+    out += StrCat(i > 0 ? ", " : "", tensor.shape[i]);
   return out + "]";
 }
 

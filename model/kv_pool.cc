@@ -11,8 +11,9 @@ Result<std::unique_ptr<KvPool>> KvPool::Create(Backend* backend, const Attention
   const uint64_t page_bytes = PageBytes(shape);
   const uint64_t pages = std::min<uint64_t>(budget_bytes / page_bytes, 1u << 24);
   if (pages == 0) {
-    return ResourceExhausted(StrCat("key/value budget of ", budget_bytes, " bytes does not hold one page of ",
-                                    page_bytes, " bytes; raise the budget"));
+    return ResourceExhausted(StrCat("key/value budget of ", budget_bytes,
+                                    " bytes does not hold one page of ", page_bytes,
+                                    " bytes; raise the budget"));
   }
   ASSIGN_OR_RETURN(BufferHandle buffer, backend->NewBuffer(pages * page_bytes));
   return std::unique_ptr<KvPool>(new KvPool(backend, shape, buffer, static_cast<int>(pages)));
@@ -92,7 +93,8 @@ Result<std::unique_ptr<KvGrowth>> KvGrowth::Begin(PagedSequence* sequence,
   std::unique_ptr<KvGrowth> growth(new KvGrowth(sequence, positions));
   const bool partial = sequence->length() % kPageTokens != 0;
   const bool copy = partial && sequence->pool_->IsShared(growth->pages_.back());
-  const size_t missing = PagesFor(growth->positions_.size()) - growth->pages_.size() + (copy ? 1 : 0);
+  const size_t missing =
+      PagesFor(growth->positions_.size()) - growth->pages_.size() + (copy ? 1 : 0);
   ASSIGN_OR_RETURN(growth->acquired_, sequence->pool_->Acquire(static_cast<int>(missing)));
   auto next = growth->acquired_.begin();
   if (copy) {

@@ -1,9 +1,9 @@
-// Keys and values of all sequences of a decoder: pages of kPageTokens tokens (all layers) in one buffer of
-// the backend, counted references, a hard budget.
+// Keys and values of all sequences of a decoder: pages of kPageTokens tokens (all layers) in one
+// buffer of the backend, counted references, a hard budget.
 //
-// A PagedSequence is a page table and the position of each of its tokens. Copies share pages; a page that
-// somebody else also holds is copied before it is written (copy on write), so sharing is never visible.
-// The pool is thread-safe; a sequence is not. Sequences must not outlive their pool.
+// A PagedSequence is a page table and the position of each of its tokens. Copies share pages; a
+// page that somebody else also holds is copied before it is written (copy on write), so sharing is
+// never visible. The pool is thread-safe; a sequence is not. Sequences must not outlive their pool.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class KvPool {
   Result<std::vector<int32_t>> Acquire(int count);
   void Retain(std::span<const int32_t> pages);
   void Release(std::span<const int32_t> pages);
-  bool IsShared(int32_t page) const;                // held more than once
+  bool IsShared(int32_t page) const;  // held more than once
 
   int capacity_pages() const { return static_cast<int>(references_.size()); }
   int free_pages() const;
@@ -46,8 +46,8 @@ class KvPool {
   AttentionShape shape_;
   BufferHandle buffer_;
   mutable std::mutex mutex_;
-  std::vector<int32_t> references_;                 // by page
-  std::vector<int32_t> free_;                       // a stack, the lowest page on top at first
+  std::vector<int32_t> references_;  // by page
+  std::vector<int32_t> free_;        // a stack, the lowest page on top at first
 };
 
 class PagedSequence final : public Sequence {
@@ -62,7 +62,8 @@ class PagedSequence final : public Sequence {
   std::span<const int32_t> positions() const { return positions_; }
   const KvPool* pool() const { return pool_; }
 
-  // The first `length` tokens as a sequence of their own; needs no page until one of both is written.
+  // The first `length` tokens as a sequence of their own; needs no page until one of both is
+  // written.
   std::unique_ptr<PagedSequence> Fork(int length) const;
   void Truncate(int length);
 
@@ -73,8 +74,8 @@ class PagedSequence final : public Sequence {
   std::vector<int32_t> positions_;
 };
 
-// Tokens about to be appended to one sequence. Until Commit() the sequence is as it was; destroying the
-// growth before gives the new pages back.
+// Tokens about to be appended to one sequence. Until Commit() the sequence is as it was; destroying
+// the growth before gives the new pages back.
 class KvGrowth {
  public:
   // Acquires the pages that are missing. RESOURCE_EXHAUSTED leaves everything as it was.
@@ -89,14 +90,14 @@ class KvGrowth {
   // The table and the positions as they will be.
   std::span<const int32_t> pages() const { return pages_; }
   std::span<const int32_t> positions() const { return positions_; }
-  KvSlot SlotOf(int index) const;                   // of the token at `index` of the grown sequence
+  KvSlot SlotOf(int index) const;  // of the token at `index` of the grown sequence
 
   void Commit();
 
  private:
   KvGrowth(PagedSequence* sequence, std::span<const int32_t> positions);
 
-  PagedSequence* sequence_;                         // null once committed
+  PagedSequence* sequence_;  // null once committed
   std::pair<int32_t, int32_t> copy_{-1, -1};
   std::vector<int32_t> pages_;
   std::vector<int32_t> positions_;

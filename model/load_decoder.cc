@@ -15,7 +15,8 @@ Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const GgufFile& file, int vocab
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::FromGguf(file));
   if (tokenizer->vocab_size() > vocab_size) {
     return InvalidArgument(StrCat("weights file ", file.path(), ": the vocabulary has ",
-                                  tokenizer->vocab_size(), " tokens, the embedding table ", vocab_size));
+                                  tokenizer->vocab_size(), " tokens, the embedding table ",
+                                  vocab_size));
   }
   return tokenizer;
 }
@@ -29,7 +30,8 @@ Status Transformer::LoadFile(const std::string& path, const DecoderOptions& opti
   chat_template_.emplace(ChatTemplate::FromGguf(*file_, *tokenizer_));
   const PackOptions packing = {.cache_dir = options.packed_cache_dir, .pool = options.pool};
   ASSIGN_OR_RETURN(weights_, LoadDecoderWeights(*file_, config_, packing, *backend_));
-  ASSIGN_OR_RETURN(kv_pool_, KvPool::Create(backend_.get(), config_.attention, options.kv_budget_bytes));
+  ASSIGN_OR_RETURN(kv_pool_,
+                   KvPool::Create(backend_.get(), config_.attention, options.kv_budget_bytes));
   DescribeFile();
   return OkStatus();
 }
@@ -55,13 +57,15 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(const std::string& path,
   return transformer;
 }
 
-Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend, const std::string& path,
+Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend,
+                                               const std::string& path,
                                                const DecoderOptions& options) {
   ASSIGN_OR_RETURN(auto transformer, Transformer::Load(path, options, std::move(backend)));
   return std::unique_ptr<Decoder>(std::move(transformer));
 }
 
-Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path, const DecoderOptions& options) {
+Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path,
+                                             const DecoderOptions& options) {
   return LoadDecoderOn(std::make_unique<CpuBackend>(options.pool), path, options);
 }
 

@@ -1,5 +1,5 @@
-// The tokenizer of a weight file that says it has no vocabulary (tokenizer.ggml.model is "no_vocab"): such
-// a decoder is driven by token ids alone.
+// The tokenizer of a weight file that says it has no vocabulary (tokenizer.ggml.model is
+// "no_vocab"): such a decoder is driven by token ids alone.
 #pragma once
 
 #include <memory>

@@ -80,7 +80,8 @@ size_t ContractionLength(const Scanner& scan, size_t pos, bool fold_case) {
   return 0;
 }
 
-// A run of white space: where it ends, where its last code point begins, where its last newline ends.
+// A run of white space: where it ends, where its last code point begins, where its last newline
+// ends.
 struct WhiteSpace {
   size_t end = 0;
   size_t last = 0;

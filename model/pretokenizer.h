@@ -1,6 +1,6 @@
-// Cuts text into the words that byte-pair merges never cross. Each kind is what its model was trained
-// with, written by hand over code points: published as a regular expression, which pretokenizer.cc quotes
-// beside the code. Text must be valid UTF-8.
+// Cuts text into the words that byte-pair merges never cross. Each kind is what its model was
+// trained with, written by hand over code points: published as a regular expression, which
+// pretokenizer.cc quotes beside the code. Text must be valid UTF-8.
 //
 //   WordSplitter splitter(PreTokenizer::kQwen2, text);
 //   for (std::string_view word; splitter.Next(&word);) ...

@@ -6,7 +6,7 @@ void Step::Queries::Clear() {
   positions.clear();
   visible.clear();
   spans.clear();
-  positions.reserve(kMaxRows);         // spans point into both
+  positions.reserve(kMaxRows);  // spans point into both
   visible.reserve(kMaxRows);
 }
 

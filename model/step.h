@@ -1,4 +1,5 @@
-// One micro-batch of a Forward: which rows it has and where each reads and writes, as plain host arrays.
+// One micro-batch of a Forward: which rows it has and where each reads and writes, as plain host
+// arrays.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,9 @@ namespace vade {
 // Rows of one sequence within a step: tokens [begin, end) of an item that grows `growth`.
 struct StepPart {
   const KvGrowth* growth = nullptr;
-  int first_index = 0;                 // of token `begin` in the grown sequence
-  std::span<const int32_t> tokens;     // those of [begin, end)
-  std::span<const int32_t> wanted;     // indices into `tokens`, ascending, shifted by `wanted_shift`
+  int first_index = 0;              // of token `begin` in the grown sequence
+  std::span<const int32_t> tokens;  // those of [begin, end)
+  std::span<const int32_t> wanted;  // indices into `tokens`, ascending, shifted by `wanted_shift`
   int wanted_shift = 0;
 };
 

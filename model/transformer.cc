@@ -7,8 +7,8 @@
 namespace vade {
 namespace {
 
-// Rows that go through the head at once: its weights are read once for all of them, while the logits,
-// the widest rows of all, stay bounded.
+// Rows that go through the head at once: its weights are read once for all of them, while the
+// logits, the widest rows of all, stay bounded.
 constexpr int kHeadRows = 64;
 
 // The largest answer of one Forward; more rows are asked for in several.
@@ -16,7 +16,7 @@ constexpr uint64_t kMaxLogitBytes = 4ull << 30;
 
 }  // namespace
 
-// --- the network ------------------------------------------------------------------------------------------
+// --- the network ---------------------------------------------------------------------------------
 
 // After the last layer has stored its keys and values, only the wanted rows go on.
 Status Transformer::RunLayers(const Step& step, const Context& ctx) {
@@ -32,9 +32,14 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
     const LayerWeights& layer = weights_.layers[index];
     const Projection qkv[] = {layer.q, layer.k, layer.v};
 
-    RETURN_IF_ERROR(backend_->NormProject({.x = w.x, .rows = rows, .norm = layer.attention_norm,
-                                           .eps = config_.norm_epsilon, .projections = qkv, .out = w.qkv}));
-    RETURN_IF_ERROR(backend_->StoreKeysValues(shape, index, w.qkv, step.slots(), kv_pool_->buffer()));
+    RETURN_IF_ERROR(backend_->NormProject({.x = w.x,
+                                           .rows = rows,
+                                           .norm = layer.attention_norm,
+                                           .eps = config_.norm_epsilon,
+                                           .projections = qkv,
+                                           .out = w.qkv}));
+    RETURN_IF_ERROR(
+        backend_->StoreKeysValues(shape, index, w.qkv, step.slots(), kv_pool_->buffer()));
     if (index + 1 == config_.layers && !all_wanted) {
       rows = static_cast<int>(step.wanted().size());
       spans = step.wanted_spans();
@@ -42,12 +47,20 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
       RETURN_IF_ERROR(backend_->KeepRows(w.x, config_.width, step.wanted()));
       RETURN_IF_ERROR(backend_->KeepRows(w.qkv, shape.qkv_width(), step.wanted()));
     }
-    RETURN_IF_ERROR(backend_->Attend({.shape = &shape, .layer = index, .qkv = w.qkv, .spans = spans,
-                                      .pages = kv_pool_->buffer(), .out = w.mixed}));
+    RETURN_IF_ERROR(backend_->Attend({.shape = &shape,
+                                      .layer = index,
+                                      .qkv = w.qkv,
+                                      .spans = spans,
+                                      .pages = kv_pool_->buffer(),
+                                      .out = w.mixed}));
     RETURN_IF_ERROR(backend_->ProjectAdd(layer.attention_out.matrix, w.mixed, rows, w.x));
-    RETURN_IF_ERROR(backend_->FeedForward({.x = w.x, .rows = rows, .norm = layer.feed_forward_norm,
-                                           .eps = config_.norm_epsilon, .gate = layer.gate.matrix,
-                                           .up = layer.up.matrix, .down = layer.down.matrix,
+    RETURN_IF_ERROR(backend_->FeedForward({.x = w.x,
+                                           .rows = rows,
+                                           .norm = layer.feed_forward_norm,
+                                           .eps = config_.norm_epsilon,
+                                           .gate = layer.gate.matrix,
+                                           .up = layer.up.matrix,
+                                           .down = layer.down.matrix,
                                            .hidden = w.hidden}));
   }
   return OkStatus();
@@ -57,11 +70,16 @@ Status Transformer::RunHead(int rows, float* logits) {
   const Projection head[] = {weights_.head};
   for (int first = 0; first < rows; first += kHeadRows) {
     const int count = std::min(kHeadRows, rows - first);
-    RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x, .first_row = first, .rows = count,
-                                           .norm = weights_.output_norm, .eps = config_.norm_epsilon,
-                                           .projections = head, .out = workspace_.logits}));
+    RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x,
+                                           .first_row = first,
+                                           .rows = count,
+                                           .norm = weights_.output_norm,
+                                           .eps = config_.norm_epsilon,
+                                           .projections = head,
+                                           .out = workspace_.logits}));
     const size_t bytes = static_cast<size_t>(count) * config_.vocab_size * sizeof(float);
-    RETURN_IF_ERROR(backend_->Download(workspace_.logits, 0, {reinterpret_cast<uint8_t*>(logits), bytes}));
+    RETURN_IF_ERROR(
+        backend_->Download(workspace_.logits, 0, {reinterpret_cast<uint8_t*>(logits), bytes}));
     logits += static_cast<size_t>(count) * config_.vocab_size;
   }
   return OkStatus();
@@ -75,24 +93,26 @@ Status Transformer::RunStep(const Step& step, const Context& ctx, float* logits)
   return RunHead(wanted, logits);
 }
 
-// --- what goes in -------------------------------------------------------------------------------------------
+// --- what goes in --------------------------------------------------------------------------------
 
 Status Transformer::CheckPositions(const ForwardItem& item, const PagedSequence& sequence,
                                    std::vector<int32_t>* positions) const {
   const size_t count = item.tokens.size();
   if (!item.positions.empty() && item.positions.size() != count) {
-    return InvalidArgument(StrCat(item.positions.size(), " positions were given for ", count, " tokens"));
+    return InvalidArgument(
+        StrCat(item.positions.size(), " positions were given for ", count, " tokens"));
   }
   int64_t last = sequence.length() == 0 ? -1 : sequence.positions().back();
   for (size_t i = 0; i < count; ++i) {
-    const int64_t position = item.positions.empty() ? sequence.length() + static_cast<int64_t>(i)
-                                                    : item.positions[i];
+    const int64_t position =
+        item.positions.empty() ? sequence.length() + static_cast<int64_t>(i) : item.positions[i];
     if (position <= last) {
       return InvalidArgument(StrCat("position ", position, " does not lie behind position ", last,
                                     ", which the sequence has read"));
     }
     if (position >= config_.context_tokens) {
-      return OutOfRange(StrCat("position ", position, " is beyond the context of ", config_.context_tokens,
+      return OutOfRange(StrCat("position ", position, " is beyond the context of ",
+                               config_.context_tokens,
                                " tokens; shorten the prompt or raise the context"));
     }
     positions->push_back(static_cast<int32_t>(position));
@@ -111,13 +131,15 @@ Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) con
   if (item.tokens.empty()) return InvalidArgument("a batch item has no tokens");
   for (int32_t token : item.tokens) {
     if (token < 0 || token >= config_.vocab_size) {
-      return InvalidArgument(StrCat("token ", token, " is not in the vocabulary of ", config_.vocab_size));
+      return InvalidArgument(
+          StrCat("token ", token, " is not in the vocabulary of ", config_.vocab_size));
     }
   }
   int64_t last = -1;
   for (int32_t wanted : item.wanted) {
     if (wanted <= last || static_cast<size_t>(wanted) >= item.tokens.size()) {
-      return InvalidArgument(StrCat("wanted rows must ascend below ", item.tokens.size(), ", got ", wanted));
+      return InvalidArgument(
+          StrCat("wanted rows must ascend below ", item.tokens.size(), ", got ", wanted));
     }
     last = wanted;
   }
@@ -144,7 +166,7 @@ Status Transformer::EnsureWorkspace(int rows, int head_rows) {
   };
   if (rows > w.rows) {
     const int want = rows <= 16 ? 16 : rows <= 128 ? 128 : Step::kMaxRows;
-    w.rows = 0;                                   // until all of them are there
+    w.rows = 0;  // until all of them are there
     RETURN_IF_ERROR(make(&w.x, want, config_.width));
     RETURN_IF_ERROR(make(&w.qkv, want, config_.attention.qkv_width()));
     RETURN_IF_ERROR(make(&w.mixed, want, config_.attention.q_width()));
@@ -177,8 +199,8 @@ class StepCutter {
       const KvGrowth* growth = growth_of(item_);
       const auto wanted_end = std::lower_bound(item.wanted.begin(), item.wanted.end(),
                                                static_cast<int32_t>(begin_ + count));
-      const auto wanted_begin = std::lower_bound(item.wanted.begin(), item.wanted.end(),
-                                                 static_cast<int32_t>(begin_));
+      const auto wanted_begin =
+          std::lower_bound(item.wanted.begin(), item.wanted.end(), static_cast<int32_t>(begin_));
       const size_t old_length = growth->positions().size() - item.tokens.size();
       parts_.push_back({.growth = growth,
                         .first_index = static_cast<int>(old_length + begin_),
@@ -207,14 +229,16 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   for (const ForwardItem& item : batch) {
     ASSIGN_OR_RETURN(Reading reading, CheckItem(item));
     for (const Reading& other : readings) {
-      if (other.sequence == reading.sequence) return InvalidArgument("a sequence is twice in one batch");
+      if (other.sequence == reading.sequence)
+        return InvalidArgument("a sequence is twice in one batch");
     }
     readings.push_back(std::move(reading));
     wanted += item.wanted.size();
   }
   const uint64_t row_bytes = static_cast<uint64_t>(config_.vocab_size) * sizeof(float);
   if (wanted > kMaxLogitBytes / row_bytes) {
-    return ResourceExhausted(StrCat("the logits of ", wanted, " rows are too many at once; ask for fewer"));
+    return ResourceExhausted(
+        StrCat("the logits of ", wanted, " rows are too many at once; ask for fewer"));
   }
   for (Reading& reading : readings) {
     ASSIGN_OR_RETURN(reading.growth, KvGrowth::Begin(reading.sequence, reading.positions));
@@ -237,7 +261,7 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   return logits;
 }
 
-// --- sequences ------------------------------------------------------------------------------------------------
+// --- sequences -----------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Sequence>> Transformer::NewSequence() {
   return std::unique_ptr<Sequence>(std::make_unique<PagedSequence>(kv_pool_.get()));
@@ -249,8 +273,8 @@ Result<std::unique_ptr<Sequence>> Transformer::Fork(const Sequence& from, int le
     return InvalidArgument("a sequence must be forked by the decoder that made it");
   }
   if (length < 0 || length > sequence->length()) {
-    return InvalidArgument(StrCat("cannot fork the first ", length, " tokens of a sequence of ",
-                                  sequence->length()));
+    return InvalidArgument(
+        StrCat("cannot fork the first ", length, " tokens of a sequence of ", sequence->length()));
   }
   return std::unique_ptr<Sequence>(sequence->Fork(length));
 }
@@ -261,7 +285,8 @@ Status Transformer::Truncate(Sequence& sequence, int length) {
     return InvalidArgument("a sequence must be truncated by the decoder that made it");
   }
   if (length < 0 || length > paged->length()) {
-    return InvalidArgument(StrCat("cannot truncate a sequence of ", paged->length(), " tokens to ", length));
+    return InvalidArgument(
+        StrCat("cannot truncate a sequence of ", paged->length(), " tokens to ", length));
   }
   paged->Truncate(length);
   return OkStatus();

@@ -1,8 +1,10 @@
-// The decoder of model/decoder.h: llama and qwen2 networks (root-mean-square norms, rotated keys and
-// queries, grouped-query attention, a gated feed-forward part), written once over model/backend.h.
+// The decoder of model/decoder.h: llama and qwen2 networks (root-mean-square norms, rotated keys
+// and queries, grouped-query attention, a gated feed-forward part), written once over
+// model/backend.h.
 //
-// Thread-safe as decoder.h says: a Forward holds the mutex from its first page to its last logit. Owns the
-// mapped file, the backend, the weights and the pages; sequences hold pages and must go first.
+// Thread-safe as decoder.h says: a Forward holds the mutex from its first page to its last logit.
+// Owns the mapped file, the backend, the weights and the pages; sequences hold pages and must go
+// first.
 #pragma once
 
 #include <memory>
@@ -23,7 +25,8 @@ namespace vade {
 
 class Transformer final : public Decoder {
  public:
-  static Result<std::unique_ptr<Transformer>> Load(const std::string& path, const DecoderOptions& options,
+  static Result<std::unique_ptr<Transformer>> Load(const std::string& path,
+                                                   const DecoderOptions& options,
                                                    std::unique_ptr<Backend> backend);
 
   const DecoderInfo& info() const override { return info_; }
@@ -39,14 +42,15 @@ class Transformer final : public Decoder {
   const KvPool& kv_pool() const { return *kv_pool_; }
 
  private:
-  // Scratch of one step, reused by the next; grows to the largest step seen, at most Step::kMaxRows rows.
+  // Scratch of one step, reused by the next; grows to the largest step seen, at most Step::kMaxRows
+  // rows.
   struct Workspace {
     int rows = 0, head_rows = 0;
-    BufferHandle x;        // [rows, width]: the residual stream
-    BufferHandle qkv;      // [rows, qkv_width]
-    BufferHandle mixed;    // [rows, q_width]: what attention gives
-    BufferHandle hidden;   // [rows, feed_forward_width]
-    BufferHandle logits;   // [head_rows, vocab_size]
+    BufferHandle x;       // [rows, width]: the residual stream
+    BufferHandle qkv;     // [rows, qkv_width]
+    BufferHandle mixed;   // [rows, q_width]: what attention gives
+    BufferHandle hidden;  // [rows, feed_forward_width]
+    BufferHandle logits;  // [head_rows, vocab_size]
     Step step;
   };
 
@@ -75,7 +79,8 @@ class Transformer final : public Decoder {
   DecoderInfo info_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Result<ChatTemplate>> chat_template_;
-  // The backend reads what the weights hold, the pool holds a buffer of the backend: ended in reverse.
+  // The backend reads what the weights hold, the pool holds a buffer of the backend: ended in
+  // reverse.
   DecoderWeights weights_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<KvPool> kv_pool_;
@@ -85,7 +90,8 @@ class Transformer final : public Decoder {
 };
 
 // LoadDecoder on a backend of the caller's choice.
-Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend, const std::string& path,
+Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend,
+                                               const std::string& path,
                                                const DecoderOptions& options);
 
 }  // namespace vade

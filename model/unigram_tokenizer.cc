@@ -13,19 +13,23 @@ namespace {
 constexpr std::string_view kMarker = "\xe2\x96\x81";  // U+2581 stands for a space
 constexpr char32_t kFirstCombining = 0x300;
 constexpr char32_t kCodePoints = 0x110000;
-// Below the worst piece by this much, so that any piece is better than the unknown one (SentencePiece's).
+// Below the worst piece by this much, so that any piece is better than the unknown one
+// (SentencePiece's).
 constexpr float kUnknownPenalty = 10.0f;
 constexpr double kUnreached = -std::numeric_limits<double>::infinity();
 
 bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xc0) == 0x80; }
 
 // Only normal pieces are found in text.
-bool IsFound(TokenType type) { return type == TokenType::kNormal || type == TokenType::kUserDefined; }
+bool IsFound(TokenType type) {
+  return type == TokenType::kNormal || type == TokenType::kUserDefined;
+}
 
 bool MayNeedComposition(std::string_view text) {
   // Code points from U+0300 on begin with a byte from 0xcc on.
   static_assert(kFirstCombining == 0x300, "the lead byte below belongs to it");
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0xcc; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<uint8_t>(c) >= 0xcc; });
 }
 
 Result<std::vector<uint32_t>> ReadUints(const GgufFile& file, std::string_view key) {
@@ -37,7 +41,8 @@ Result<std::vector<uint32_t>> ReadUints(const GgufFile& file, std::string_view k
   std::vector<uint32_t> out(values->size());
   for (size_t i = 0; i < out.size(); ++i) {
     if ((*values)[i] < 0 || (*values)[i] > std::numeric_limits<uint32_t>::max()) {
-      return InvalidArgument(StrCat("weights file ", file.path(), ": ", key, " has the value ", (*values)[i]));
+      return InvalidArgument(
+          StrCat("weights file ", file.path(), ": ", key, " has the value ", (*values)[i]));
     }
     out[i] = static_cast<uint32_t>((*values)[i]);
   }
@@ -49,7 +54,8 @@ Result<std::vector<uint32_t>> ReadUints(const GgufFile& file, std::string_view k
 Result<std::unique_ptr<Tokenizer>> UnigramTokenizer::FromGguf(const GgufFile& file) {
   ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::FromGguf(file));
   if (vocabulary.unknown() < 0) {
-    return InvalidArgument(StrCat("weights file ", file.path(), " has no tokenizer.ggml.unknown_token_id"));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), " has no tokenizer.ggml.unknown_token_id"));
   }
   std::unique_ptr<UnigramTokenizer> tokenizer(new UnigramTokenizer(std::move(vocabulary)));
   RETURN_IF_ERROR(tokenizer->ReadScores(file));
@@ -69,8 +75,8 @@ Status UnigramTokenizer::ReadScores(const GgufFile& file) {
   float worst = 0;
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
     if (!std::isfinite(scores_[id])) {
-      return InvalidArgument(StrCat("weights file ", file.path(), ": the score of token ", id,
-                                    " is not a number"));
+      return InvalidArgument(
+          StrCat("weights file ", file.path(), ": the score of token ", id, " is not a number"));
     }
     if (IsFound(vocabulary_.type(id))) worst = std::min(worst, scores_[id]);
   }
@@ -83,7 +89,8 @@ Status UnigramTokenizer::ReadNormalizer(const GgufFile& file) {
   ASSIGN_OR_RETURN(map_end_, ReadUints(file, "vade.normalizer.ends"));
   ASSIGN_OR_RETURN(map_to_, ReadUints(file, "vade.normalizer.replacements"));
   const auto damaged = [&](size_t i) {
-    return InvalidArgument(StrCat("weights file ", file.path(), ": vade.normalizer.* is damaged at ", i));
+    return InvalidArgument(
+        StrCat("weights file ", file.path(), ": vade.normalizer.* is damaged at ", i));
   };
   if (map_end_.size() != map_from_.size()) return damaged(map_from_.size());
   is_mapped_.assign(kCodePoints / 64, 0);
@@ -185,13 +192,15 @@ void UnigramTokenizer::EncodeText(std::string_view text, std::vector<int32_t>* o
   std::vector<Step> steps;
   while (!rest.empty()) {
     // No piece crosses the beginning of a word, so words can be taken one by one.
-    const size_t end = pieces_cross_words_ ? rest.size() : std::min(rest.find(kMarker, 1), rest.size());
+    const size_t end =
+        pieces_cross_words_ ? rest.size() : std::min(rest.find(kMarker, 1), rest.size());
     EncodeStretch(rest.substr(0, end), &steps, out);
     rest.remove_prefix(end);
   }
 }
 
-void UnigramTokenizer::TryPieces(std::string_view text, size_t begin, std::vector<Step>* steps) const {
+void UnigramTokenizer::TryPieces(std::string_view text, size_t begin,
+                                 std::vector<Step>* steps) const {
   uint64_t hash = TokenTable::kHashSeed;
   for (size_t end = begin; end < text.size();) {
     do {

@@ -1,6 +1,6 @@
-// Unigram pieces with scores (tokenizer.ggml.model "t5", SentencePiece's default, as XLM-RoBERTa has it): the
-// text is normalised, spaces become U+2581 with one in front, and the pieces with the best sum of scores
-// are taken. Reads the normalisation from vade.normalizer.* (docs/formats.md).
+// Unigram pieces with scores (tokenizer.ggml.model "t5", SentencePiece's default, as XLM-RoBERTa
+// has it): the text is normalised, spaces become U+2581 with one in front, and the pieces with the
+// best sum of scores are taken. Reads the normalisation from vade.normalizer.* (docs/formats.md).
 #pragma once
 
 #include <memory>
@@ -24,7 +24,9 @@ class UnigramTokenizer final : public Tokenizer {
   bool IsEnd(int32_t id) const override { return vocabulary_.IsEnd(id); }
   int32_t bos() const override { return vocabulary_.bos(); }
   int32_t eos() const override { return vocabulary_.eos(); }
-  int32_t FindControl(std::string_view text) const override { return vocabulary_.FindControl(text); }
+  int32_t FindControl(std::string_view text) const override {
+    return vocabulary_.FindControl(text);
+  }
 
  private:
   explicit UnigramTokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
@@ -44,10 +46,12 @@ class UnigramTokenizer final : public Tokenizer {
   std::string Normalize(std::string_view text) const;
   void EncodeText(std::string_view text, std::vector<int32_t>* out) const;
   // Best pieces of one stretch of normalised text; `steps` is scratch.
-  void EncodeStretch(std::string_view text, std::vector<Step>* steps, std::vector<int32_t>* out) const;
+  void EncodeStretch(std::string_view text, std::vector<Step>* steps,
+                     std::vector<int32_t>* out) const;
   void TryPieces(std::string_view text, size_t begin, std::vector<Step>* steps) const;
 
-  // What is known about the pieces that have a given prefix, by the prefix's hash. False positives occur.
+  // What is known about the pieces that have a given prefix, by the prefix's hash. False positives
+  // occur.
   enum PrefixBits : uint8_t { kBegins = 1, kIsPiece = 2 };
   static constexpr uint64_t kPrefixes = uint64_t{1} << 22;
   uint8_t PrefixInfo(uint64_t hash) const {
@@ -68,7 +72,7 @@ class UnigramTokenizer final : public Tokenizer {
   std::vector<uint64_t> is_mapped_;  // one bit a code point
   std::vector<uint32_t> map_from_, map_end_, map_to_;
 
-  std::string piece_bytes_;          // of all tokens, one after the other
+  std::string piece_bytes_;  // of all tokens, one after the other
   std::vector<uint32_t> piece_ends_;
 };
 

@@ -10,9 +10,9 @@ namespace {
 
 // Control tokens that end a turn or a text in the models that we know, whatever their ids.
 constexpr std::string_view kEndTokens[] = {
-    "<|im_end|>",      "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|end|>",
-    "<end_of_turn>",   "</s>",          "<eos>",           "<|fim_pad|>", "<|repo_name|>",
-    "<|file_sep|>",    "<reponame>",
+    "<|im_end|>",    "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>",  "<|end|>",
+    "<end_of_turn>", "</s>",          "<eos>",           "<|fim_pad|>", "<|repo_name|>",
+    "<|file_sep|>",  "<reponame>",
 };
 
 // A token id under `key`: -1 when absent, an error when outside the vocabulary.
@@ -32,8 +32,8 @@ Status TokenTable::Build(const std::vector<std::string_view>& tokens) {
   uint64_t total = 0;
   for (const std::string_view token : tokens) total += token.size();
   if (total > std::numeric_limits<uint32_t>::max() || tokens.size() > (1u << 28)) {
-    return InvalidArgument(StrCat("a vocabulary of ", tokens.size(), " tokens and ", total,
-                                  " bytes is too large"));
+    return InvalidArgument(
+        StrCat("a vocabulary of ", tokens.size(), " tokens and ", total, " bytes is too large"));
   }
   bytes_.reserve(total);
   ends_.reserve(tokens.size());
@@ -128,7 +128,8 @@ int32_t Vocabulary::FindControl(std::string_view text) const {
   return IsControl(id) ? id : -1;
 }
 
-Vocabulary::Match Vocabulary::NextSpecial(std::string_view text, size_t from, Special special) const {
+Vocabulary::Match Vocabulary::NextSpecial(std::string_view text, size_t from,
+                                          Special special) const {
   for (size_t begin = from; begin < text.size(); ++begin) {
     for (const uint32_t length : special_lengths_[static_cast<uint8_t>(text[begin])]) {
       if (length > text.size() - begin) continue;

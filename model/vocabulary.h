@@ -1,5 +1,5 @@
-// What every tokenizer shares: the tokens of a weight file with their kinds, a fast way from text to id,
-// and the search for special tokens in text. Private to model/*tokenizer.cc.
+// What every tokenizer shares: the tokens of a weight file with their kinds, a fast way from text
+// to id, and the search for special tokens in text. Private to model/*tokenizer.cc.
 //
 // Owns its bytes: the weight file may be closed. Immutable, safe to share between threads.
 #pragma once
@@ -26,8 +26,8 @@ enum class TokenType : uint8_t {
   kByte = 6,
 };
 
-// Strings numbered from 0, found by their bytes. The hash is built byte by byte, so that a caller who walks
-// over a text can look up every prefix without hashing it anew.
+// Strings numbered from 0, found by their bytes. The hash is built byte by byte, so that a caller
+// who walks over a text can look up every prefix without hashing it anew.
 class TokenTable {
  public:
   static constexpr uint64_t kHashSeed = 0xcbf29ce484222325ull;
@@ -76,7 +76,8 @@ class Vocabulary {
   int32_t unknown() const { return unknown_; }
 
   // The special token that begins first at or behind `from`, the longest where several begin there.
-  // With kText only user-defined tokens count. id is -1 and begin == end == text.size() when there is none.
+  // With kText only user-defined tokens count. id is -1 and begin == end == text.size() when there
+  // is none.
   struct Match {
     size_t begin = 0;
     size_t end = 0;

@@ -1,15 +1,18 @@
 // The pack of a model, one file; all numbers little-endian:
 //
-//   header, 64 bytes: "VADEPACK", u32 file version, u32 packing version, u64 file length, u64 table offset,
-//                     u64 table length, u64 checksum of the table, u64 checksum of the 48 bytes so far, 8 zeros
+//   header, 64 bytes: "VADEPACK", u32 file version, u32 packing version, u64 file length, u64 table
+//   offset,
+//                     u64 table length, u64 checksum of the table, u64 checksum of the 48 bytes so
+//                     far, 8 zeros
 //   table:            string fingerprint, u32 count, then for each matrix
-//                     string name, u32 type, u32 format, u64 rows, u64 cols, u64 offset, u64 length,
-//                     u64 checksum of its bytes, u64 checksum of its first and last 4096 bytes
+//                     string name, u32 type, u32 format, u64 rows, u64 cols, u64 offset, u64
+//                     length, u64 checksum of its bytes, u64 checksum of its first and last 4096
+//                     bytes
 //   matrices:         each at a multiple of 64, zeros between
 //
-// Strings are a varint length and bytes; checksums are XXH3. The checksum of a whole matrix is compared
-// once, right after writing; opening compares only its ends, which finds files that were cut or torn. A pack
-// that is older than its weight file is made anew.
+// Strings are a varint length and bytes; checksums are XXH3. The checksum of a whole matrix is
+// compared once, right after writing; opening compares only its ends, which finds files that were
+// cut or torn. A pack that is older than its weight file is made anew.
 #include "model/weight_cache.h"
 
 #include <fcntl.h>
@@ -35,19 +38,19 @@
 namespace vade {
 namespace {
 
-using kernels::PackedMatrix;
 using kernels::kTileRows;
+using kernels::PackedMatrix;
 
 constexpr std::string_view kMagic = "VADEPACK";
 constexpr uint32_t kFileVersion = 1;
 constexpr size_t kHeaderBytes = 64;
 constexpr size_t kEndBytes = 4096;
-constexpr size_t kPieceBytes = 16 << 20;        // packed and written at a time
+constexpr size_t kPieceBytes = 16 << 20;  // packed and written at a time
 
 struct Entry {
   const GgufTensor* tensor = nullptr;
-  PackedMatrix matrix;                          // data is null until it is known where it lies
-  uint64_t offset = 0, length = 0;              // in the pack
+  PackedMatrix matrix;              // data is null until it is known where it lies
+  uint64_t offset = 0, length = 0;  // in the pack
   uint64_t checksum = 0, ends_checksum = 0;
 };
 
@@ -74,9 +77,11 @@ class Weights final : public PackedWeights {
     bytes_ += entry.length;
   }
 
-  struct FreeBlock { void operator()(uint8_t* p) const { std::free(p); } };
-  std::vector<std::unique_ptr<uint8_t, FreeBlock>> blocks;   // origin kMemory
-  std::unique_ptr<MappedFile> mapping;                       // the others
+  struct FreeBlock {
+    void operator()(uint8_t* p) const { std::free(p); }
+  };
+  std::vector<std::unique_ptr<uint8_t, FreeBlock>> blocks;  // origin kMemory
+  std::unique_ptr<MappedFile> mapping;                      // the others
   Origin origin_ = Origin::kMemory;
 
  private:
@@ -84,14 +89,18 @@ class Weights final : public PackedWeights {
   uint64_t bytes_ = 0;
 };
 
-// Which matrices, how long each becomes. Sizes come from a checked file, whose tensors lie inside it.
-Result<std::vector<Entry>> PlanEntries(const GgufFile& file, std::span<const GgufTensor* const> tensors) {
+// Which matrices, how long each becomes. Sizes come from a checked file, whose tensors lie inside
+// it.
+Result<std::vector<Entry>> PlanEntries(const GgufFile& file,
+                                       std::span<const GgufTensor* const> tensors) {
   std::vector<Entry> entries;
   for (const GgufTensor* tensor : tensors) {
     const TensorTypeInfo& info = InfoOf(tensor->type);
-    if (tensor->shape.size() != 2 || tensor->rows() == 0 || tensor->cols() % info.block_elements != 0) {
+    if (tensor->shape.size() != 2 || tensor->rows() == 0 ||
+        tensor->cols() % info.block_elements != 0) {
       return InvalidArgument(StrCat("weights file ", file.path(), ": tensor ", tensor->name,
-                                    " is not a matrix of whole ", info.name, " blocks; convert it again"));
+                                    " is not a matrix of whole ", info.name,
+                                    " blocks; convert it again"));
     }
     Entry entry;
     entry.tensor = tensor;
@@ -121,12 +130,14 @@ void PackPiece(const Entry& entry, size_t begin, size_t end, ThreadPool* pool, u
   });
 }
 
-Result<std::unique_ptr<PackedWeights>> PackToMemory(const std::vector<Entry>& entries, ThreadPool* pool) {
+Result<std::unique_ptr<PackedWeights>> PackToMemory(const std::vector<Entry>& entries,
+                                                    ThreadPool* pool) {
   auto weights = std::make_unique<Weights>();
   for (const Entry& entry : entries) {
     auto* block = static_cast<uint8_t*>(std::aligned_alloc(64, (entry.length + 63) / 64 * 64));
     if (!block) {
-      return ResourceExhausted(StrCat("no memory for ", entry.length, " bytes of packed weights; use a smaller "
+      return ResourceExhausted(StrCat("no memory for ", entry.length,
+                                      " bytes of packed weights; use a smaller "
                                       "model or give a folder for packed weights"));
     }
     weights->blocks.emplace_back(block);
@@ -136,7 +147,7 @@ Result<std::unique_ptr<PackedWeights>> PackToMemory(const std::vector<Entry>& en
   return std::unique_ptr<PackedWeights>(std::move(weights));
 }
 
-// --- the file ---------------------------------------------------------------------------------------------
+// --- the file ------------------------------------------------------------------------------------
 
 std::string TableOf(const GgufFile& file, const std::vector<Entry>& entries) {
   std::string table;
@@ -146,8 +157,8 @@ std::string TableOf(const GgufFile& file, const std::vector<Entry>& entries) {
     AppendString(&table, e.tensor->name);
     AppendFixed<uint32_t>(&table, static_cast<uint32_t>(e.tensor->type));
     AppendFixed<uint32_t>(&table, static_cast<uint32_t>(e.matrix.format));
-    for (uint64_t number : {uint64_t{e.matrix.rows}, uint64_t{e.matrix.cols}, e.offset, e.length, e.checksum,
-                            e.ends_checksum}) {
+    for (uint64_t number : {uint64_t{e.matrix.rows}, uint64_t{e.matrix.cols}, e.offset, e.length,
+                            e.checksum, e.ends_checksum}) {
       AppendFixed<uint64_t>(&table, number);
     }
   }
@@ -177,8 +188,8 @@ uint64_t PlaceEntries(const GgufFile& file, std::vector<Entry>& entries) {
   return end;
 }
 
-// A file aside that is removed unless it is put in place. One name, guarded by the pack's lock: what a
-// crash leaves behind is overwritten by the next attempt.
+// A file aside that is removed unless it is put in place. One name, guarded by the pack's lock:
+// what a crash leaves behind is overwritten by the next attempt.
 class AsideFile {
  public:
   explicit AsideFile(const std::string& target)
@@ -221,8 +232,8 @@ class AsideFile {
   bool kept_ = false;
 };
 
-// Whether the pack was made after the weights were last written. The fingerprint alone does not tell: it samples,
-// and a file that was repaired in place may agree in every sample.
+// Whether the pack was made after the weights were last written. The fingerprint alone does not
+// tell: it samples, and a file that was repaired in place may agree in every sample.
 bool IsFresh(const std::string& pack, const std::string& weights) {
   std::error_code error;
   const auto packed = std::filesystem::last_write_time(pack, error);
@@ -235,12 +246,13 @@ bool IsFresh(const std::string& pack, const std::string& weights) {
 void DateNotBefore(const std::string& pack, const std::string& weights) {
   std::error_code ignored;
   if (IsFresh(pack, weights)) return;
-  std::filesystem::last_write_time(pack, std::filesystem::last_write_time(weights, ignored), ignored);
+  std::filesystem::last_write_time(pack, std::filesystem::last_write_time(weights, ignored),
+                                   ignored);
 }
 
 // Writes one matrix in bounded pieces; `pieces` gets the checksum of each.
-Status WriteEntry(const Entry& entry, ThreadPool* pool, AsideFile& aside, std::vector<uint8_t>& buffer,
-                  std::vector<uint64_t>& pieces) {
+Status WriteEntry(const Entry& entry, ThreadPool* pool, AsideFile& aside,
+                  std::vector<uint8_t>& buffer, std::vector<uint64_t>& pieces) {
   const size_t tile_bytes = entry.matrix.TileBytes();
   const size_t tiles = entry.matrix.TileCount();
   const size_t step = std::max<size_t>(1, kPieceBytes / tile_bytes);
@@ -265,7 +277,8 @@ Status VerifyWritten(const MappedFile& written, std::vector<Entry>& entries,
     for (size_t at = 0; at < bytes.size(); at += step) {
       const auto piece = bytes.subspan(at, std::min(step, bytes.size() - at));
       if (Checksum64(piece) != pieces[next++]) {
-        return DataLoss(StrCat(written.path(), ": what was written does not read back; check the disk"));
+        return DataLoss(
+            StrCat(written.path(), ": what was written does not read back; check the disk"));
       }
     }
     entry.checksum = Checksum64(bytes);
@@ -285,7 +298,8 @@ Status WritePack(const GgufFile& file, std::vector<Entry>& entries, const std::s
     RETURN_IF_ERROR(WriteEntry(entry, pool, aside, buffer, pieces));
   }
   ASSIGN_OR_RETURN(auto written, MappedFile::Open(aside.path()));
-  if (written->bytes().size() != length) return DataLoss(StrCat(aside.path(), " is shorter than written"));
+  if (written->bytes().size() != length)
+    return DataLoss(StrCat(aside.path(), " is shorter than written"));
   RETURN_IF_ERROR(VerifyWritten(*written, entries, pieces));
   const std::string table = TableOf(file, entries);
   const std::string front = HeaderOf(table, length) + table;
@@ -300,9 +314,10 @@ bool ReadEntry(ByteReader& reader, std::span<const uint8_t> bytes, Entry& entry)
   std::string_view name;
   uint32_t type = 0, format = 0;
   uint64_t rows = 0, cols = 0, length = 0;
-  if (!reader.ReadString(&name) || !reader.Read(&type) || !reader.Read(&format) || !reader.Read(&rows) ||
-      !reader.Read(&cols) || !reader.Read(&entry.offset) || !reader.Read(&length) ||
-      !reader.Read(&entry.checksum) || !reader.Read(&entry.ends_checksum)) {
+  if (!reader.ReadString(&name) || !reader.Read(&type) || !reader.Read(&format) ||
+      !reader.Read(&rows) || !reader.Read(&cols) || !reader.Read(&entry.offset) ||
+      !reader.Read(&length) || !reader.Read(&entry.checksum) ||
+      !reader.Read(&entry.ends_checksum)) {
     return false;
   }
   if (name != entry.tensor->name || type != static_cast<uint32_t>(entry.tensor->type) ||
@@ -310,7 +325,8 @@ bool ReadEntry(ByteReader& reader, std::span<const uint8_t> bytes, Entry& entry)
       cols != entry.matrix.cols || length != entry.length) {
     return false;
   }
-  if (entry.offset % 64 != 0 || entry.offset > bytes.size() || length > bytes.size() - entry.offset) {
+  if (entry.offset % 64 != 0 || entry.offset > bytes.size() ||
+      length > bytes.size() - entry.offset) {
     return false;
   }
   return EndsChecksum(bytes.subspan(entry.offset, length)) == entry.ends_checksum;
@@ -318,23 +334,27 @@ bool ReadEntry(ByteReader& reader, std::span<const uint8_t> bytes, Entry& entry)
 
 struct Header {
   uint32_t file_version = 0, packing_version = 0;
-  uint64_t file_length = 0, table_offset = 0, table_length = 0, table_checksum = 0, header_checksum = 0;
+  uint64_t file_length = 0, table_offset = 0, table_length = 0, table_checksum = 0,
+           header_checksum = 0;
 };
 
 bool ReadHeader(std::span<const uint8_t> bytes, Header& h) {
   if (bytes.size() < kHeaderBytes) return false;
   ByteReader reader(bytes.first(kHeaderBytes));
   std::string_view magic;
-  return reader.ReadBytes(kMagic.size(), &magic) && magic == kMagic && reader.Read(&h.file_version) &&
-         reader.Read(&h.packing_version) && reader.Read(&h.file_length) && reader.Read(&h.table_offset) &&
-         reader.Read(&h.table_length) && reader.Read(&h.table_checksum) && reader.Read(&h.header_checksum) &&
-         h.header_checksum == Checksum64(bytes.first(48)) && h.file_version == kFileVersion &&
-         h.packing_version == kernels::kPackingVersion && h.file_length == bytes.size() &&
-         h.table_offset == kHeaderBytes && h.table_length <= bytes.size() - kHeaderBytes;
+  return reader.ReadBytes(kMagic.size(), &magic) && magic == kMagic &&
+         reader.Read(&h.file_version) && reader.Read(&h.packing_version) &&
+         reader.Read(&h.file_length) && reader.Read(&h.table_offset) &&
+         reader.Read(&h.table_length) && reader.Read(&h.table_checksum) &&
+         reader.Read(&h.header_checksum) && h.header_checksum == Checksum64(bytes.first(48)) &&
+         h.file_version == kFileVersion && h.packing_version == kernels::kPackingVersion &&
+         h.file_length == bytes.size() && h.table_offset == kHeaderBytes &&
+         h.table_length <= bytes.size() - kHeaderBytes;
 }
 
 // Null when there is no pack of these matrices in good order; the caller then makes one.
-std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entries, const std::string& path) {
+std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entries,
+                                  const std::string& path) {
   if (!IsFresh(path, file.path())) return nullptr;
   auto mapping = MappedFile::Open(path);
   if (!mapping.ok()) return nullptr;
@@ -346,8 +366,8 @@ std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entri
   ByteReader reader(table);
   std::string_view fingerprint;
   uint32_t count = 0;
-  if (!reader.ReadString(&fingerprint) || fingerprint != file.fingerprint() || !reader.Read(&count) ||
-      count != entries.size()) {
+  if (!reader.ReadString(&fingerprint) || fingerprint != file.fingerprint() ||
+      !reader.Read(&count) || count != entries.size()) {
     return nullptr;
   }
   auto weights = std::make_unique<Weights>();
@@ -360,7 +380,8 @@ std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entri
   return weights;
 }
 
-// Held while a pack is made. Another process that makes the same one is waited for: its work is ours.
+// Held while a pack is made. Another process that makes the same one is waited for: its work is
+// ours.
 Result<std::unique_ptr<FileLock>> LockPack(const std::string& path) {
   for (int tries = 0;; ++tries) {
     auto lock = FileLock::Acquire(path + ".lock");

@@ -19,8 +19,8 @@ constexpr int kMaxHits = 1000;  // of one search, as Store says
 // Vectors propose at least this many, among which words decide too.
 constexpr int kMinCandidates = 50;
 
-// Share of the words in the order of the list. Tuned on xquad (en, zh) and examples/corpus-questions
-// (docs/performance.md).
+// Share of the words in the order of the list. Tuned on xquad (en, zh) and
+// examples/corpus-questions (docs/performance.md).
 constexpr double kTermWeight = 0.3;
 
 Status CheckQuery(const Query& query) {
@@ -75,8 +75,8 @@ void DropRepeats(std::vector<Hit>* hits) {
   *hits = std::move(kept);
 }
 
-// Asks for more than k, since repeats are dropped and words may bring one up from further down; and again
-// for more while that was not enough. All distinct candidates are returned.
+// Asks for more than k, since repeats are dropped and words may bring one up from further down; and
+// again for more while that was not enough. All distinct candidates are returned.
 Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const Context& ctx) {
   const auto wanted = static_cast<size_t>(request.k);
   request.k = std::min(std::max(2 * request.k + 8, kMinCandidates), kMaxHits);

@@ -39,7 +39,8 @@ class Retriever {
   Retriever(Store* store, Embedder* embedder) : store_(store), embedder_(embedder) {}
 
   // INVALID_ARGUMENT: empty or enormous question, k out of range. NOT_FOUND: unknown collection.
-  // FAILED_PRECONDITION: the collection was made with another embedder. Stages: embed, search, rerank.
+  // FAILED_PRECONDITION: the collection was made with another embedder. Stages: embed, search,
+  // rerank.
   Result<Retrieved> Retrieve(const Query& query, const Context& ctx) const;
 
  private:

@@ -28,10 +28,12 @@ std::string EnglishStem(const std::string& word) {
   thread_local const std::unique_ptr<sb_stemmer, void (*)(sb_stemmer*)> stemmer(
       sb_stemmer_new("english", "UTF_8"), sb_stemmer_delete);
   if (!stemmer) return word;
-  const sb_symbol* stem = sb_stemmer_stem(stemmer.get(), reinterpret_cast<const sb_symbol*>(word.data()),
-                                          static_cast<int>(word.size()));
+  const sb_symbol* stem =
+      sb_stemmer_stem(stemmer.get(), reinterpret_cast<const sb_symbol*>(word.data()),
+                      static_cast<int>(word.size()));
   if (!stem) return word;
-  return {reinterpret_cast<const char*>(stem), static_cast<size_t>(sb_stemmer_length(stemmer.get()))};
+  return {reinterpret_cast<const char*>(stem),
+          static_cast<size_t>(sb_stemmer_length(stemmer.get()))};
 }
 
 class TermReader {
@@ -135,7 +137,8 @@ void FuseTermScores(std::string_view question, double weight, std::vector<Hit>* 
     hit.term_score = terms[i];
     hit.score = (1 - weight) * dense + (best_terms > 0 ? weight * terms[i] / best_terms : 0);
   }
-  std::stable_sort(hits->begin(), hits->end(), [](const Hit& a, const Hit& b) { return a.score > b.score; });
+  std::stable_sort(hits->begin(), hits->end(),
+                   [](const Hit& a, const Hit& b) { return a.score > b.score; });
 }
 
 }  // namespace vade

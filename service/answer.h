@@ -1,5 +1,6 @@
-// Question -> cited answer: retrieval and generation joined, the whole path in one screen (answer.cc).
-// Knows nothing of protobuf; the gRPC service, the command line, eval and bench all call this.
+// Question -> cited answer: retrieval and generation joined, the whole path in one screen
+// (answer.cc). Knows nothing of protobuf; the gRPC service, the command line, eval and bench all
+// call this.
 //
 // Thread-safe; owns nothing.
 #pragma once
@@ -16,8 +17,8 @@
 namespace vade {
 
 struct AskRequest {
-  Query query;                                  // question, collection, k, filter, as_of, groups
-  std::vector<ChatTemplate::Turn> history;      // earlier turns, oldest first
+  Query query;                              // question, collection, k, filter, as_of, groups
+  std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first
   std::string system;
   AnswerMode mode = AnswerMode::kDirect;
   bool strict = false;
@@ -31,8 +32,8 @@ struct AskReply {
 
 // Where an answer's events go while it is made. Any of them may be null.
 struct AskObserver {
-  std::function<bool(const Retrieved&)> on_retrieved;   // false asks to stop
-  GenerateSink on_event;                                // false asks to stop
+  std::function<bool(const Retrieved&)> on_retrieved;  // false asks to stop
+  GenerateSink on_event;                               // false asks to stop
 };
 
 class Answerer {
@@ -41,7 +42,8 @@ class Answerer {
       : retriever_(retriever), generator_(generator) {}
 
   // Stages of retriever and generator, then "total". Errors are theirs.
-  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer, const Context& ctx) const;
+  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+                       const Context& ctx) const;
 
  private:
   const Retriever* retriever_;

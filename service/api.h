@@ -24,12 +24,14 @@ class Api {
 
   virtual Result<PutResult> PutDocument(const std::string& collection, const PutRequest& request,
                                         const Context& ctx) = 0;
-  virtual Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
-                                       const Context& ctx) = 0;
-  virtual Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
-                                             int limit, const Context& ctx) = 0;
+  virtual Result<Document> GetDocument(const std::string& collection,
+                                       const std::string& document_id, const Context& ctx) = 0;
+  virtual Result<DocumentPage> ListDocuments(const std::string& collection,
+                                             const std::string& after, int limit,
+                                             const Context& ctx) = 0;
   virtual Result<uint64_t> DeleteDocuments(const std::string& collection,
-                                           const std::vector<std::string>& ids, const Context& ctx) = 0;
+                                           const std::vector<std::string>& ids,
+                                           const Context& ctx) = 0;
 
   virtual Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) = 0;
   virtual Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) = 0;
@@ -41,7 +43,8 @@ class Api {
                                const Context& ctx) = 0;
 
   // Files under `paths` of this machine, whichever side stores them.
-  virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
+  virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths,
+                                      const IngestOptions& options,
                                       const ProgressFunction& progress, const Context& ctx) = 0;
 };
 

@@ -18,8 +18,8 @@
 namespace vade {
 namespace {
 
-// Turns that a conversation carries along: far more than the token budget lets into a prompt, far fewer
-// than a request may have.
+// Turns that a conversation carries along: far more than the token budget lets into a prompt, far
+// fewer than a request may have.
 constexpr size_t kKeptTurns = 200;
 
 struct AskFlags {
@@ -97,7 +97,8 @@ AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
 
 void PrintHit(size_t number, const Hit& hit) {
   std::printf("%zu. %s  (%s, bytes %llu-%llu, score %.3f)\n", number, ShownLine(hit.title).c_str(),
-              ShownLine(hit.passage.document_id).c_str(), static_cast<unsigned long long>(hit.passage.begin),
+              ShownLine(hit.passage.document_id).c_str(),
+              static_cast<unsigned long long>(hit.passage.begin),
               static_cast<unsigned long long>(hit.passage.end), hit.score);
   if (!hit.passage.heading_path.empty()) {
     std::printf("   %s\n", ShownLine(hit.passage.heading_path).c_str());
@@ -121,7 +122,8 @@ Status RunSearch(CliSession& session, const AskFlags& flags) {
   return OkStatus();
 }
 
-// Writes an answer as it comes: sentences with [n] behind those that are supported, then the sources.
+// Writes an answer as it comes: sentences with [n] behind those that are supported, then the
+// sources.
 class AnswerPrinter {
  public:
   GenerateSink sink() {
@@ -152,10 +154,10 @@ class AnswerPrinter {
       for (const Hit& hit : reply.retrieved.hits) {
         if (hit.passage.document_id == c.document_id) title = hit.title;
       }
-      std::printf("  [%zu] %s (%s, bytes %llu-%llu)\n      \"%s\"\n", i + 1, ShownLine(title).c_str(),
-                  ShownLine(c.document_id).c_str(), static_cast<unsigned long long>(c.source_begin),
-                  static_cast<unsigned long long>(c.source_end),
-                  ShownLine(OneLine(c.quote)).c_str());
+      std::printf(
+          "  [%zu] %s (%s, bytes %llu-%llu)\n      \"%s\"\n", i + 1, ShownLine(title).c_str(),
+          ShownLine(c.document_id).c_str(), static_cast<unsigned long long>(c.source_begin),
+          static_cast<unsigned long long>(c.source_end), ShownLine(OneLine(c.quote)).c_str());
     }
   }
 

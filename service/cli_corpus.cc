@@ -172,11 +172,10 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
   if (session.options.json) {
     std::printf("%s\n", PutJson(result).c_str());
   } else {
-    std::printf("%s %s, revision %llu, %llu passages\n",
-                std::string(OutcomeName(result.outcome)).c_str(),
-                ShownLine(result.document_id).c_str(),
-                static_cast<unsigned long long>(result.revision),
-                static_cast<unsigned long long>(result.passages));
+    std::printf(
+        "%s %s, revision %llu, %llu passages\n", std::string(OutcomeName(result.outcome)).c_str(),
+        ShownLine(result.document_id).c_str(), static_cast<unsigned long long>(result.revision),
+        static_cast<unsigned long long>(result.passages));
   }
   return OkStatus();
 }

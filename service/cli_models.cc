@@ -20,9 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-void PrintJson(const Json& json) {
-  std::printf("%s\n", JsonText(json).c_str());
-}
+void PrintJson(const Json& json) { std::printf("%s\n", JsonText(json).c_str()); }
 
 struct ModelFlags {
   std::string in, out, type;

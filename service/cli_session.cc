@@ -24,8 +24,9 @@ CancelSource& Interrupt() {
   return source;
 }
 
-// What does not look at the context for so long, such as the first repacking of a large model, is cut short.
-// That harms nothing: every file is written so that it survives the death of the process.
+// What does not look at the context for so long, such as the first repacking of a large model, is
+// cut short. That harms nothing: every file is written so that it survives the death of the
+// process.
 constexpr unsigned kGraceSeconds = 3;
 
 // Not restarting: a read that waits for a person returns.

@@ -28,7 +28,7 @@ struct CommonOptions {
   int threads = 0;                     // --threads; 0: all
   std::string level;                   // --level; "": the best of the machine
   bool background = false;  // segments are made beside the command: for those that stay a while
-  bool json = false;  // --json: one object on standard output and nothing else there
+  bool json = false;        // --json: one object on standard output and nothing else there
 };
 
 class CliSession {
@@ -63,8 +63,8 @@ class CliSession {
   Status status_;
 };
 
-// A document's words as they may go to standard output: whole into a file or a pipe, without what steers
-// a terminal (service/printable.h) when it is one.
+// A document's words as they may go to standard output: whole into a file or a pipe, without what
+// steers a terminal (service/printable.h) when it is one.
 std::string ShownLine(std::string_view text);
 std::string ShownText(std::string_view text);
 

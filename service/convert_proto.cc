@@ -55,18 +55,14 @@ void ToProto(const MetadataValue& value, v1::MetadataValue* out) {
 
 Result<MetadataValue> FromProto(const std::string& key, const v1::MetadataValue& in) {
   switch (in.kind_case()) {
-    case v1::MetadataValue::kStringValue:
-      return MetadataValue(in.string_value());
-    case v1::MetadataValue::kNumberValue:
-      return MetadataValue(in.number_value());
-    case v1::MetadataValue::kBoolValue:
-      return MetadataValue(in.bool_value());
+    case v1::MetadataValue::kStringValue: return MetadataValue(in.string_value());
+    case v1::MetadataValue::kNumberValue: return MetadataValue(in.number_value());
+    case v1::MetadataValue::kBoolValue: return MetadataValue(in.bool_value());
     case v1::MetadataValue::kListValue: {
       const auto& values = in.list_value().values();
       return MetadataValue(std::vector<std::string>(values.begin(), values.end()));
     }
-    case v1::MetadataValue::KIND_NOT_SET:
-      break;
+    case v1::MetadataValue::KIND_NOT_SET: break;
   }
   return InvalidArgument(
       StrCat("metadata '", key.substr(0, 64), "' has no value; set one or leave it out"));
@@ -114,16 +110,11 @@ int OrDefault(uint32_t value, int fallback) {
 Result<AnswerMode> FromMode(v1::Mode mode) {
   switch (mode) {
     case v1::MODE_UNSPECIFIED:
-    case v1::MODE_DIRECT:
-      return AnswerMode::kDirect;
-    case v1::MODE_COT:
-      return AnswerMode::kCot;
-    case v1::MODE_VOTE:
-      return AnswerMode::kVote;
-    case v1::MODE_DECOMPOSE:
-      return AnswerMode::kDecompose;
-    default:
-      break;
+    case v1::MODE_DIRECT: return AnswerMode::kDirect;
+    case v1::MODE_COT: return AnswerMode::kCot;
+    case v1::MODE_VOTE: return AnswerMode::kVote;
+    case v1::MODE_DECOMPOSE: return AnswerMode::kDecompose;
+    default: break;
   }
   return InvalidArgument(
       StrCat("mode ", static_cast<int>(mode), " is not known; give MODE_DIRECT"));
@@ -242,16 +233,11 @@ void ToProto(const PutResult& result, v1::PutDocumentResponse* out) {
   using Response = v1::PutDocumentResponse;
   const auto outcome = [&] {
     switch (result.outcome) {
-      case IngestOutcome::kCreated:
-        return Response::OUTCOME_CREATED;
-      case IngestOutcome::kUpdated:
-        return Response::OUTCOME_UPDATED;
-      case IngestOutcome::kUnchanged:
-        return Response::OUTCOME_UNCHANGED;
-      case IngestOutcome::kDuplicate:
-        return Response::OUTCOME_DUPLICATE;
-      case IngestOutcome::kFailed:
-        break;
+      case IngestOutcome::kCreated: return Response::OUTCOME_CREATED;
+      case IngestOutcome::kUpdated: return Response::OUTCOME_UPDATED;
+      case IngestOutcome::kUnchanged: return Response::OUTCOME_UNCHANGED;
+      case IngestOutcome::kDuplicate: return Response::OUTCOME_DUPLICATE;
+      case IngestOutcome::kFailed: break;
     }
     return Response::OUTCOME_UNSPECIFIED;
   };
@@ -389,20 +375,11 @@ PutResult FromProto(const v1::PutDocumentResponse& in) {
   using Response = v1::PutDocumentResponse;
   PutResult result;
   switch (in.outcome()) {
-    case Response::OUTCOME_CREATED:
-      result.outcome = IngestOutcome::kCreated;
-      break;
-    case Response::OUTCOME_UPDATED:
-      result.outcome = IngestOutcome::kUpdated;
-      break;
-    case Response::OUTCOME_UNCHANGED:
-      result.outcome = IngestOutcome::kUnchanged;
-      break;
-    case Response::OUTCOME_DUPLICATE:
-      result.outcome = IngestOutcome::kDuplicate;
-      break;
-    default:
-      result.outcome = IngestOutcome::kFailed;
+    case Response::OUTCOME_CREATED: result.outcome = IngestOutcome::kCreated; break;
+    case Response::OUTCOME_UPDATED: result.outcome = IngestOutcome::kUpdated; break;
+    case Response::OUTCOME_UNCHANGED: result.outcome = IngestOutcome::kUnchanged; break;
+    case Response::OUTCOME_DUPLICATE: result.outcome = IngestOutcome::kDuplicate; break;
+    default: result.outcome = IngestOutcome::kFailed;
   }
   result.document_id = in.document_id();
   result.duplicate_of = in.duplicate_of();

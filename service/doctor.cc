@@ -98,16 +98,12 @@ DataFound FindData(const LocalOptions& options) {
       data.state = DataState::kOk;
       Count(**store, &data);
       break;
-    case StatusCode::kNotFound:
-      data.state = DataState::kMissing;
-      break;
+    case StatusCode::kNotFound: data.state = DataState::kMissing; break;
     case StatusCode::kUnavailable:
       data.state = DataState::kOpenElsewhere;
       data.endpoint = ReadEndpoint(options.data_dir).value_or("");
       break;
-    default:
-      data.state = DataState::kUnusable;
-      data.trouble = store.status().message();
+    default: data.state = DataState::kUnusable; data.trouble = store.status().message();
   }
   return data;
 }

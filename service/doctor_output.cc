@@ -27,30 +27,24 @@ std::string Line(std::string_view label, std::string_view text) {
 
 std::string_view StateName(DataState state) {
   switch (state) {
-    case DataState::kMissing:
-      return "missing";
-    case DataState::kOpenElsewhere:
-      return "open elsewhere";
-    case DataState::kOk:
-      return "ok";
-    case DataState::kUnusable:
-      return "unusable";
+    case DataState::kMissing: return "missing";
+    case DataState::kOpenElsewhere: return "open elsewhere";
+    case DataState::kOk: return "ok";
+    case DataState::kUnusable: return "unusable";
   }
   return "unusable";
 }
 
 std::string DataText(const DataFound& data) {
   switch (data.state) {
-    case DataState::kMissing:
-      return "not there yet; `vade ingest PATH` makes it";
+    case DataState::kMissing: return "not there yet; `vade ingest PATH` makes it";
     case DataState::kOpenElsewhere:
       return data.endpoint.empty() ? std::string("open in another process")
                                    : StrCat("open in a service at ", data.endpoint);
     case DataState::kOk:
       return StrCat(data.collections, " collections, ", data.documents, " documents, ",
                     data.passages, " passages");
-    case DataState::kUnusable:
-      return "cannot be used";
+    case DataState::kUnusable: return "cannot be used";
   }
   return "";
 }

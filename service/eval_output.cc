@@ -58,20 +58,11 @@ std::string Escape(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
     }
   }
   return out;
@@ -180,11 +171,11 @@ std::string WorstTable(const std::vector<AnswerRecord>& records) {
 
 std::string RetrievalEvalJson(const RetrievalEval& eval) {
   return JsonText(Json{{"queries", eval.queries},
-               {"recall@1", Rate(eval.mean.recall_at_1)},
-               {"recall@5", Rate(eval.mean.recall_at_5)},
-               {"recall@10", Rate(eval.mean.recall_at_10)},
-               {"ndcg@10", Rate(eval.mean.ndcg_at_10)},
-               {"mrr@10", Rate(eval.mean.mrr_at_10)}});
+                       {"recall@1", Rate(eval.mean.recall_at_1)},
+                       {"recall@5", Rate(eval.mean.recall_at_5)},
+                       {"recall@10", Rate(eval.mean.recall_at_10)},
+                       {"ndcg@10", Rate(eval.mean.ndcg_at_10)},
+                       {"mrr@10", Rate(eval.mean.mrr_at_10)}});
 }
 
 std::string AnswerEvalJson(const std::vector<AnswerRecord>& records) {
@@ -217,8 +208,8 @@ std::string EvalLines(const std::string& json) {
     for (const auto& [name, value] : object.items()) {
       if (value.is_object()) continue;
       const std::string label = indent + name;
-      lines +=
-          label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') + JsonText(value) + "\n";
+      lines += label + std::string(label.size() < 24 ? 24 - label.size() : 1, ' ') +
+               JsonText(value) + "\n";
     }
   };
   if (!parsed.is_object()) return lines;

@@ -26,12 +26,9 @@ std::string_view RoleName(ModelRole role) {
 
 std::string_view PresenceName(ModelPresence presence) {
   switch (presence) {
-    case ModelPresence::kThere:
-      return "there";
-    case ModelPresence::kMissing:
-      return "missing";
-    case ModelPresence::kWrongSize:
-      return "wrong size";
+    case ModelPresence::kThere: return "there";
+    case ModelPresence::kMissing: return "missing";
+    case ModelPresence::kWrongSize: return "wrong size";
   }
   return "missing";
 }

@@ -92,8 +92,8 @@ Json InfoJson(const DocumentInfo& info) {
 
 std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
   return JsonText(Json{{"hits", HitsJson(retrieved.hits)},
-               {"commit", std::to_string(retrieved.commit)},
-               {"timings_ms", TimesJson(trace, {"embed", "search"})}});
+                       {"commit", std::to_string(retrieved.commit)},
+                       {"timings_ms", TimesJson(trace, {"embed", "search"})}});
 }
 
 std::string AskJson(const AskReply& reply, const Trace& trace) {
@@ -108,19 +108,19 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
   }
   const Usage& usage = answer.usage;
   return JsonText(Json{{"answer", answer.text},
-               {"abstained", answer.abstained},
-               {"reason", answer.reason},
-               {"confidence", answer.confidence},
-               {"citations", citations},
-               {"passages", HitsJson(reply.retrieved.hits)},
-               {"omitted", omitted},
-               {"usage",
-                {{"prompt_tokens", usage.prompt_tokens},
-                 {"cached_tokens", usage.cached_tokens},
-                 {"completion_tokens", usage.completion_tokens},
-                 {"draft_accepted", usage.draft_accepted}}},
-               {"timings_ms", TimesJson(trace, {"embed", "search", "rerank", "prefill",
-                                                "first_token", "total"})}});
+                       {"abstained", answer.abstained},
+                       {"reason", answer.reason},
+                       {"confidence", answer.confidence},
+                       {"citations", citations},
+                       {"passages", HitsJson(reply.retrieved.hits)},
+                       {"omitted", omitted},
+                       {"usage",
+                        {{"prompt_tokens", usage.prompt_tokens},
+                         {"cached_tokens", usage.cached_tokens},
+                         {"completion_tokens", usage.completion_tokens},
+                         {"draft_accepted", usage.draft_accepted}}},
+                       {"timings_ms", TimesJson(trace, {"embed", "search", "rerank", "prefill",
+                                                        "first_token", "total"})}});
 }
 
 std::string IngestJson(const IngestReport& report, const Trace& trace) {
@@ -129,22 +129,22 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
     errors.push_back({{"source", error.source}, {"reason", error.reason}});
   }
   return JsonText(Json{{"created", report.created},
-               {"updated", report.updated},
-               {"unchanged", report.unchanged},
-               {"duplicate", report.duplicate},
-               {"failed", report.failed},
-               {"passages", report.passages},
-               {"errors", errors},
-               {"timings_ms", TimesJson(trace)}});
+                       {"updated", report.updated},
+                       {"unchanged", report.unchanged},
+                       {"duplicate", report.duplicate},
+                       {"failed", report.failed},
+                       {"passages", report.passages},
+                       {"errors", errors},
+                       {"timings_ms", TimesJson(trace)}});
 }
 
 std::string PutJson(const PutResult& result) {
   return JsonText(Json{{"outcome", OutcomeName(result.outcome)},
-               {"document_id", result.document_id},
-               {"duplicate_of", result.duplicate_of},
-               {"revision", result.revision},
-               {"passages", result.passages},
-               {"commit", std::to_string(result.commit)}});
+                       {"document_id", result.document_id},
+                       {"duplicate_of", result.duplicate_of},
+                       {"revision", result.revision},
+                       {"passages", result.passages},
+                       {"commit", std::to_string(result.commit)}});
 }
 
 std::string DocumentListJson(const DocumentPage& page) {
@@ -175,23 +175,18 @@ std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
 
 std::string VerifyJson(const VerifyReport& report) {
   return JsonText(Json{{"documents", report.documents},
-               {"passages", report.passages},
-               {"vectors", report.vectors},
-               {"problems", report.problems}});
+                       {"passages", report.passages},
+                       {"vectors", report.vectors},
+                       {"problems", report.problems}});
 }
 
 std::string_view OutcomeName(IngestOutcome outcome) {
   switch (outcome) {
-    case IngestOutcome::kCreated:
-      return "created";
-    case IngestOutcome::kUpdated:
-      return "updated";
-    case IngestOutcome::kUnchanged:
-      return "unchanged";
-    case IngestOutcome::kDuplicate:
-      return "duplicate";
-    case IngestOutcome::kFailed:
-      return "failed";
+    case IngestOutcome::kCreated: return "created";
+    case IngestOutcome::kUpdated: return "updated";
+    case IngestOutcome::kUnchanged: return "unchanged";
+    case IngestOutcome::kDuplicate: return "duplicate";
+    case IngestOutcome::kFailed: return "failed";
   }
   return "failed";
 }

@@ -1,7 +1,7 @@
 // The Api in this process: one data directory, an embedder and a decoder.
 //
-// The store is opened at once; the embedder and the decoder are loaded at first use, since `vade docs list`
-// needs neither and `vade search` no decoder. Thread-safe.
+// The store is opened at once; the embedder and the decoder are loaded at first use, since `vade
+// docs list` needs neither and `vade search` no decoder. Thread-safe.
 #pragma once
 
 #include <memory>
@@ -15,25 +15,26 @@
 namespace vade {
 
 struct LocalOptions {
-  std::string data_dir;                 // required
-  std::string decoder_model;            // catalog name or path; "": the first of the catalog that is there
-  std::string embedder_model;           // catalog name or path; "": multilingual-e5-small
-  std::string models_dir;               // "": $VADE_MODELS, else the cache directory + "/models"
-  std::string packed_dir;               // repacked weights; "": the cache directory + "/packed"
-  int threads = 0;                      // 0: all that this process may use
+  std::string data_dir;        // required
+  std::string decoder_model;   // catalog name or path; "": the first of the catalog that is there
+  std::string embedder_model;  // catalog name or path; "": multilingual-e5-small
+  std::string models_dir;      // "": $VADE_MODELS, else the cache directory + "/models"
+  std::string packed_dir;      // repacked weights; "": the cache directory + "/packed"
+  int threads = 0;             // 0: all that this process may use
   int context_tokens = 8192;
   uint64_t kv_budget_bytes = 512ull << 20;
-  bool create_if_missing = true;        // false: NOT_FOUND when there is no store in data_dir
+  bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
   GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3};
 };
 
-// What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a test.
+// What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a
+// test.
 struct LocalParts {
-  std::unique_ptr<Store> store;         // required
-  std::unique_ptr<Embedder> embedder;   // null: loaded at first use, as Open() does
-  std::unique_ptr<Decoder> decoder;     // the same
+  std::unique_ptr<Store> store;        // required
+  std::unique_ptr<Embedder> embedder;  // null: loaded at first use, as Open() does
+  std::unique_ptr<Decoder> decoder;    // the same
 };
 
 class LocalApi : public Api {

@@ -226,8 +226,7 @@ class RemoteApi final : public Api {
         CopyTimes(times, ctx);
         return true;
       }
-      case v1::AskEvent::EVENT_NOT_SET:
-        break;  // of a newer service
+      case v1::AskEvent::EVENT_NOT_SET: break;  // of a newer service
     }
     return true;
   }
@@ -257,9 +256,7 @@ class RemoteApi final : public Api {
     const std::string& message = status.message();
     switch (status.code()) {
       case StatusCode::kCancelled:
-      case StatusCode::kDeadlineExceeded:
-        RETURN_IF_ERROR(ctx.Check());
-        return status;
+      case StatusCode::kDeadlineExceeded: RETURN_IF_ERROR(ctx.Check()); return status;
       case StatusCode::kUnavailable:
         if (NobodyAnswered(message)) {
           return Unavailable(
@@ -269,11 +266,9 @@ class RemoteApi final : public Api {
                                   "); look into its log and try again"));
       case StatusCode::kResourceExhausted:
         if (!Contains(message, "larger than max")) return status;
-        return OutOfRange(
-            StrCat("the message is larger than the service or its client takes, ",
-                   kMaxMessageBytes >> 20, " MiB by default: ", message));
-      default:
-        return status;
+        return OutOfRange(StrCat("the message is larger than the service or its client takes, ",
+                                 kMaxMessageBytes >> 20, " MiB by default: ", message));
+      default: return status;
     }
   }
 

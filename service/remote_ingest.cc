@@ -78,8 +78,9 @@ class Carrier {
     return ctx_.Check();
   }
 
-  // What the next file would meet as well: as the committer of ingest/ sees it, a code that is not the
-  // file's own. A document that is too large for a message is OUT_OF_RANGE (service/remote_api.cc).
+  // What the next file would meet as well: as the committer of ingest/ sees it, a code that is not
+  // the file's own. A document that is too large for a message is OUT_OF_RANGE
+  // (service/remote_api.cc).
   static bool StopsAll(StatusCode code) {
     switch (code) {
       case StatusCode::kUnavailable:
@@ -88,10 +89,8 @@ class Carrier {
       case StatusCode::kUnimplemented:
       case StatusCode::kResourceExhausted:
       case StatusCode::kInternal:
-      case StatusCode::kDataLoss:
-        return true;
-      default:
-        return false;
+      case StatusCode::kDataLoss: return true;
+      default: return false;
     }
   }
 
@@ -103,21 +102,11 @@ class Carrier {
 
   uint64_t Count(const PutResult& put) {
     switch (put.outcome) {
-      case IngestOutcome::kCreated:
-        ++report_.created;
-        break;
-      case IngestOutcome::kUpdated:
-        ++report_.updated;
-        break;
-      case IngestOutcome::kUnchanged:
-        ++report_.unchanged;
-        return 0;
-      case IngestOutcome::kDuplicate:
-        ++report_.duplicate;
-        break;
-      case IngestOutcome::kFailed:
-        ++report_.failed;
-        return 0;
+      case IngestOutcome::kCreated: ++report_.created; break;
+      case IngestOutcome::kUpdated: ++report_.updated; break;
+      case IngestOutcome::kUnchanged: ++report_.unchanged; return 0;
+      case IngestOutcome::kDuplicate: ++report_.duplicate; break;
+      case IngestOutcome::kFailed: ++report_.failed; return 0;
     }
     report_.passages += put.passages;
     return put.passages;

@@ -32,7 +32,8 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.max_prompt_tokens",
                                                 "answer.history_tokens",
                                                 "answer.min_dense_score",
-                                                "answer.min_confidence", "answer.passage_gap",
+                                                "answer.min_confidence",
+                                                "answer.passage_gap",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -139,10 +140,10 @@ void WarnOfStarvation(const ServeSettings& settings) {
   const int questions = settings.local.generator.max_active + settings.local.generator.max_waiting;
   const int calls = settings.server.max_concurrent;
   if (questions < calls) return;
-  LogWarning(StrCat("answer.max_active + answer.max_waiting is ", questions,
-                    " and grpc.max_concurrent ", calls,
-                    ": questions that wait can keep every other call out; raise grpc.max_concurrent "
-                    "or lower answer.max_waiting"));
+  LogWarning(StrCat(
+      "answer.max_active + answer.max_waiting is ", questions, " and grpc.max_concurrent ", calls,
+      ": questions that wait can keep every other call out; raise grpc.max_concurrent "
+      "or lower answer.max_waiting"));
 }
 
 Status Override(const ServeOptions& options, ServeSettings* settings) {
@@ -171,13 +172,11 @@ Status LoadModels(LocalApi* api, const StopSignal& signal) {
 void Announce(const ServeOptions& options, const std::string& address) {
   LogInfo(StrCat("listening on ", address));
   switch (options.announce) {
-    case ServeOptions::Announce::kNothing:
-      break;
-    case ServeOptions::Announce::kLine:
-      std::printf("listening on %s\n", address.c_str());
-      break;
+    case ServeOptions::Announce::kNothing: break;
+    case ServeOptions::Announce::kLine: std::printf("listening on %s\n", address.c_str()); break;
     case ServeOptions::Announce::kJson:
-      std::printf("{\"listening\":\"%s\"}\n", address.c_str());  // HOST:PORT that the endpoint file took
+      std::printf("{\"listening\":\"%s\"}\n",
+                  address.c_str());  // HOST:PORT that the endpoint file took
       break;
   }
   std::fflush(stdout);

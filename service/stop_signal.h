@@ -1,5 +1,6 @@
 // Waits for SIGINT or SIGTERM. While it lives, the first is taken note of instead of ending the
-// process, and a second one, of either kind, ends it. One at a time in a process. Private to service/.
+// process, and a second one, of either kind, ends it. One at a time in a process. Private to
+// service/.
 #pragma once
 
 #include <csignal>

@@ -2,9 +2,10 @@
 //
 //   matmul_bench [--level NAME] [--format NAME] [--rows R] [--tokens M] [--seconds S]
 //
-// Shapes are those of Qwen2.5 0.5B and 1.5B; one thread. Few tokens read weights from memory (enough copies
-// that no cache holds them), many tokens find them in cache. GB/s counts the packed bytes; GOP/s counts a
-// multiplication and an addition for each weight and token; "roof" is the share of the measured bandwidth.
+// Shapes are those of Qwen2.5 0.5B and 1.5B; one thread. Few tokens read weights from memory
+// (enough copies that no cache holds them), many tokens find them in cache. GB/s counts the packed
+// bytes; GOP/s counts a multiplication and an addition for each weight and token; "roof" is the
+// share of the measured bandwidth.
 #include <time.h>
 
 #include <algorithm>
@@ -77,7 +78,8 @@ double MeasureBandwidth(const std::vector<uint8_t>& bytes, double seconds) {
       }
     }
   }
-  volatile uint64_t sink = sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
+  volatile uint64_t sink =
+      sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
   (void)sink;
   return static_cast<double>(passes * kColdBytes) / elapsed;
 }
@@ -135,7 +137,8 @@ void Run(const Options& options) {
   for (Level level : {Level::kScalar, Level::kAvx2, Level::kAvx512}) {
     if (!LevelSupported(level)) continue;
     // The scalar level is the specification and slow: only when asked for.
-    if (options.level.empty() ? level == Level::kScalar : LevelName(level) != options.level) continue;
+    if (options.level.empty() ? level == Level::kScalar : LevelName(level) != options.level)
+      continue;
     for (const NamedFormat& format : kFormats) {
       if (!options.format.empty() && options.format != format.name) continue;
       for (const Shape& shape : kShapes) {

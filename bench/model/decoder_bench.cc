@@ -1,9 +1,11 @@
 // How fast does a decoder read a prompt and write an answer, and where does the time go?
 //
-//   decoder_bench MODEL.gguf [--threads N] [--prefill N=512] [--decode N=64] [--depth N=0] [--repeat N=3]
+//   decoder_bench MODEL.gguf [--threads N] [--prefill N=512] [--decode N=64] [--depth N=0]
+//   [--repeat N=3]
 //                 [--level scalar|avx2|avx512] [--packed DIR] [--profile]
 //
-// Prints tokens per second (medians over the repeats) and, for decoding, the bytes of weights read a second.
+// Prints tokens per second (medians over the repeats) and, for decoding, the bytes of weights read
+// a second.
 // --profile prints what each operation of the backend took in one prefill and one decode.
 #include <algorithm>
 #include <chrono>
@@ -49,12 +51,15 @@ class TimedBackend final : public Backend {
                                uint64_t cols) override {
     return inner_.AddTable(type, bytes, rows, cols);
   }
-  Result<VectorHandle> AddVector(std::span<const float> values) override { return inner_.AddVector(values); }
+  Result<VectorHandle> AddVector(std::span<const float> values) override {
+    return inner_.AddVector(values);
+  }
   Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) override {
     return Timed("embed", [&] { return inner_.Embed(table, tokens, x); });
   }
   Status NormProject(const NormProjectArgs& args) override {
-    return Timed(args.projections.size() == 1 ? "head" : "qkv", [&] { return inner_.NormProject(args); });
+    return Timed(args.projections.size() == 1 ? "head" : "qkv",
+                 [&] { return inner_.NormProject(args); });
   }
   Status StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
                          std::span<const KvSlot> slots, BufferHandle pages) override {
@@ -72,7 +77,8 @@ class TimedBackend final : public Backend {
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override {
     return Timed("keep", [&] { return inner_.KeepRows(buffer, width, keep); });
   }
-  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from, int32_t to) override {
+  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
+                  int32_t to) override {
     return Timed("copy", [&] { return inner_.CopyPage(shape, pages, from, to); });
   }
 
@@ -95,8 +101,10 @@ struct Options {
 };
 
 bool Parse(int argc, char** argv, Options* options) {
-  const std::map<std::string, int*> numbers = {{"--threads", &options->threads}, {"--prefill", &options->prefill},
-                                               {"--decode", &options->decode}, {"--depth", &options->depth},
+  const std::map<std::string, int*> numbers = {{"--threads", &options->threads},
+                                               {"--prefill", &options->prefill},
+                                               {"--decode", &options->decode},
+                                               {"--depth", &options->depth},
                                                {"--repeat", &options->repeat}};
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
@@ -117,8 +125,8 @@ bool Parse(int argc, char** argv, Options* options) {
       return false;
     }
   }
-  return !options->model.empty() && options->threads > 0 && options->prefill >= 0 && options->decode >= 0 &&
-         options->depth >= 0 && options->repeat > 0;
+  return !options->model.empty() && options->threads > 0 && options->prefill >= 0 &&
+         options->decode >= 0 && options->depth >= 0 && options->repeat > 0;
 }
 
 double Median(std::vector<double> values) {
@@ -198,10 +206,12 @@ int Run(const Options& options) {
     }
     if (options.decode > 0) decode.push_back(options.decode / TimeDecode(decoder, options));
   }
-  if (!prefill.empty()) std::printf("prefill %d: %.1f tokens/s\n", options.prefill, Median(prefill));
+  if (!prefill.empty())
+    std::printf("prefill %d: %.1f tokens/s\n", options.prefill, Median(prefill));
   if (!decode.empty()) {
-    std::printf("decode %d at depth %d: %.2f tokens/s, %.2f GB/s of weights\n", options.decode, options.depth,
-                Median(decode), Median(decode) * decoder.info().weight_bytes_per_token / 1e9);
+    std::printf("decode %d at depth %d: %.2f tokens/s, %.2f GB/s of weights\n", options.decode,
+                options.depth, Median(decode),
+                Median(decode) * decoder.info().weight_bytes_per_token / 1e9);
   }
   if (options.decode > 0 && options.profile == Options::Profile::kOn) {
     auto sequence = decoder.NewSequence().value();
@@ -220,8 +230,10 @@ int Run(const Options& options) {
 int main(int argc, char** argv) {
   vade::Options options;
   if (!vade::Parse(argc, argv, &options)) {
-    std::fprintf(stderr, "usage: decoder_bench MODEL.gguf [--threads N] [--prefill N] [--decode N] [--depth N] "
-                         "[--repeat N] [--level scalar|avx2|avx512] [--packed DIR] [--profile]\n");
+    std::fprintf(
+        stderr,
+        "usage: decoder_bench MODEL.gguf [--threads N] [--prefill N] [--decode N] [--depth N] "
+        "[--repeat N] [--level scalar|avx2|avx512] [--packed DIR] [--profile]\n");
     return 2;
   }
   return vade::Run(options);

@@ -1,13 +1,13 @@
-// Which wording of the prompt answers best? Compares wordings on questions of a data set, with the right
-// passage alone or among the passages that share most words with the question, and on questions that the
-// passage does not answer.
+// Which wording of the prompt answers best? Compares wordings on questions of a data set, with the
+// right passage alone or among the passages that share most words with the question, and on
+// questions that the passage does not answer.
 //
 //   prompt_wording MODEL.gguf WORDINGS DATASET_DIR LANG QUESTIONS PASSAGES [all]
 //
-// WORDINGS holds one wording a paragraph, lines "key=value" (name, system, opening, before, after, decline:
-// replies parted by "|"; "\n" is a line break), blank lines between. PASSAGES: 1 is the right one alone.
-// `all`: every reply is printed, with the probability of declining at its first token. The rules of scoring
-// are those of the data sets: SQuAD for English, signs for Chinese.
+// WORDINGS holds one wording a paragraph, lines "key=value" (name, system, opening, before, after,
+// decline: replies parted by "|"; "\n" is a line break), blank lines between. PASSAGES: 1 is the
+// right one alone. `all`: every reply is printed, with the probability of declining at its first
+// token. The rules of scoring are those of the data sets: SQuAD for English, signs for Chinese.
 //
 // Links its own Wording() in place of generator/wording.cc.
 #include <algorithm>
@@ -78,7 +78,8 @@ std::vector<std::string> ScoredTokens(std::string_view text, bool chinese) {
   const std::string folded = chinese ? NfkcCaseFold(text) : AsciiLower(text);
   std::string word;
   auto end_word = [&] {
-    if (!word.empty() && (chinese || (word != "a" && word != "an" && word != "the"))) tokens.push_back(word);
+    if (!word.empty() && (chinese || (word != "a" && word != "an" && word != "the")))
+      tokens.push_back(word);
     word.clear();
   };
   for (size_t pos = 0; pos < folded.size();) {
@@ -122,7 +123,9 @@ std::vector<Hit> Nearest(const std::string& question, const std::vector<JsonRow>
                          const std::vector<TermSet>& terms, size_t count) {
   const TermSet wanted = TermsOf(question);
   std::map<std::string, double> weight;
-  auto holds = [](const TermSet& set, const std::string& t) { return set.words.contains(t) || set.bigrams.contains(t); };
+  auto holds = [](const TermSet& set, const std::string& t) {
+    return set.words.contains(t) || set.bigrams.contains(t);
+  };
   for (const auto* set : {&wanted.words, &wanted.bigrams}) {
     for (const std::string& term : *set) {
       double n = 0;
@@ -138,7 +141,8 @@ std::vector<Hit> Nearest(const std::string& question, const std::vector<JsonRow>
   }
   std::sort(order.begin(), order.end());
   std::vector<Hit> hits;
-  for (size_t i = 0; i < count && i < order.size(); ++i) hits.push_back(ToHit(passages[order[i].second]));
+  for (size_t i = 0; i < count && i < order.size(); ++i)
+    hits.push_back(ToHit(passages[order[i].second]));
   return hits;
 }
 
@@ -147,13 +151,15 @@ struct Asked {
   std::vector<std::string> answers;
 };
 
-std::vector<Asked> ChooseQuestions(const std::string& dir, const std::string& lang, size_t count, size_t passage_count) {
+std::vector<Asked> ChooseQuestions(const std::string& dir, const std::string& lang, size_t count,
+                                   size_t passage_count) {
   const std::string suffix = std::ifstream(dir + "/qa." + lang + ".jsonl").good() ? "." + lang : "";
   const auto rows = testing::ReadJsonLines(dir + "/qa" + suffix + ".jsonl");
   const auto passages = testing::ReadJsonLines(dir + "/passages" + suffix + ".jsonl");
   std::vector<TermSet> terms;
   if (passage_count > 1) {
-    for (const JsonRow& row : passages) terms.push_back(TermsOf(row.Get("title") + " " + row.Get("text")));
+    for (const JsonRow& row : passages)
+      terms.push_back(TermsOf(row.Get("title") + " " + row.Get("text")));
   }
   std::vector<Asked> asked;
   for (size_t i = 0; i < count && !rows.empty(); ++i) {
@@ -185,7 +191,8 @@ std::string ReadReply(const Decoder& decoder, TokenStream* stream) {
   return reply + text.Finish();
 }
 
-void Score(const Asked& asked, const std::string& reply, double declined, bool chinese, bool print, Sums* sums) {
+void Score(const Asked& asked, const std::string& reply, double declined, bool chinese, bool print,
+           Sums* sums) {
   const bool refused = JudgeReply(reply, true) == RefusalVerdict::kRefusal;
   double best = 0, exact = 0;
   const auto got = ScoredTokens(refused ? "" : reply, chinese);
@@ -205,7 +212,8 @@ void Score(const Asked& asked, const std::string& reply, double declined, bool c
     sums->tokens += static_cast<double>(got.size());
   }
   if (!print) return;
-  std::printf("  %.2f p(decline) %.3f | %s | %s | %s\n", best, declined, asked.request.question.c_str(),
+  std::printf("  %.2f p(decline) %.3f | %s | %s | %s\n", best, declined,
+              asked.request.question.c_str(),
               asked.answers.empty() ? "(unanswerable)" : asked.answers[0].c_str(), reply.c_str());
 }
 
@@ -217,7 +225,11 @@ Sums Measure(Decoder* decoder, const std::vector<Asked>& questions, bool chinese
   for (const Asked& asked : questions) {
     auto plan = PlanPrompt(asked.request, limits, writer);
     VADE_CHECK(plan.ok(), "the prompt fits");
-    auto stream = engine.Start({plan->prefix, plan->rest, asked.request.sampling, writer.DeclineTokens(plan->language), {}});
+    auto stream = engine.Start({plan->prefix,
+                                plan->rest,
+                                asked.request.sampling,
+                                writer.DeclineTokens(plan->language),
+                                {}});
     VADE_CHECK(stream.ok(), "the queue is long enough");
     streams.push_back(std::move(*stream));
   }
@@ -231,24 +243,28 @@ Sums Measure(Decoder* decoder, const std::vector<Asked>& questions, bool chinese
 
 int Main(int argc, char** argv) {
   if (argc < 7) {
-    std::fprintf(stderr, "usage: prompt_wording MODEL WORDINGS DATASET_DIR LANG QUESTIONS PASSAGES [all]\n");
+    std::fprintf(
+        stderr, "usage: prompt_wording MODEL WORDINGS DATASET_DIR LANG QUESTIONS PASSAGES [all]\n");
     return 2;
   }
   ThreadPool pool(UsableCores());
-  auto decoder = LoadDecoder(argv[1], {.pool = &pool, .context_tokens = 4096, .kv_budget_bytes = 1ull << 30});
+  auto decoder =
+      LoadDecoder(argv[1], {.pool = &pool, .context_tokens = 4096, .kv_budget_bytes = 1ull << 30});
   if (!decoder.ok()) {
     std::fprintf(stderr, "%s\n", decoder.status().ToString().c_str());
     return 1;
   }
   const bool chinese = std::string_view(argv[4]) == "zh";
-  const auto questions = ChooseQuestions(argv[3], argv[4], std::stoul(argv[5]), std::stoul(argv[6]));
+  const auto questions =
+      ChooseQuestions(argv[3], argv[4], std::stoul(argv[5]), std::stoul(argv[6]));
   for (const Named& named : ReadWordings(argv[2])) {
     current_wording = named.wording;
     const Sums s = Measure(decoder->get(), questions, chinese, argc > 7);
     const double n = std::max(s.answerable, 1);
-    std::printf("%-12s F1 %.3f EM %.3f tokens %.1f | wrong abstentions %d of %d | rejections %d of %d\n",
-                named.name.c_str(), s.f1 / n, s.em / n, s.tokens / n, s.wrong_abstentions, s.answerable,
-                s.rejections, s.unanswerable);
+    std::printf(
+        "%-12s F1 %.3f EM %.3f tokens %.1f | wrong abstentions %d of %d | rejections %d of %d\n",
+        named.name.c_str(), s.f1 / n, s.em / n, s.tokens / n, s.wrong_abstentions, s.answerable,
+        s.rejections, s.unanswerable);
     std::fflush(stdout);
   }
   return 0;

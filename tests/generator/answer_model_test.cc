@@ -43,17 +43,21 @@ class RealModel : public ::testing::Test {
   }
   Answer Ask(const GenerateRequest& request) {
     std::string streamed;
-    auto answer = generator_->Generate(request, [&](const GenerateEvent& event) {
-      if (event.kind == GenerateEvent::Kind::kToken) streamed += event.text;
-      return true;
-    }, {});
+    auto answer = generator_->Generate(request,
+                                       [&](const GenerateEvent& event) {
+                                         if (event.kind == GenerateEvent::Kind::kToken)
+                                           streamed += event.text;
+                                         return true;
+                                       },
+                                       {});
     EXPECT_TRUE(answer.ok()) << answer.status().ToString();
     if (!answer.ok()) return {};
     EXPECT_EQ(answer->text, streamed);
     EXPECT_TRUE(IsValidUtf8(answer->text));
     for (const Citation& citation : answer->citations) {
-      EXPECT_EQ(citation.quote, request.hits[0].passage.text.substr(
-                                    citation.source_begin, citation.source_end - citation.source_begin));
+      EXPECT_EQ(citation.quote,
+                request.hits[0].passage.text.substr(citation.source_begin,
+                                                    citation.source_end - citation.source_begin));
     }
     return *answer;
   }
@@ -80,7 +84,8 @@ TEST_F(RealModel, SampledAnswersRepeatWithTheirSeed) {
 }
 
 TEST_F(RealModel, ABatchAnswersAsEachAlone) {
-  const std::vector<std::string> questions = {"How long is sick leave?", "How long is annual leave?", "病假有多长？"};
+  const std::vector<std::string> questions = {"How long is sick leave?",
+                                              "How long is annual leave?", "病假有多长？"};
   std::vector<std::string> alone, together(questions.size());
   for (const std::string& question : questions) alone.push_back(Ask(Request(question)).text);
   std::vector<std::thread> threads;

@@ -32,7 +32,10 @@ TEST(AnswerText, CodePointsAreNeverSplit) {
 
 TEST(AnswerText, AnUnfinishedCodePointIsDroppedAndIllFormedBytesAreReplaced) {
   EXPECT_EQ(Feed("ab\xE4\xBD", 1), "ab");
-  EXPECT_EQ(Feed("a\xFF" "b", 1), "a\uFFFDb");
+  EXPECT_EQ(Feed("a\xFF"
+                 "b",
+                 1),
+            "a\uFFFDb");
   EXPECT_EQ(Feed(std::string("a\0b", 3), 1), "ab");
 }
 
@@ -49,7 +52,8 @@ TEST(AnswerText, MarksAreTakenOutAndRemembered) {
     EXPECT_EQ(shown, "It is 14 days. Not more than that.");
     std::vector<std::pair<size_t, int>> got;
     for (const auto& mark : marks) got.emplace_back(mark.position, mark.label);
-    EXPECT_EQ(got, (std::vector<std::pair<size_t, int>>{{13, 2}, {23, 1}, {23, 3}, {33, 1}, {33, 2}}));
+    EXPECT_EQ(got,
+              (std::vector<std::pair<size_t, int>>{{13, 2}, {23, 1}, {23, 3}, {33, 1}, {33, 2}}));
   }
 }
 
@@ -62,7 +66,8 @@ TEST(AnswerText, MarksLeaveTheWordsApart) {
 }
 
 TEST(AnswerText, WhatIsNoMarkStays) {
-  for (const char* text : {"a [b] c", "[x", "a[0]", "see [1a]", "`v[1]` holds", "[1234567]", "[]", "[[1"}) {
+  for (const char* text :
+       {"a [b] c", "[x", "a[0]", "see [1a]", "`v[1]` holds", "[1234567]", "[]", "[[1"}) {
     EXPECT_EQ(Feed(text, 1), text);
   }
 }
@@ -86,17 +91,21 @@ TEST(AnswerText, AStopStringInPartsOfACodePointDoesNotSplitOne) {
 
 // However the bytes are cut: the same text, without stop strings, and nothing is taken back.
 TEST(AnswerText, TheCutOfTheBytesDoesNotMatter) {
-  const std::vector<std::string> parts = {"a", "b", " ", "\n", "[1]", "[", "]", "1", "是", "。", "😀", "ab", ".",
-                                          "`", ", ", "[2, 3]", "\xE4", "【4】"};
+  const std::vector<std::string> parts = {"a", "b", " ",  "\n",     "[1]",  "[",
+                                          "]", "1", "是", "。",     "😀",    "ab",
+                                          ".", "`", ", ", "[2, 3]", "\xE4", "【4】"};
   std::mt19937_64 random(17);
   for (int round = 0; round < 3000; ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) text += parts[random() % parts.size()];
     const std::vector<std::string> stops =
-        round % 3 == 0 ? std::vector<std::string>{} : std::vector<std::string>{"ab", ". ", "是。", "b\n"};
+        round % 3 == 0 ? std::vector<std::string>{}
+                       : std::vector<std::string>{"ab", ". ", "是。", "b\n"};
     const std::string whole = Feed(text, text.size(), stops);
-    for (size_t size : {1, 2, 3, 7}) ASSERT_EQ(Feed(text, size, stops), whole) << text << " by " << size;
-    for (const std::string& stop : stops) ASSERT_EQ(whole.find(stop), std::string::npos) << text << " | " << whole;
+    for (size_t size : {1, 2, 3, 7})
+      ASSERT_EQ(Feed(text, size, stops), whole) << text << " by " << size;
+    for (const std::string& stop : stops)
+      ASSERT_EQ(whole.find(stop), std::string::npos) << text << " | " << whole;
   }
 }
 

@@ -1,6 +1,6 @@
-// Citations on real questions: the right passage among four of its article, the reference answers as the
-// model's. A short answer ("four") often stands in several sentences: the one that speaks of the question
-// must be found. The floors are a little under what was measured.
+// Citations on real questions: the right passage among four of its article, the reference answers
+// as the model's. A short answer ("four") often stands in several sentences: the one that speaks of
+// the question must be found. The floors are a little under what was measured.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -52,13 +52,15 @@ Score Measure(const std::string& question_lang, const std::string& passage_lang)
     std::vector<Hit> hits;
     size_t at = 0;
     while (at < passages.size() && passages[at].Get("id") != wanted) ++at;
-    const size_t first = std::min(at - std::min<size_t>(at, score.questions % kPassages), passages.size() - kPassages);
+    const size_t first = std::min(at - std::min<size_t>(at, score.questions % kPassages),
+                                  passages.size() - kPassages);
     for (size_t i = first; i < first + kPassages; ++i) hits.push_back(ToHit(passages[i]));
     std::vector<const Hit*> pointers;
     for (const Hit& hit : hits) pointers.push_back(&hit);
 
     ++score.questions;
-    const auto citations = Citer(question.Get("question"), pointers).Cite(question.Get("answers"), {});
+    const auto citations =
+        Citer(question.Get("question"), pointers).Cite(question.Get("answers"), {});
     if (citations.empty()) continue;
     ++score.cited;
     if (citations[0].document_id != wanted) continue;
@@ -67,9 +69,11 @@ Score Measure(const std::string& question_lang, const std::string& passage_lang)
     const size_t answer = AnswerByte(question, passages[at].Get("text"));
     score.right_sentence += citations[0].source_begin <= answer && answer < citations[0].source_end;
   }
-  std::printf("%s questions, %s passages: %d questions, %d cited, precision %.3f, recall %.3f, right sentence %.3f\n",
-              question_lang.c_str(), passage_lang.c_str(), score.questions, score.cited, score.precision(),
-              score.recall(), score.sentence_precision());
+  std::printf(
+      "%s questions, %s passages: %d questions, %d cited, precision %.3f, recall %.3f, right "
+      "sentence %.3f\n",
+      question_lang.c_str(), passage_lang.c_str(), score.questions, score.cited, score.precision(),
+      score.recall(), score.sentence_precision());
   return score;
 }
 

@@ -60,25 +60,31 @@ TEST_F(Citations, AmongSentencesThatHoldItTheOneThatSpeaksOfTheQuestionWins) {
 
 TEST_F(Citations, AFullSentenceIsCitedByItsRareWords) {
   Passage("The river is long and old. It floods in spring.");
-  Passage("The bridge over the river was built by Italian engineers in 1932. It is 300 metres long.");
+  Passage(
+      "The bridge over the river was built by Italian engineers in 1932. It is 300 metres long.");
   EXPECT_EQ(Cite("Who built the bridge?", "The bridge was built in 1932 by Italian engineers."),
             "2:The bridge over the river was built by Italian engineers in 1932.");
 }
 
 TEST_F(Citations, TwoSentencesAreQuotedWhenBothAreNeeded) {
   Passage("The bridge was built by engineers from Milan. Its length is 300 metres. It is red.");
-  EXPECT_EQ(Cite("Tell me about the bridge", "Engineers from Milan built the bridge, its length is 300 metres."),
+  EXPECT_EQ(Cite("Tell me about the bridge",
+                 "Engineers from Milan built the bridge, its length is 300 metres."),
             "1:The bridge was built by engineers from Milan. Its length is 300 metres.");
 }
 
 TEST_F(Citations, ADifferentNumberIsNoSupport) {
   Passage("Sick leave is 14 days for all employees of the company.");
-  EXPECT_EQ(Cite("How long is sick leave?", "Sick leave is 15 days for all employees of the company."), "");
+  EXPECT_EQ(
+      Cite("How long is sick leave?", "Sick leave is 15 days for all employees of the company."),
+      "");
 }
 
 TEST_F(Citations, ADifferentNameIsNoSupport) {
   Passage("The prize of the academy was given to the physicist Marie Curie in Paris.");
-  EXPECT_EQ(Cite("Who got the prize?", "The prize of the academy was given to the physicist Lise Meitner in Paris."), "");
+  EXPECT_EQ(Cite("Who got the prize?",
+                 "The prize of the academy was given to the physicist Lise Meitner in Paris."),
+            "");
 }
 
 TEST_F(Citations, NumbersAgreeByValue) {
@@ -102,7 +108,8 @@ TEST_F(Citations, ChineseIsMatchedWithoutSpaces) {
   Passage("年假为二十五天。病假为十四天。请向经理申请。");
   Passage("大桥由意大利工程师于1932年建造。它长300米。");
   EXPECT_EQ(Cite("病假有多长？", "十四天"), "1:病假为十四天。");
-  EXPECT_EQ(Cite("谁建造了大桥？", "意大利工程师建造了这座大桥。"), "2:大桥由意大利工程师于1932年建造。");
+  EXPECT_EQ(Cite("谁建造了大桥？", "意大利工程师建造了这座大桥。"),
+            "2:大桥由意大利工程师于1932年建造。");
   EXPECT_EQ(Cite("病假有多长？", "病假是14天"), "1:病假为十四天。");
   EXPECT_EQ(Cite("谁建造了大桥？", "意大利工程师于1935年建造了这座大桥。"), "");
 }
@@ -112,7 +119,8 @@ TEST_F(Citations, BetweenLanguagesNumbersAndNamesAreCompared) {
   Passage("The stadium was built for the Denver Broncos. It is large.");
   EXPECT_EQ(Cite("病假有多长？", "十四天"), "1:Sick leave is 14 days.");
   EXPECT_EQ(Cite("病假有多长？", "病假为14天。"), "1:Sick leave is 14 days.");
-  EXPECT_EQ(Cite("体育场为谁而建？", "为Denver Broncos而建。"), "2:The stadium was built for the Denver Broncos.");
+  EXPECT_EQ(Cite("体育场为谁而建？", "为Denver Broncos而建。"),
+            "2:The stadium was built for the Denver Broncos.");
   EXPECT_EQ(Cite("体育场怎么样？", "体育场非常宏伟壮观。"), "");
 }
 
@@ -125,7 +133,8 @@ TEST_F(Citations, BetweenLanguagesTheModelsOwnMarkIsTheLastResort) {
 
 TEST_F(Citations, LabelsThatDoNotExistAreIgnored) {
   Passage("Sick leave is 14 days.");
-  EXPECT_EQ(Cite("How long is sick leave?", "14 days", {0, -3, 2, 99, 1 << 30}), "1:Sick leave is 14 days.");
+  EXPECT_EQ(Cite("How long is sick leave?", "14 days", {0, -3, 2, 99, 1 << 30}),
+            "1:Sick leave is 14 days.");
 }
 
 TEST_F(Citations, TheModelsMarkDecidesBetweenEquals) {
@@ -145,7 +154,8 @@ TEST_F(Citations, YesIsSupportedByTheSentenceThatTheQuestionRepeats) {
 
 TEST_F(Citations, APassageWhoseRangeIsWrongIsNeverCited) {
   Passage("Sick leave is 14 days.");
-  for (auto [begin, end] : {std::pair<uint64_t, uint64_t>{1000, 1001}, {50, 10}, {0, ~0ull}, {~0ull, 3}}) {
+  for (auto [begin, end] :
+       {std::pair<uint64_t, uint64_t>{1000, 1001}, {50, 10}, {0, ~0ull}, {~0ull, 3}}) {
     hits_[0].passage.begin = begin;
     hits_[0].passage.end = end;
     EXPECT_EQ(Cite("How long is sick leave?", "14 days"), "");

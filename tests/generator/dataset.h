@@ -1,5 +1,5 @@
-// Reads the flat JSON lines of the development data sets: objects of strings, lists of strings, and others,
-// which are skipped. For tests and tools only: well-formed input is assumed.
+// Reads the flat JSON lines of the development data sets: objects of strings, lists of strings, and
+// others, which are skipped. For tests and tools only: well-formed input is assumed.
 #pragma once
 
 #include <fstream>
@@ -13,7 +13,7 @@
 namespace vade::testing {
 
 struct JsonRow {
-  std::map<std::string, std::vector<std::string>> values;   // a string is a list of one
+  std::map<std::string, std::vector<std::string>> values;  // a string is a list of one
 
   std::string Get(const std::string& key) const {
     const auto it = values.find(key);
@@ -63,7 +63,9 @@ class JsonLineReader {
   }
   std::string Bare() {
     const size_t begin = pos_;
-    while (pos_ < text_.size() && std::string_view(",]}").find(text_[pos_]) == std::string_view::npos) ++pos_;
+    while (pos_ < text_.size() &&
+           std::string_view(",]}").find(text_[pos_]) == std::string_view::npos)
+      ++pos_;
     return std::string(text_.substr(begin, pos_ - begin));
   }
   std::string String() {
@@ -91,8 +93,9 @@ class JsonLineReader {
     }
     AppendCodePoint(out, value);
   }
-  char32_t Hex() {                       // the four digits behind the 'u' at pos_
-    const char32_t value = static_cast<char32_t>(std::stoul(std::string(text_.substr(pos_ + 1, 4)), nullptr, 16));
+  char32_t Hex() {  // the four digits behind the 'u' at pos_
+    const char32_t value =
+        static_cast<char32_t>(std::stoul(std::string(text_.substr(pos_ + 1, 4)), nullptr, 16));
     pos_ += 4;
     return value;
   }

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <cmath>
+#include <condition_variable>
 #include <thread>
 
 #include "tests/testing/scripted_decoder.h"
@@ -29,8 +29,12 @@ class Gate {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return arrived_ >= n; });
   }
-  void LetPass(int n) { Change([&] { passes_ += n; }); }
-  void Open() { Change([&] { open_ = true; }); }
+  void LetPass(int n) {
+    Change([&] { passes_ += n; });
+  }
+  void Open() {
+    Change([&] { open_ = true; });
+  }
 
  private:
   template <typename F>
@@ -52,7 +56,8 @@ class Engines : public ::testing::Test {
     job.prefix = decoder_.tokenizer().Encode("the shared prefix", Special::kText);
     job.rest = decoder_.tokenizer().Encode(prompt, Special::kText);
     job.rest.push_back(ByteTokenizer::kImStart);
-    for (int32_t id : decoder_.tokenizer().Encode("assistant\n", Special::kText)) job.rest.push_back(id);
+    for (int32_t id : decoder_.tokenizer().Encode("assistant\n", Special::kText))
+      job.rest.push_back(id);
     job.sampling.max_tokens = max_tokens;
     job.ctx = ctx;
     return job;
@@ -128,7 +133,7 @@ TEST_F(Engines, KeepOnlyAFewPrefixes) {
   EXPECT_EQ(cached("aa"), 0u);
   EXPECT_EQ(cached("bb"), 0u);
   EXPECT_EQ(cached("aa"), 2u);
-  EXPECT_EQ(cached("cc"), 0u);   // bb goes
+  EXPECT_EQ(cached("cc"), 0u);  // bb goes
   EXPECT_EQ(cached("aa"), 2u);
   EXPECT_EQ(cached("bb"), 0u);
 }
@@ -161,7 +166,8 @@ TEST_F(Engines, SampledAnswersDoNotDependOnTheBatchEither) {
   decoder_.SetLogits([](const std::vector<int32_t>& sequence, std::span<float> logits) {
     uint64_t hash = 1469598103934665603u;
     for (int32_t id : sequence) hash = (hash ^ static_cast<uint64_t>(id)) * 1099511628211u;
-    for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>((hash >> (i % 50)) % 7);
+    for (size_t i = 0; i < logits.size(); ++i)
+      logits[i] = static_cast<float>((hash >> (i % 50)) % 7);
   });
   auto job = [&](int i) {
     EngineJob made = Job("prompt " + std::to_string(i), 20);
@@ -204,7 +210,7 @@ TEST_F(Engines, ACancelledAnswerEndsWithinOneStep) {
   CancelSource cancel;
   auto stream = engine.Start(Job("how long", 2000, Context().WithCancel(cancel.token())));
   gate.LetPass(3);
-  gate.WaitForArrivals(4);         // the fourth step is under way
+  gate.WaitForArrivals(4);  // the fourth step is under way
   cancel.Cancel();
   gate.Open();
   EXPECT_EQ(Read(**stream), "CANCELLED");
@@ -234,9 +240,11 @@ TEST_F(Engines, ADeadlineEndsAnAnswer) {
     return OkStatus();
   });
   Engine engine(&decoder_, {});
-  EXPECT_EQ(Ask(engine, Job("how long", 8000, Context().WithTimeout(std::chrono::milliseconds(30)))),
+  EXPECT_EQ(
+      Ask(engine, Job("how long", 8000, Context().WithTimeout(std::chrono::milliseconds(30)))),
+      "DEADLINE_EXCEEDED");
+  EXPECT_EQ(Ask(engine, Job("how long", 5, Context().WithTimeout(std::chrono::seconds(-1)))),
             "DEADLINE_EXCEEDED");
-  EXPECT_EQ(Ask(engine, Job("how long", 5, Context().WithTimeout(std::chrono::seconds(-1)))), "DEADLINE_EXCEEDED");
 }
 
 TEST_F(Engines, AReaderThatLeavesFreesItsPlace) {
@@ -267,10 +275,11 @@ TEST_F(Engines, WhenPagesRunOutTheNewestWaitsAndComesOutTheSame) {
     expected.push_back("answer " + std::to_string(i) + std::string(40, 'a' + i));
     decoder_.Say("<question " + std::to_string(i) + ">", expected.back());
   }
-  decoder_.LimitPages(260);      // an answer needs about 90
+  decoder_.LimitPages(260);  // an answer needs about 90
   Engine engine(&decoder_, {.max_active = 6});
   std::vector<std::unique_ptr<TokenStream>> streams;
-  for (int i = 0; i < 6; ++i) streams.push_back(*engine.Start(Job("<question " + std::to_string(i) + ">", 100)));
+  for (int i = 0; i < 6; ++i)
+    streams.push_back(*engine.Start(Job("<question " + std::to_string(i) + ">", 100)));
   for (int i = 0; i < 6; ++i) EXPECT_EQ(Read(*streams[i]), expected[i]);
 }
 
@@ -298,7 +307,8 @@ TEST_F(Engines, AnErrorOfTheDecoderEndsOnlyTheAnswerAtFault) {
   decoder_.Say("good", "fine");
   decoder_.BeforeForward([&](std::span<const ForwardItem> batch) {
     for (const ForwardItem& item : batch) {
-      if (std::count(item.tokens.begin(), item.tokens.end(), 'B') > 0) return DataLoss("a bad page");
+      if (std::count(item.tokens.begin(), item.tokens.end(), 'B') > 0)
+        return DataLoss("a bad page");
     }
     return OkStatus();
   });
@@ -309,8 +319,8 @@ TEST_F(Engines, AnErrorOfTheDecoderEndsOnlyTheAnswerAtFault) {
   EXPECT_EQ(Read(**good), "fine");
 }
 
-// A batch that fails is repeated one by one; when there is no page for the first of them alone, the newest is
-// set aside in the middle of that.
+// A batch that fails is repeated one by one; when there is no page for the first of them alone, the
+// newest is set aside in the middle of that.
 TEST_F(Engines, AnAnswerThatIsSetAsideWhileABatchIsRepeatedComesOutTheSame) {
   std::vector<std::string> expected;
   for (int i = 0; i < 4; ++i) {
@@ -328,14 +338,15 @@ TEST_F(Engines, AnAnswerThatIsSetAsideWhileABatchIsRepeatedComesOutTheSame) {
       return Internal("an answer without its sequence");
     }
     if (batch.size() > 1) {
-      if (!repeating.exchange(true)) full = 2;      // of the answers that are repeated now
+      if (!repeating.exchange(true)) full = 2;  // of the answers that are repeated now
       return DataLoss("not together");
     }
     return repeating && full-- > 0 ? ResourceExhausted("no page is left") : OkStatus();
   });
   Engine engine(&decoder_, {.max_active = 4, .kept_prefixes = 0});
   std::vector<std::unique_ptr<TokenStream>> streams;
-  for (int i = 0; i < 4; ++i) streams.push_back(*engine.Start(Job("<question " + std::to_string(i) + ">")));
+  for (int i = 0; i < 4; ++i)
+    streams.push_back(*engine.Start(Job("<question " + std::to_string(i) + ">")));
   gate.Open();
   for (int i = 0; i < 4; ++i) EXPECT_EQ(Read(*streams[i]), expected[i]) << i;
   EXPECT_TRUE(repeating);
@@ -354,7 +365,8 @@ TEST_F(Engines, ReportTheProbabilityOfWatchedFirstTokens) {
 }
 
 TEST_F(Engines, ManyThreadsMayAskAtOnce) {
-  for (int i = 0; i < 8; ++i) decoder_.Say("<" + std::to_string(i) + ">", "answer " + std::to_string(i));
+  for (int i = 0; i < 8; ++i)
+    decoder_.Say("<" + std::to_string(i) + ">", "answer " + std::to_string(i));
   Engine engine(&decoder_, {.max_active = 3, .max_waiting = 100});
   std::vector<std::thread> threads;
   std::atomic<int> right{0};

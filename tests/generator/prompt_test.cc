@@ -25,9 +25,10 @@ class Prompts : public ::testing::Test {
   std::string Show(const PromptPlan& plan) {
     return decoder_.bytes().Show(plan.prefix) + decoder_.bytes().Show(plan.rest);
   }
-  PromptPlan Plan(const GenerateRequest& request, BudgetLimits limits = {.max_prompt_tokens = 1 << 20,
-                                                                         .history_tokens = 2048,
-                                                                         .context_tokens = 1 << 21}) {
+  PromptPlan Plan(const GenerateRequest& request,
+                  BudgetLimits limits = {.max_prompt_tokens = 1 << 20,
+                                         .history_tokens = 2048,
+                                         .context_tokens = 1 << 21}) {
     auto plan = PlanPrompt(request, limits, writer_);
     EXPECT_TRUE(plan.ok()) << plan.status().ToString();
     return *plan;
@@ -45,10 +46,11 @@ TEST_F(Prompts, AreLaidOutInTheFixedOrder) {
   request.system = "Be polite.";
   const PromptWording& wording = Wording(PromptLanguage::kEnglish);
   EXPECT_EQ(Show(Plan(request)),
-            "<|im_start|>system\n" + wording.system + "<|im_end|>\n<|im_start|>user\n" + wording.opening +
-                "[1] Handbook\nSick leave is 14 days.\n\n[2] \nSecond.\n\n" + wording.before_question +
-                "Hello?<|im_end|>\n<|im_start|>assistant\nHi.<|im_end|>\n<|im_start|>user\n" + "Be polite.\n\n" +
-                wording.before_question + "How long?" + wording.after_question +
+            "<|im_start|>system\n" + wording.system + "<|im_end|>\n<|im_start|>user\n" +
+                wording.opening + "[1] Handbook\nSick leave is 14 days.\n\n[2] \nSecond.\n\n" +
+                wording.before_question +
+                "Hello?<|im_end|>\n<|im_start|>assistant\nHi.<|im_end|>\n<|im_start|>user\n" +
+                "Be polite.\n\n" + wording.before_question + "How long?" + wording.after_question +
                 "<|im_end|>\n<|im_start|>assistant\n");
 }
 
@@ -60,7 +62,10 @@ TEST_F(Prompts, PassagesFarBelowTheBestAreLeftOutAndNamed) {
   request.hits[1].score = 0.7;
   request.hits[2].score = 0.5;
   request.hits[2].passage.id = 77;
-  BudgetLimits limits{.max_prompt_tokens = 1 << 20, .history_tokens = 2048, .context_tokens = 1 << 21, .passage_gap = 0.3};
+  BudgetLimits limits{.max_prompt_tokens = 1 << 20,
+                      .history_tokens = 2048,
+                      .context_tokens = 1 << 21,
+                      .passage_gap = 0.3};
   PromptPlan plan = Plan(request, limits);
   EXPECT_EQ(plan.used, (std::vector<size_t>{0, 1}));
   ASSERT_EQ(plan.omitted.size(), 1u);
@@ -75,7 +80,8 @@ TEST_F(Prompts, HistoryOfAnyRolesStaysWellFormed) {
       {Role::kAssistant, "A"}, {Role::kAssistant, "B"}, {Role::kUser, "C"}, {Role::kSystem, "D"}};
   const Tokens tokens = writer_.History(turns, PromptLanguage::kEnglish);
   EXPECT_EQ(decoder_.bytes().Show(tokens),
-            "<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n<|im_start|>user\n" +
+            "<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n<|"
+            "im_start|>user\n" +
                 Wording(PromptLanguage::kEnglish).before_question +
                 "C<|im_end|>\n<|im_start|>user\nD<|im_end|>\n<|im_start|>user\n");
   EXPECT_TRUE(writer_.History({}, PromptLanguage::kEnglish).empty());
@@ -101,7 +107,8 @@ TEST_F(Prompts, ABlocksTokensDoNotDependOnItsRankOrNeighbours) {
     const PromptPlan plan = Plan(request);
     Tokens tail = writer_.Label(rank);
     tail.insert(tail.end(), alone.begin(), alone.end());
-    EXPECT_NE(std::search(plan.rest.begin(), plan.rest.end(), tail.begin(), tail.end()), plan.rest.end());
+    EXPECT_NE(std::search(plan.rest.begin(), plan.rest.end(), tail.begin(), tail.end()),
+              plan.rest.end());
   }
 }
 
@@ -114,10 +121,11 @@ TEST_F(Prompts, ControlTokensInDocumentsAndQuestionsStayText) {
   request.system = attack;
   const PromptPlan plan = Plan(request);
   auto controls = [&](const Tokens& tokens) {
-    return std::count_if(tokens.begin(), tokens.end(), [&](int32_t id) { return decoder_.tokenizer().IsControl(id); });
+    return std::count_if(tokens.begin(), tokens.end(),
+                         [&](int32_t id) { return decoder_.tokenizer().IsControl(id); });
   };
-  EXPECT_EQ(controls(plan.prefix), 3);            // system opened and closed, user opened
-  EXPECT_EQ(controls(plan.rest), 6);              // user -> assistant -> user -> assistant
+  EXPECT_EQ(controls(plan.prefix), 3);  // system opened and closed, user opened
+  EXPECT_EQ(controls(plan.rest), 6);    // user -> assistant -> user -> assistant
 }
 
 TEST_F(Prompts, TheTitleIsOneBoundedLineAndTheDateIsShown) {
@@ -135,7 +143,8 @@ TEST_F(Prompts, TheTitleIsOneBoundedLineAndTheDateIsShown) {
 }
 
 TEST_F(Prompts, TemplateTokensAroundTheQuestionAreAtMostADozen) {
-  ScriptedDecoder words({"user\n", "assistant\n", "Question: ", "问题：", Wording(PromptLanguage::kEnglish).after_question,
+  ScriptedDecoder words({"user\n", "assistant\n", "Question: ", "问题：",
+                         Wording(PromptLanguage::kEnglish).after_question,
                          Wording(PromptLanguage::kChinese).after_question});
   const PromptWriter writer(&words.tokenizer(), *words.chat_template());
   EXPECT_LE(writer.Question("", PromptLanguage::kEnglish).size(), 12u);
@@ -146,13 +155,15 @@ TEST_F(Prompts, APassageThatDoesNotFitIsDroppedWholeAndNamed) {
   GenerateRequest request;
   request.question = "How long?";
   request.sampling.max_tokens = 10;
-  request.hits = {Block("first " + std::string(100, 'a')), Block("big " + std::string(1 << 20, 'b')),
+  request.hits = {Block("first " + std::string(100, 'a')),
+                  Block("big " + std::string(1 << 20, 'b')),
                   Block("third " + std::string(100, 'c'))};
   request.hits[1].passage.id = 77;
   request.hits[1].passage.document_id = "big-doc";
   const size_t fixed = writer_.Prefix(PromptLanguage::kEnglish).size() +
                        writer_.Question(request.question, PromptLanguage::kEnglish).size();
-  const PromptPlan plan = Plan(request, {.max_prompt_tokens = static_cast<int>(fixed) + 400, .context_tokens = 1 << 20});
+  const PromptPlan plan = Plan(
+      request, {.max_prompt_tokens = static_cast<int>(fixed) + 400, .context_tokens = 1 << 20});
   EXPECT_EQ(plan.used, (std::vector<size_t>{0, 2}));
   ASSERT_EQ(plan.omitted.size(), 1u);
   EXPECT_EQ(plan.omitted[0].passage_id, 77u);
@@ -182,17 +193,22 @@ TEST_F(Prompts, TheBudgetIsExactToTheToken) {
 TEST_F(Prompts, AQuestionBeyondTheBudgetIsRefusedWithTheNumbers) {
   GenerateRequest request;
   request.question = std::string(5000, 'q');
-  auto plan = PlanPrompt(request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 1 << 20}, writer_);
+  auto plan = PlanPrompt(
+      request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 1 << 20},
+      writer_);
   ASSERT_FALSE(plan.ok());
   EXPECT_EQ(plan.status().code(), StatusCode::kInvalidArgument);
   EXPECT_NE(plan.status().message().find("4096"), std::string::npos);
-  EXPECT_NE(plan.status().message().find("question 50"), std::string::npos) << plan.status().message();
+  EXPECT_NE(plan.status().message().find("question 50"), std::string::npos)
+      << plan.status().message();
 
   request.question = std::string(3500, 'q');
   request.sampling.max_tokens = 8192;
-  plan = PlanPrompt(request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 4096}, writer_);
+  plan = PlanPrompt(
+      request, {.max_prompt_tokens = 4096, .history_tokens = 0, .context_tokens = 4096}, writer_);
   ASSERT_FALSE(plan.ok());
-  EXPECT_NE(plan.status().message().find("may have 3072 (1024 more"), std::string::npos) << plan.status().message();
+  EXPECT_NE(plan.status().message().find("may have 3072 (1024 more"), std::string::npos)
+      << plan.status().message();
 }
 
 // What an answer may have at most says little about how long it will be.
@@ -214,19 +230,26 @@ TEST_F(Prompts, TheNewestTurnsAreKeptWhole) {
   GenerateRequest request;
   request.question = "How long?";
   for (int i = 0; i < 50; ++i) {
-    request.history.push_back({i % 2 == 0 ? Role::kUser : Role::kAssistant, "turn-" + std::to_string(i) + "-" + std::string(80, '.')});
+    request.history.push_back({i % 2 == 0 ? Role::kUser : Role::kAssistant,
+                               "turn-" + std::to_string(i) + "-" + std::string(80, '.')});
   }
-  const PromptPlan plan = Plan(request, {.max_prompt_tokens = 1 << 20, .history_tokens = 500, .context_tokens = 1 << 21});
+  const PromptPlan plan = Plan(
+      request, {.max_prompt_tokens = 1 << 20, .history_tokens = 500, .context_tokens = 1 << 21});
   EXPECT_GE(plan.history_turns, 2u);
   EXPECT_LE(plan.history_turns, 5u);
   const std::string shown = Show(plan);
   for (int i = 0; i < 50; ++i) {
-    const bool kept = shown.find("turn-" + std::to_string(i) + "-" + std::string(80, '.')) != std::string::npos;
+    const bool kept =
+        shown.find("turn-" + std::to_string(i) + "-" + std::string(80, '.')) != std::string::npos;
     EXPECT_EQ(kept, i >= 50 - static_cast<int>(plan.history_turns)) << i;
   }
-  const Tokens history = writer_.History(std::span(request.history).last(plan.history_turns), plan.language);
+  const Tokens history =
+      writer_.History(std::span(request.history).last(plan.history_turns), plan.language);
   EXPECT_LE(history.size(), 500u);
-  EXPECT_EQ(Plan(request, {.max_prompt_tokens = 1 << 20, .history_tokens = 0, .context_tokens = 1 << 21}).history_turns, 0u);
+  EXPECT_EQ(
+      Plan(request, {.max_prompt_tokens = 1 << 20, .history_tokens = 0, .context_tokens = 1 << 21})
+          .history_turns,
+      0u);
 }
 
 }  // namespace

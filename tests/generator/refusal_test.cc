@@ -9,20 +9,23 @@ namespace vade {
 namespace {
 
 TEST(Refusal, TheAgreedWordIsRecognisedInAnyDress) {
-  for (const char* reply : {"None", "none.", " NONE\n", "\"None\"", "**None**", "None. The documents differ.", "无",
-                            "无。", " “无”", "无\n", "N/A", "Unanswerable.", "没有答案。", "Unknown", ""}) {
+  for (const char* reply :
+       {"None", "none.", " NONE\n", "\"None\"", "**None**", "None. The documents differ.", "无",
+        "无。", " “无”", "无\n", "N/A", "Unanswerable.", "没有答案。", "Unknown", ""}) {
     EXPECT_EQ(JudgeReply(reply, true), RefusalVerdict::kRefusal) << reply;
   }
 }
 
 TEST(Refusal, NaturalVariantsAreRecognised) {
   for (const char* reply :
-       {"The documents do not say who it was.", "the passage doesn't mention this", "I don't know.", "I don\u2019t know",
-        "The provided documents do not contain the answer to this question.", "There is no information about it.",
-        "Based on the documents, the answer is not mentioned.", "Sorry, I cannot tell.", "文档中没有提到这个问题的答案。",
-        "根据提供的文档，没有相关信息。", "抱歉，我无法回答。", "文章未提及此事",
-        "According to the passages, there is no mention of a fee.", "Based on the given text it is not mentioned.",
-        "The texts do not say", "The provided information does not specify a date.", "The answer is not",
+       {"The documents do not say who it was.", "the passage doesn't mention this", "I don't know.",
+        "I don\u2019t know", "The provided documents do not contain the answer to this question.",
+        "There is no information about it.", "Based on the documents, the answer is not mentioned.",
+        "Sorry, I cannot tell.", "文档中没有提到这个问题的答案。", "根据提供的文档，没有相关信息。",
+        "抱歉，我无法回答。", "文章未提及此事",
+        "According to the passages, there is no mention of a fee.",
+        "Based on the given text it is not mentioned.", "The texts do not say",
+        "The provided information does not specify a date.", "The answer is not",
         "根据上述资料，没有提到费用。"}) {
     EXPECT_EQ(JudgeReply(reply, true), RefusalVerdict::kRefusal) << reply;
   }
@@ -34,9 +37,10 @@ TEST(Refusal, OurOwnSentencesAreRecognised) {
 }
 
 TEST(Refusal, AnswersThatBeginAlikeAreAnswers) {
-  for (const char* reply : {"None of the crew survived.", "无线电", "无锡市", "The documents were signed in 1945.",
-                            "The text of the treaty", "Nonetheless 14", "未知数", "Based on the report, 14 days.",
-                            "没有", "no", "No", "根据法律规定，十四天。", "14 days", "文章发表于1905年。"}) {
+  for (const char* reply :
+       {"None of the crew survived.", "无线电", "无锡市", "The documents were signed in 1945.",
+        "The text of the treaty", "Nonetheless 14", "未知数", "Based on the report, 14 days.",
+        "没有", "no", "No", "根据法律规定，十四天。", "14 days", "文章发表于1905年。"}) {
     EXPECT_EQ(JudgeReply(reply, true), RefusalVerdict::kAnswer) << reply;
   }
 }
@@ -44,8 +48,9 @@ TEST(Refusal, AnswersThatBeginAlikeAreAnswers) {
 // A word that only begins like one of the openings, and a frame that is not about the documents.
 TEST(Refusal, AnAnswerIsNotWithheldForItsFirstLetters) {
   for (const char* reply :
-       {"The answer is Nottingham.", "The answer is notable: 14.", "The textile mill does not contain asbestos.",
-        "The documentary does not mention him.", "The contextual menu does not include it.",
+       {"The answer is Nottingham.", "The answer is notable: 14.",
+        "The textile mill does not contain asbestos.", "The documentary does not mention him.",
+        "The contextual menu does not include it.",
         "According to the lease, the rent does not include heating.",
         "According to the textile report, it does not contain cotton.",
         "Based on the tariff, a return ticket does not include a seat.",
@@ -61,11 +66,12 @@ TEST(Refusal, AnAnswerIsNotWithheldForItsFirstLetters) {
 // The stream is held back only while both are possible, and a verdict once given stays.
 TEST(Refusal, AVerdictIsStableWhileTheReplyGrows) {
   for (const char* reply :
-       {"None", "None of the crew survived.", "无线电", "The documents do not say. But", "14 days", "文档中没有提到。",
-        "The documents were signed in 1945. They do not say why.", "I don't know", "Based on page 4 it is 9.",
-        "The answer is Nottingham.", "The textile mill does not contain it.", "The texts do not say.",
-        "According to the lease, it does not include heating.", "According to the documents, no mention.",
-        "根据合同，不包含暖气费。"}) {
+       {"None", "None of the crew survived.", "无线电", "The documents do not say. But", "14 days",
+        "文档中没有提到。", "The documents were signed in 1945. They do not say why.",
+        "I don't know", "Based on page 4 it is 9.", "The answer is Nottingham.",
+        "The textile mill does not contain it.", "The texts do not say.",
+        "According to the lease, it does not include heating.",
+        "According to the documents, no mention.", "根据合同，不包含暖气费。"}) {
     const std::string text(reply);
     RefusalVerdict last = RefusalVerdict::kUndecided;
     for (size_t n = 1; n <= text.size(); ++n) {

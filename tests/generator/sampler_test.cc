@@ -79,7 +79,8 @@ TEST(Sampler, DrawsFollowTheDistributionAtTheTemperature) {
   const std::vector<float> logits = {0, std::log(2.0f), std::log(5.0f)};
   auto share = [&](double temperature) {
     int last = 0;
-    for (int32_t id : Draws({.temperature = temperature, .seed = 5}, logits, 20000)) last += id == 2;
+    for (int32_t id : Draws({.temperature = temperature, .seed = 5}, logits, 20000))
+      last += id == 2;
     return last / 20000.0;
   };
   EXPECT_NEAR(share(1), 5.0 / 8, 0.02);
@@ -91,7 +92,8 @@ TEST(Sampler, DrawsFollowTheDistributionAtTheTemperature) {
 TEST(Sampler, TopKKeepsTheMostProbable) {
   const auto logits = SomeLogits(300, 9);
   std::vector<std::pair<float, int32_t>> order;
-  for (size_t i = 0; i < logits.size(); ++i) order.emplace_back(-logits[i], static_cast<int32_t>(i));
+  for (size_t i = 0; i < logits.size(); ++i)
+    order.emplace_back(-logits[i], static_cast<int32_t>(i));
   std::sort(order.begin(), order.end());
   std::set<int32_t> best;
   for (int i = 0; i < 4; ++i) best.insert(order[i].second);
@@ -107,10 +109,12 @@ TEST(Sampler, TopPKeepsTheSmallestSetThatReachesTheMass) {
   // Probabilities .5, .3, .15, .05: a mass of .75 needs the first two.
   const std::vector<float> logits = {std::log(.05f), std::log(.5f), std::log(.15f), std::log(.3f)};
   std::set<int32_t> seen;
-  for (int32_t id : Draws({.temperature = 1, .top_p = .75, .seed = 3}, logits, 1000)) seen.insert(id);
+  for (int32_t id : Draws({.temperature = 1, .top_p = .75, .seed = 3}, logits, 1000))
+    seen.insert(id);
   EXPECT_EQ(seen, (std::set<int32_t>{1, 3}));
   seen.clear();
-  for (int32_t id : Draws({.temperature = 1, .top_p = 1e-12, .seed = 3}, logits, 50)) seen.insert(id);
+  for (int32_t id : Draws({.temperature = 1, .top_p = 1e-12, .seed = 3}, logits, 50))
+    seen.insert(id);
   EXPECT_EQ(seen, (std::set<int32_t>{1}));
 }
 

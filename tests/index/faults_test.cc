@@ -1,7 +1,8 @@
-// What the store does when the machine fails it: a full disk, a broken one, too few open files, no memory.
+// What the store does when the machine fails it: a full disk, a broken one, too few open files, no
+// memory.
 //
-// This binary's own write(), open(), statvfs() and operator new stand before the system's, for RocksDB too, and
-// fail when a test says so and only for files below its directory.
+// This binary's own write(), open(), statvfs() and operator new stand before the system's, for
+// RocksDB too, and fail when a test says so and only for files below its directory.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -27,11 +28,11 @@
 
 namespace {
 
-char faulty_directory[256];                      // set while no other thread writes
-std::atomic<int> write_error{0};                 // 0: writes succeed
-std::atomic<int64_t> writable_bytes{0};          // that still succeed
+char faulty_directory[256];              // set while no other thread writes
+std::atomic<int> write_error{0};         // 0: writes succeed
+std::atomic<int64_t> writable_bytes{0};  // that still succeed
 std::atomic<bool> segments_cannot_be_opened{false};
-std::atomic<int64_t> free_bytes{-1};             // negative: as it is
+std::atomic<int64_t> free_bytes{-1};  // negative: as it is
 std::atomic<int> times_asked_for_space{0};
 thread_local size_t largest_allocation = SIZE_MAX;
 
@@ -53,14 +54,15 @@ bool WritesBelow(int fd) {
 
 extern "C" {
 
-// As much as there is room for, then the error: a record may be torn. What a file without a name takes comes back.
+// As much as there is room for, then the error: a record may be torn. What a file without a name
+// takes comes back.
 ssize_t write(int fd, const void* data, size_t size) {
   const int error = write_error;
   if (error != 0 && WritesBelow(fd)) {
     struct stat file = {};
     const bool nameless = fstat(fd, &file) == 0 && file.st_nlink == 0;
-    const int64_t before =
-        nameless ? writable_bytes - file.st_size : writable_bytes.fetch_sub(static_cast<int64_t>(size));
+    const int64_t before = nameless ? writable_bytes - file.st_size
+                                    : writable_bytes.fetch_sub(static_cast<int64_t>(size));
     if (before <= 0) {
       errno = error;
       return -1;
@@ -162,10 +164,13 @@ TEST_F(FaultyMachine, AFullDiskRefusesAWriteWholeAndLosesNothingThatWasThere) {
       if (status.ok()) continue;
       ++refused;
       EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.ToString();
-      EXPECT_NE(status.message().find("free some disk space"), std::string::npos) << status.message();
+      EXPECT_NE(status.message().find("free some disk space"), std::string::npos)
+          << status.message();
       EXPECT_EQ(status.message().find("stop and start"), std::string::npos) << status.message();
     }
-    EXPECT_EQ(store_->DeleteDocuments("default", std::vector<std::string>{"kept"}, Context()).status().code(),
+    EXPECT_EQ(store_->DeleteDocuments("default", std::vector<std::string>{"kept"}, Context())
+                  .status()
+                  .code(),
               StatusCode::kResourceExhausted);
     EXPECT_EQ(Text("kept"), kept);
     EXPECT_LE(store_->commit_number(), commit + 1);
@@ -189,15 +194,17 @@ TEST_F(FaultyMachine, AFullDiskRefusesAWriteWholeAndLosesNothingThatWasThere) {
 }
 
 TEST_F(FaultyMachine, AnErrorThatTheDatabaseDoesNotOutliveAsksForANewProcess) {
-  for (const auto& [error, code] : {std::pair(EIO, StatusCode::kInternal),
-                                    std::pair(EDQUOT, StatusCode::kResourceExhausted)}) {
+  for (const auto& [error, code] :
+       {std::pair(EIO, StatusCode::kInternal), std::pair(EDQUOT, StatusCode::kResourceExhausted)}) {
     ASSERT_EQ(PutOne("kept", "was there before"), OkStatus());
     FailWrites(error, 0);
     for (int tries = 0; tries < 3; ++tries) {
       const Status status = PutOne("new", "new words");
       EXPECT_EQ(status.code(), code) << status.ToString();
-      EXPECT_NE(status.message().find("then stop and start vade: this process cannot write to the store again"),
-                std::string::npos) << status.message();
+      EXPECT_NE(status.message().find(
+                    "then stop and start vade: this process cannot write to the store again"),
+                std::string::npos)
+          << status.message();
       if (tries == 0) Mend();  // which does not help this process
     }
     Open();

@@ -1,8 +1,8 @@
-// A process that writes is killed at random moments, fifty times over one directory. What it had acknowledged
-// must be there, whole; what it had not may be there whole or not at all.
+// A process that writes is killed at random moments, fifty times over one directory. What it had
+// acknowledged must be there, whole; what it had not may be there whole or not at all.
 //
-// The writer is this very binary, run again with VADE_CRASH_WRITER set to the directory. It reports each
-// commit and each delete on a pipe once the store has answered.
+// The writer is this very binary, run again with VADE_CRASH_WRITER set to the directory. It reports
+// each commit and each delete on a pipe once the store has answered.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -22,12 +22,13 @@ namespace vade {
 namespace {
 
 constexpr int kRounds = 50;
-constexpr int kDocuments = 40;     // ids are used again and again: revisions and deletes get their share
+// Ids are used again and again: revisions and deletes get their share
+constexpr int kDocuments = 40;
 constexpr int kReportFd = 3;
 
 StoreOptions CrashOptions() {
   StoreOptions options;
-  options.seal_tail_at = 64;       // seals and merges all the time
+  options.seal_tail_at = 64;  // seals and merges all the time
   options.flat_below = 32;
   return options;
 }
@@ -59,8 +60,9 @@ Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, ui
   return writer->Commit(Context()).status();
 }
 
-// Never returns: writes until it is killed. A report is "document mark\n"; mark 0 is a delete. A line that
-// begins with '?' announces a write, so that the parent knows what may have become visible unacknowledged.
+// Never returns: writes until it is killed. A report is "document mark\n"; mark 0 is a delete. A
+// line that begins with '?' announces a write, so that the parent knows what may have become
+// visible unacknowledged.
 [[noreturn]] void WriteUntilKilled(const std::string& directory, uint64_t seed) {
   const auto report = [](const std::string& line) {
     if (write(kReportFd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) _exit(3);
@@ -77,8 +79,10 @@ Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, ui
     const uint64_t mark = random() % 5 == 0 ? 0 : random() % 1000000 + 1;
     report(StrCat("?", document, " ", mark, "\n"));
     const Status status =
-        mark == 0 ? (*store)->DeleteDocuments("default", std::vector<std::string>{StrCat("doc", document)},
-                                              Context()).status()
+        mark == 0 ? (*store)
+                        ->DeleteDocuments(
+                            "default", std::vector<std::string>{StrCat("doc", document)}, Context())
+                        .status()
                   : PutMarked(store->get(), embedder, document, mark);
     if (!status.ok()) {
       report(StrCat("!", status.ToString(), "\n"));
@@ -90,8 +94,8 @@ Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, ui
 
 class StoreCrash : public StoreFixture {
  protected:
-  // What the child said before it was killed: `delay` after `lines` reports, since the speed of the disk decides
-  // how many there are in a time.
+  // What the child said before it was killed: `delay` after `lines` reports, since the speed of the
+  // disk decides how many there are in a time.
   std::string RunAndKill(uint64_t seed, int lines, std::chrono::microseconds delay) {
     int fds[2];
     if (pipe(fds) != 0) return "!pipe";
@@ -121,7 +125,8 @@ class StoreCrash : public StoreFixture {
     close(fds[0]);
     int status = 0;
     waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "the writer ended by itself: " << said.substr(0, 500);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        << "the writer ended by itself: " << said.substr(0, 500);
     return said;
   }
 
@@ -147,7 +152,8 @@ class StoreCrash : public StoreFixture {
   void CheckDocument(int document) {
     const auto info = *store_->FindDocument("default", StrCat("doc", document));
     const uint64_t found = info ? *ParseUint(info->content_hash) : 0;
-    if (pending_ && pending_->first == document && pending_->second == found) marks_[document] = found;
+    if (pending_ && pending_->first == document && pending_->second == found)
+      marks_[document] = found;
     ASSERT_EQ(found, marks_[document]) << "document " << document;
     if (found == 0) return;
     const auto parts = Parts(document, found);
@@ -159,7 +165,7 @@ class StoreCrash : public StoreFixture {
     ASSERT_FALSE(Search(parts[0], 1).empty());
   }
 
-  std::map<int, uint64_t> marks_;    // 0: not there
+  std::map<int, uint64_t> marks_;  // 0: not there
   std::optional<std::pair<int, uint64_t>> pending_;
 };
 
@@ -176,7 +182,8 @@ TEST_F(StoreCrash, KilledWriterLosesNothingItAcknowledgedAndLeavesNoHalf) {
     SCOPED_TRACE(StrCat("VADE_TEST_SEED=", seed, ", round ", round));
     // Now and then while it is still opening.
     const int lines = round % 10 == 9 ? 0 : 1 + static_cast<int>(random() % 30);
-    const std::string said = RunAndKill(random(), lines, std::chrono::microseconds(random() % 60000));
+    const std::string said =
+        RunAndKill(random(), lines, std::chrono::microseconds(random() % 60000));
     Take(said);
     acknowledged += std::count(said.begin(), said.end(), '\n');
     Open();

@@ -1,4 +1,5 @@
-// A store in a fresh directory and the verbs to speak about it. Vectors come from the hashing embedder.
+// A store in a fresh directory and the verbs to speak about it. Vectors come from the hashing
+// embedder.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -37,9 +38,10 @@ class StoreFixture : public testing::Test {
   }
   void OpenWithCollection(const std::string& name = "default") {
     Open();
-    ASSERT_EQ(store_->CreateCollection({.name = name, .embedder_id = embedder_.id(),
-                                        .dimension = embedder_.dimension()}),
-              OkStatus());
+    ASSERT_EQ(
+        store_->CreateCollection(
+            {.name = name, .embedder_id = embedder_.id(), .dimension = embedder_.dimension()}),
+        OkStatus());
   }
 
   // A document with one passage a part; its text is the parts one after the other.
@@ -81,8 +83,13 @@ class StoreFixture : public testing::Test {
 
   SearchRequest Question(const std::string& question, int k = 5,
                          const std::vector<std::string>& groups = {}) const {
-    return {.collection = "default", .vector = embedder_.EmbedOne(question), .question = question, .k = k,
-            .filter = "", .as_of = "", .groups = groups};
+    return {.collection = "default",
+            .vector = embedder_.EmbedOne(question),
+            .question = question,
+            .k = k,
+            .filter = "",
+            .as_of = "",
+            .groups = groups};
   }
   std::vector<Hit> Search(const std::string& question, int k = 5,
                           const std::vector<std::string>& groups = {}) {

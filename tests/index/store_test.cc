@@ -1,5 +1,5 @@
-// What every Store promises (the contract, through a factory so that other stores can be held to it), and what
-// the store of this machine promises about its directory.
+// What every Store promises (the contract, through a factory so that other stores can be held to
+// it), and what the store of this machine promises about its directory.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -35,7 +35,8 @@ class PassageStore : public StoreFixture {
 };
 
 TEST_F(PassageStore, CommittedDocumentIsFoundWithItsText) {
-  const CommitResult commit = Put("leave.md", {"Leave is 25 days a year. ", "Sick leave needs a note."});
+  const CommitResult commit =
+      Put("leave.md", {"Leave is 25 days a year. ", "Sick leave needs a note."});
   EXPECT_TRUE(commit.created);
   EXPECT_EQ(commit.revision, 1u);
   EXPECT_EQ(commit.commit, store_->commit_number());
@@ -64,7 +65,8 @@ TEST_F(PassageStore, NothingIsSeenBeforeCommitAndNothingStaysWithoutIt) {
     ASSERT_EQ((*writer)->AddText("secret draft"), OkStatus());
     Passage passage;
     passage.end = 12;
-    ASSERT_EQ((*writer)->AddPassages({&passage, 1}, embedder_.EmbedOne("secret draft")), OkStatus());
+    ASSERT_EQ((*writer)->AddPassages({&passage, 1}, embedder_.EmbedOne("secret draft")),
+              OkStatus());
     EXPECT_EQ(Found("secret draft"), "");
     EXPECT_FALSE((*store_->FindDocument("default", "draft")).has_value());
     EXPECT_EQ(store_->GetDocument("default", "draft").status().code(), StatusCode::kNotFound);
@@ -103,12 +105,15 @@ TEST_F(PassageStore, DeletedPassageIsNotFoundByAnyPath) {
 TEST_F(PassageStore, ADeleteDoesNotReachANewCollectionOfTheSameName) {
   Put("000", {"the first to go"});
   std::vector<std::string> ids = {"000", "zzz"};
-  for (int i = 0; i < 200000; ++i) ids.push_back(StrCat("absent", i));  // work between the first and the last
+  for (int i = 0; i < 200000; ++i)
+    ids.push_back(StrCat("absent", i));  // work between the first and the last
   std::thread deleter([&] { EXPECT_EQ(Delete(ids), 1u); });
   while (store_->FindDocument("default", "000")->has_value()) std::this_thread::yield();
   ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
-  ASSERT_EQ(store_->CreateCollection({.name = "default", .embedder_id = embedder_.id(),
-                                      .dimension = embedder_.dimension()}), OkStatus());
+  ASSERT_EQ(
+      store_->CreateCollection(
+          {.name = "default", .embedder_id = embedder_.id(), .dimension = embedder_.dimension()}),
+      OkStatus());
   Put("zzz", {"of the new collection"});
   deleter.join();
   EXPECT_EQ(Text("zzz"), "of the new collection");
@@ -131,7 +136,9 @@ TEST_F(PassageStore, FactsOfADocumentComeBack) {
   info.source = "docs/一.md";
   info.mime_type = "text/markdown";
   info.content_hash = "ab";
-  info.metadata = {{"n", 2.5}, {"flag", true}, {"s", std::string("x")},
+  info.metadata = {{"n", 2.5},
+                   {"flag", true},
+                   {"s", std::string("x")},
                    {"list", std::vector<std::string>{"a", "b"}}};
   info.groups = {"staff", "board"};
   info.supersedes = "old.md";
@@ -165,7 +172,8 @@ TEST_F(PassageStore, LongTextIsKeptInPiecesAndPassagesCrossThem) {
   std::vector<Passage> passages;
   std::vector<float> vectors;
   for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.size(), text.find(' ', std::min(at + 5000, text.size() - 1)) + 1);
+    const size_t end =
+        std::min(text.size(), text.find(' ', std::min(at + 5000, text.size() - 1)) + 1);
     Passage passage;
     passage.begin = at;
     passage.end = at = end;
@@ -217,7 +225,8 @@ TEST_F(PassageStore, GroupsDecideWhoFindsADocument) {
 }
 
 TEST_F(PassageStore, CollectionsAreIsolated) {
-  ASSERT_EQ(store_->CreateCollection({.name = "other", .embedder_id = "e", .dimension = 64}), OkStatus());
+  ASSERT_EQ(store_->CreateCollection({.name = "other", .embedder_id = "e", .dimension = 64}),
+            OkStatus());
   DocumentInfo info;
   info.id = "a";
   ASSERT_TRUE(TryPut(info, {"in the other one"}, "other").ok());
@@ -226,7 +235,8 @@ TEST_F(PassageStore, CollectionsAreIsolated) {
   ASSERT_EQ(store_->DeleteCollection("other"), OkStatus());
   EXPECT_EQ(store_->GetCollection("other").status().code(), StatusCode::kNotFound);
   EXPECT_EQ(store_->DeleteCollection("other").code(), StatusCode::kNotFound);
-  ASSERT_EQ(store_->CreateCollection({.name = "other", .embedder_id = "e", .dimension = 64}), OkStatus());
+  ASSERT_EQ(store_->CreateCollection({.name = "other", .embedder_id = "e", .dimension = 64}),
+            OkStatus());
   EXPECT_EQ(store_->GetCollection("other")->document_count, 0u);
   Open();
   EXPECT_EQ(store_->ListCollections()->size(), 2u);
@@ -236,10 +246,12 @@ TEST_F(PassageStore, CollectionsAreIsolated) {
 TEST_F(PassageStore, CollectionNamesAndDuplicatesAreRefused) {
   for (const char* bad : {"", ".hidden", "a/b", "a b", "ü"}) {
     EXPECT_EQ(store_->CreateCollection({.name = bad, .embedder_id = "e", .dimension = 4}).code(),
-              StatusCode::kInvalidArgument) << bad;
+              StatusCode::kInvalidArgument)
+        << bad;
   }
-  EXPECT_EQ(store_->CreateCollection({.name = "default", .embedder_id = "e", .dimension = 4}).code(),
-            StatusCode::kAlreadyExists);
+  EXPECT_EQ(
+      store_->CreateCollection({.name = "default", .embedder_id = "e", .dimension = 4}).code(),
+      StatusCode::kAlreadyExists);
   EXPECT_EQ(store_->CreateCollection({.name = "x", .embedder_id = "e", .dimension = 0}).code(),
             StatusCode::kInvalidArgument);
 }
@@ -317,7 +329,8 @@ TEST_F(PassageStore, SearchRefusesWhatItDoesNotEnforce) {
 
 TEST_F(PassageStore, BadQuestionsAreRefused) {
   for (int k : {0, -1, 1001}) {
-    EXPECT_EQ(store_->Search(Question("x", k), Context()).status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(store_->Search(Question("x", k), Context()).status().code(),
+              StatusCode::kInvalidArgument);
   }
   auto request = Question("x");
   request.vector[0] = NAN;
@@ -351,12 +364,14 @@ TEST_F(PassageStore, CommitOfADeletedCollectionFails) {
   ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
   EXPECT_EQ(writer->Commit(Context()).status().code(), StatusCode::kNotFound);
   writer.reset();
-  ASSERT_EQ(store_->CreateCollection({.name = "default", .embedder_id = "e", .dimension = 64}), OkStatus());
+  ASSERT_EQ(store_->CreateCollection({.name = "default", .embedder_id = "e", .dimension = 64}),
+            OkStatus());
   EXPECT_EQ(Problems(), "");
 }
 
 TEST_F(PassageStore, StateSurvivesReopeningAndSealing) {
-  for (int i = 0; i < 50; ++i) Put(StrCat("d", i), {StrCat("number ", i, " alpha"), StrCat("beta ", i)});
+  for (int i = 0; i < 50; ++i)
+    Put(StrCat("d", i), {StrCat("number ", i, " alpha"), StrCat("beta ", i)});
   Delete({"d7", "d8"});
   Put("d9", {"nine again"});
   const std::string before = Found("number 12 alpha", 20);
@@ -376,8 +391,10 @@ TEST_F(PassageStore, SecondOpeningOfADirectoryIsRefusedWithTheRemedy) {
   const auto second = OpenStore(directory_, options_);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().code(), StatusCode::kUnavailable);
-  EXPECT_NE(second.status().message().find("is in use by another process; talk to it with --server"),
-            std::string::npos) << second.status().message();
+  EXPECT_NE(
+      second.status().message().find("is in use by another process; talk to it with --server"),
+      std::string::npos)
+      << second.status().message();
 }
 
 TEST_F(PassageStore, MissingDirectoryIsNotMadeUnlessAsked) {
@@ -420,7 +437,8 @@ TEST_F(PassageStore, DamagedDatabaseIsNamed) {
 }
 
 TEST_F(PassageStore, LeftoversOfADeadProcessAreCollectedAtOpen) {
-  // What a writer that died before its commit leaves behind, byte for byte as docs/formats.md has it.
+  // What a writer that died before its commit leaves behind, byte for byte as docs/formats.md has
+  // it.
   store_.reset();
   {
     auto kv = Kv::Open(directory_ + "/db", {});
@@ -475,7 +493,8 @@ TEST_F(PassageStore, VerifyFindsWhatNobodyOwnsWhileADocumentIsBeingWritten) {
     Passage passage;
     passage.end = 5;
     EXPECT_EQ(writer->AddPassages({&passage, 1}, embedder_.EmbedOne("xxxxx")), OkStatus());
-    EXPECT_EQ(writer->AddPassages({&passage, 1}, embedder_.EmbedOne("xxxxx")), OkStatus());  // writes the first
+    EXPECT_EQ(writer->AddPassages({&passage, 1}, embedder_.EmbedOne("xxxxx")),
+              OkStatus());  // writes the first
     return writer;
   };
   auto writer = write_half();
@@ -486,8 +505,10 @@ TEST_F(PassageStore, VerifyFindsWhatNobodyOwnsWhileADocumentIsBeingWritten) {
   Open();
   writer = write_half();
   Put("b", {"another commit"});
-  EXPECT_EQ(Problems(), "collection 'default' holds 2 pieces of text, 3 passages and 2 vectors; its documents own "
-                        "2, 2 and 2");
+  EXPECT_EQ(
+      Problems(),
+      "collection 'default' holds 2 pieces of text, 3 passages and 2 vectors; its documents own "
+      "2, 2 and 2");
 }
 
 TEST_F(PassageStore, VerifySaysHowManyProblemsItLeavesOut) {
@@ -509,7 +530,9 @@ TEST_F(PassageStore, ForeignBytesInTheDatabaseAreDamageAndNoCrash) {
                                  const std::string& instead) {
     Tamper([&](KvBatch* batch) { batch->Put(family, key, value); });
     EXPECT_EQ(OpenStore(directory_, options_).status().code(), StatusCode::kDataLoss);
-    Tamper([&](KvBatch* batch) { instead.empty() ? batch->Delete(family, key) : batch->Put(family, key, instead); });
+    Tamper([&](KvBatch* batch) {
+      instead.empty() ? batch->Delete(family, key) : batch->Put(family, key, instead);
+    });
   };
   std::string mark;
   AppendFixed<uint32_t>(&mark, 1);
@@ -517,9 +540,11 @@ TEST_F(PassageStore, ForeignBytesInTheDatabaseAreDamageAndNoCrash) {
   Tamper([&](KvBatch* batch) { batch->Put(Family::kStaged, StagedKey(900, 0), mark); });
   expect_damage(Family::kStaged, StagedKey(900, 0).substr(0, 8) + "foreign", mark, "");
   expect_damage(Family::kCatalog, "cxy", "z", "");
-  const CollectionRecord wide = {"default", embedder_.id(), 16385, 0}, good = {"default", embedder_.id(), 64, 0};
+  const CollectionRecord wide = {"default", embedder_.id(), 16385, 0},
+                         good = {"default", embedder_.id(), 64, 0};
   expect_damage(Family::kCatalog, CollectionKey(1), Encode(wide), Encode(good));
-  // Passages for whose slots no memory would do, of numbers that were never given out but claim to be.
+  // Passages for whose slots no memory would do, of numbers that were never given out but claim to
+  // be.
   std::string numbers;
   AppendFixed<uint64_t>(&numbers, uint64_t{1} << 60);
   Tamper([&](KvBatch* batch) { batch->Put(Family::kMeta, "next_id", numbers); });
@@ -531,7 +556,8 @@ TEST_F(PassageStore, ForeignBytesInTheDatabaseAreDamageAndNoCrash) {
     batch->Put(Family::kDocuments, CollectionPrefix(1), "");
   });
   Open();
-  EXPECT_NE(Problems().find("the change log has a key of 9 bytes"), std::string::npos) << Problems();
+  EXPECT_NE(Problems().find("the change log has a key of 9 bytes"), std::string::npos)
+      << Problems();
   EXPECT_EQ(Text("a"), "one two three");
 }
 
@@ -549,10 +575,14 @@ TEST_F(PassageStore, ReadersSeeWholeRevisionsBesideWritersAndSealing) {
         const std::string mark = StrCat("w", w, "r", i);
         // Both passages of a revision carry its mark, so a mixture would show.
         EXPECT_TRUE(TryPut(Named(StrCat("doc", w, "-", i % 7)),
-                           {StrCat("common words ", mark), StrCat("common words too ", mark)}).ok());
+                           {StrCat("common words ", mark), StrCat("common words too ", mark)})
+                        .ok());
         if (i % 5 == 4) {
-          EXPECT_TRUE(store_->DeleteDocuments("default", std::vector<std::string>{StrCat("doc", w, "-", i % 7)},
-                                              Context()).ok());
+          EXPECT_TRUE(store_
+                          ->DeleteDocuments("default",
+                                            std::vector<std::string>{StrCat("doc", w, "-", i % 7)},
+                                            Context())
+                          .ok());
         }
       }
     });

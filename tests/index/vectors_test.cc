@@ -1,10 +1,11 @@
-// Nearest vectors: walks against an exact scan, deletions, groups, and damage of every derived file.
+// Nearest vectors: walks against an exact scan, deletions, groups, and damage of every derived
+// file.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <random>
 #include <utility>
@@ -64,7 +65,8 @@ class NearestVectors : public StoreFixture {
   }
   void Forget(const std::string& document) {
     const size_t number = *ParseUint(document.substr(1));
-    for (size_t i = number * kPerDocument; i < (number + 1) * kPerDocument; ++i) all_.erase(StrCat("p", i));
+    for (size_t i = number * kPerDocument; i < (number + 1) * kPerDocument; ++i)
+      all_.erase(StrCat("p", i));
   }
 
   std::vector<std::string> Exact(const std::vector<float>& query, size_t k) const {
@@ -81,8 +83,14 @@ class NearestVectors : public StoreFixture {
   }
   std::vector<std::string> Nearest(const std::vector<float>& query, int k,
                                    const std::vector<std::string>& groups = {}) {
-    const auto found = store_->Search({.collection = "default", .vector = query, .question = "", .k = k,
-                                       .filter = "", .as_of = "", .groups = groups}, Context());
+    const auto found = store_->Search({.collection = "default",
+                                       .vector = query,
+                                       .question = "",
+                                       .k = k,
+                                       .filter = "",
+                                       .as_of = "",
+                                       .groups = groups},
+                                      Context());
     EXPECT_TRUE(found.ok()) << found.status().ToString();
     std::vector<std::string> texts;
     if (found.ok()) {
@@ -263,7 +271,8 @@ TEST_F(NearestVectors, DamagedSegmentsAreMadeAnewWithTheSameAnswers) {
     bytes[at] = static_cast<char>(bytes[at] ^ 0x41);
     expect_same_with(bytes, StrCat("byte ", at));
   }
-  for (size_t size : {size_t{0}, size_t{1}, size_t{127}, size_t{128}, whole.size() / 2, whole.size() - 1}) {
+  for (size_t size :
+       {size_t{0}, size_t{1}, size_t{127}, size_t{128}, whole.size() / 2, whole.size() - 1}) {
     expect_same_with(whole.substr(0, size), StrCat("cut to ", size));
   }
   expect_same_with(whole + "x", "one byte more");
@@ -284,7 +293,8 @@ struct GraphParts {
     lists = Number(file, 88);
     size_t at = 128;
     const auto skip = [&](size_t bytes) { return std::exchange(at, (at + bytes + 63) / 64 * 64); };
-    for (size_t bytes : {n * 8, n * 4, n * 4, n * Number(file, 68), n * Number(file, 52) * 2}) skip(bytes);
+    for (size_t bytes : {n * 8, n * 4, n * 4, n * Number(file, 68), n * Number(file, 52) * 2})
+      skip(bytes);
     levels = skip(n);
     first_upper = skip(n * 4);
     level0 = skip(n * links * 4);
@@ -321,7 +331,8 @@ TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
     Open();
     EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u);
   };
-  open_with(graph.entry * 4 + graph.first_upper, 4, GraphParts::Number(whole, graph.first_upper + graph.entry * 4));
+  open_with(graph.entry * 4 + graph.first_upper, 4,
+            GraphParts::Number(whole, graph.first_upper + graph.entry * 4));
   ASSERT_EQ(SegmentFiles().size(), 1u) << "unchanged but for its checksum, and refused";
 
   const auto number = [](size_t value) { return static_cast<uint32_t>(value); };
@@ -336,10 +347,13 @@ TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
            {"entry on a lower level than the greatest", 80, 4, number(low)},
            {"node above the greatest level", graph.levels + low, 1, greatest + 1},
            {"node of level 0 with upper lists", graph.first_upper + low * 4, 4, 0},
-           {"first upper list out of range", graph.first_upper + graph.entry * 4, 4, number(graph.lists)},
-           {"first upper list far out of range", graph.first_upper + graph.entry * 4, 4, 0xfffffffe},
+           {"first upper list out of range", graph.first_upper + graph.entry * 4, 4,
+            number(graph.lists)},
+           {"first upper list far out of range", graph.first_upper + graph.entry * 4, 4,
+            0xfffffffe},
            {"link behind the last slot", graph.level0, 4, number(graph.n)},
-           {"last link far out of range", graph.level0 + graph.n * graph.links * 4 - 4, 4, 0x7e000000},
+           {"last link far out of range", graph.level0 + graph.n * graph.links * 4 - 4, 4,
+            0x7e000000},
            {"upper link behind the last slot", graph.upper, 4, number(graph.n)},
            {"upper link to a node that is not on that level", graph.upper, 4, number(low)}}) {
     open_with(bad.at, bad.bytes, bad.value);

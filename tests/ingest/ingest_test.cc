@@ -232,7 +232,8 @@ TEST_F(Ingest, MendsADocumentWhoseStoredRevisionIsDamaged) {
   SetLogLevel(LogLevel::kOff);
   DamagedStore store;
   const auto run = [&] {
-    auto report = Ingestor(&store, &embedder_, options_).IngestPaths({Folder()}, nullptr, Context());
+    auto report =
+        Ingestor(&store, &embedder_, options_).IngestPaths({Folder()}, nullptr, Context());
     if (!report.ok()) return report.status().ToString();
     return StrCat(report->created, " ", report->updated, " ", report->duplicate);
   };

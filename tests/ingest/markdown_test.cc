@@ -13,24 +13,15 @@ namespace {
 
 std::string_view KindName(BlockKind kind) {
   switch (kind) {
-    case BlockKind::kFrontMatter:
-      return "front";
-    case BlockKind::kHeading:
-      return "heading";
-    case BlockKind::kParagraph:
-      return "paragraph";
-    case BlockKind::kListItem:
-      return "item";
-    case BlockKind::kQuote:
-      return "quote";
-    case BlockKind::kTable:
-      return "table";
-    case BlockKind::kCode:
-      return "code";
-    case BlockKind::kComment:
-      return "comment";
-    case BlockKind::kBreak:
-      return "break";
+    case BlockKind::kFrontMatter: return "front";
+    case BlockKind::kHeading: return "heading";
+    case BlockKind::kParagraph: return "paragraph";
+    case BlockKind::kListItem: return "item";
+    case BlockKind::kQuote: return "quote";
+    case BlockKind::kTable: return "table";
+    case BlockKind::kCode: return "code";
+    case BlockKind::kComment: return "comment";
+    case BlockKind::kBreak: return "break";
   }
   return "?";
 }

@@ -15,7 +15,7 @@ namespace {
 struct Case {
   Level level;
   size_t n;
-  size_t shift;   // elements by which the inputs are off any alignment
+  size_t shift;  // elements by which the inputs are off any alignment
 };
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) {
@@ -66,7 +66,8 @@ TEST_P(Distance, IntegerProductIsExactAtTheExtremes) {
   for (int8_t x : {-128, 127}) {
     for (int8_t y : {-128, 127}) {
       const std::vector<int8_t> a(n + shift, x), b(n + shift, y);
-      EXPECT_EQ(level_->dot_i8(a.data() + shift, b.data() + shift, n), static_cast<int32_t>(n) * x * y);
+      EXPECT_EQ(level_->dot_i8(a.data() + shift, b.data() + shift, n),
+                static_cast<int32_t>(n) * x * y);
     }
   }
 }
@@ -78,8 +79,8 @@ TEST_P(Distance, RowsEqualSingleProducts) {
   std::vector<int32_t> dots(count + 1, -1);
   level_->dot_i8_rows(query.data() + shift, rows.data() + shift, stride, count, n, dots.data());
   for (size_t row = 0; row < count; ++row) {
-    EXPECT_EQ(dots[row], kDistanceScalar.dot_i8(query.data() + shift,
-                                                rows.data() + shift + row * stride, n))
+    EXPECT_EQ(dots[row],
+              kDistanceScalar.dot_i8(query.data() + shift, rows.data() + shift + row * stride, n))
         << "row " << row;
   }
   EXPECT_EQ(dots[count], -1) << "wrote behind the last row";

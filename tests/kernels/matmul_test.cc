@@ -1,5 +1,5 @@
-// Every level against the scalar one (bit for bit: see matmul_scalar.cc), and the scalar one against sums
-// in double precision.
+// Every level against the scalar one (bit for bit: see matmul_scalar.cc), and the scalar one
+// against sums in double precision.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -52,12 +52,14 @@ Reference ReferenceOf(const PackedMatrix& w, const std::vector<float>& weights, 
   for (size_t k = 0; k < w.cols; ++k) {
     if (k % block == 0) {
       largest = 0;
-      for (size_t i = k; i < std::min(k + block, w.cols); ++i) largest = std::max(largest, std::fabs(x[i]));
+      for (size_t i = k; i < std::min(k + block, w.cols); ++i)
+        largest = std::max(largest, std::fabs(x[i]));
     }
     const double product = static_cast<double>(weights[row * w.cols + k]) * x[k];
     reference.value += product;
     magnitude += std::fabs(product);
-    const double error = std::fabs(weights[row * w.cols + k]) * largest / 254;  // half a step, at worst
+    const double error =
+        std::fabs(weights[row * w.cols + k]) * largest / 254;  // half a step, at worst
     step_total += error * error;
   }
   reference.tolerance = 1e-5 * magnitude + 1e-6;
@@ -97,14 +99,14 @@ TEST_P(Matmul, ProductsAreThoseOfDoublePrecision) {
 }
 
 TEST_P(Matmul, EveryShapeGivesTheBitsOfTheSpecification) {
-  for (const Shape& shape : {Shape{1, 32}, Shape{15, 64}, Shape{16, 256}, Shape{17, 512}, Shape{100, 896},
-                             Shape{40, 1536}}) {
+  for (const Shape& shape : {Shape{1, 32}, Shape{15, 64}, Shape{16, 256}, Shape{17, 512},
+                             Shape{100, 896}, Shape{40, 1536}}) {
     if (!FitsType(type(), shape.cols)) continue;
-    const OwnedMatrix w(type(), RandomTensor(type(), shape.rows, shape.cols, 20), shape.rows, shape.cols);
+    const OwnedMatrix w(type(), RandomTensor(type(), shape.rows, shape.cols, 20), shape.rows,
+                        shape.cols);
     for (size_t tokens : {1, 3, 6}) {
       const auto x = RandomFloats(tokens * shape.cols, 21);
-      EXPECT_EQ(Bits(Multiply(*kernels_, w.get(), x)),
-                Bits(Multiply(kMatmulScalar, w.get(), x)))
+      EXPECT_EQ(Bits(Multiply(*kernels_, w.get(), x)), Bits(Multiply(kMatmulScalar, w.get(), x)))
           << shape.rows << " x " << shape.cols << ", " << tokens << " tokens";
     }
   }
@@ -134,7 +136,8 @@ TEST_P(Matmul, ATokenAloneGivesTheBitsItGivesInAnyBatch) {
   }
   for (size_t tokens : {2, 3, 4, 5, 7, 8, 16, 63, 64, 65, 131}) {
     const std::vector<float> some(x.begin(), x.begin() + static_cast<long>(tokens * cols));
-    const std::vector<float> expected(alone.begin(), alone.begin() + static_cast<long>(tokens * stride));
+    const std::vector<float> expected(alone.begin(),
+                                      alone.begin() + static_cast<long>(tokens * stride));
     EXPECT_EQ(Bits(Multiply(*kernels_, w.get(), some)), Bits(expected)) << tokens << " tokens";
   }
 }
@@ -147,8 +150,8 @@ TEST_P(Matmul, TileRangesGiveTheBitsOfTheWhole) {
     const auto prepared = PrepareAll(*kernels_, w.get().format, x, cols);
     std::vector<float> parts(tokens * (rows + 1), kUntouched);
     for (const auto& [begin, end] : {std::pair{3, 5}, {0, 1}, {1, 1}, {1, 3}}) {
-      kernels_->multiply(w.get(), static_cast<size_t>(begin), static_cast<size_t>(end), prepared.data(),
-                         tokens, parts.data(), rows + 1);
+      kernels_->multiply(w.get(), static_cast<size_t>(begin), static_cast<size_t>(end),
+                         prepared.data(), tokens, parts.data(), rows + 1);
     }
     EXPECT_EQ(Bits(parts), Bits(Multiply(*kernels_, w.get(), x)));
   }
@@ -231,7 +234,8 @@ TEST_P(Matmul, ExtremesDoNotSaturate) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, Matmul,
-                         testing::Combine(testing::Values(Level::kScalar, Level::kAvx2, Level::kAvx512),
+                         testing::Combine(testing::Values(Level::kScalar, Level::kAvx2,
+                                                          Level::kAvx512),
                                           testing::ValuesIn(kAllTypes)),
                          [](const auto& name) {
                            return std::string(LevelName(std::get<0>(name.param))) + "_" +

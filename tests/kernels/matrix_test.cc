@@ -28,7 +28,8 @@ class PackedTensor : public testing::TestWithParam<TensorType> {};
 
 TEST_P(PackedTensor, UnpacksToTheValuesOfTheTensor) {
   const TensorType type = GetParam();
-  if (type == TensorType::kQ2_K) GTEST_SKIP() << "Q2_K is rounded when packed; another test bounds it";
+  if (type == TensorType::kQ2_K)
+    GTEST_SKIP() << "Q2_K is rounded when packed; another test bounds it";
   for (const Shape& shape : kShapes) {
     const auto tensor = RandomTensor(type, shape.rows, shape.cols, 1);
     const OwnedMatrix w(type, tensor, shape.rows, shape.cols);
@@ -55,7 +56,8 @@ TEST_P(PackedTensor, TilesPackedAloneGiveTheSameBytes) {
   const OwnedMatrix whole(type, tensor, rows, cols);
   const size_t tile_bytes = TileBytes(PackedFormat(type), cols);
   std::vector<uint8_t> alone(whole.get().TileCount() * tile_bytes, 0xee);
-  for (size_t tile : {3, 1, 0, 2}) PackTiles(type, tensor.data(), rows, cols, tile, tile + 1, alone.data());
+  for (size_t tile : {3, 1, 0, 2})
+    PackTiles(type, tensor.data(), rows, cols, tile, tile + 1, alone.data());
   EXPECT_TRUE(std::equal(alone.begin(), alone.end(), whole.get().data));
 }
 
@@ -66,9 +68,8 @@ TEST_P(PackedTensor, TilesAreWholeLines) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, PackedTensor, testing::ValuesIn(kAllTypes), [](const auto& name) {
-  return std::string(InfoOf(name.param).name);
-});
+INSTANTIATE_TEST_SUITE_P(Types, PackedTensor, testing::ValuesIn(kAllTypes),
+                         [](const auto& name) { return std::string(InfoOf(name.param).name); });
 
 TEST(PackedMatrix, Q2KIsRoundedToOneIn254OfTheLargestValueOf32) {
   const size_t rows = 17, cols = 512;

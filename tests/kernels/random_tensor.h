@@ -1,5 +1,5 @@
-// Random matrices in GGUF block formats for tests of kernels: every code occurs, scales are small and
-// finite, so that every product is too.
+// Random matrices in GGUF block formats for tests of kernels: every code occurs, scales are small
+// and finite, so that every product is too.
 #pragma once
 
 #include <cmath>
@@ -29,9 +29,13 @@ struct HalfOffsets {
 
 inline HalfOffsets HalvesOf(TensorType type) {
   switch (type) {
-    case TensorType::kQ4_0: case TensorType::kQ5_0: case TensorType::kQ8_0: return {0, -1};
-    case TensorType::kQ4_1: case TensorType::kQ5_1: case TensorType::kQ4_K: case TensorType::kQ5_K:
-      return {0, 2};
+    case TensorType::kQ4_0:
+    case TensorType::kQ5_0:
+    case TensorType::kQ8_0: return {0, -1};
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K: return {0, 2};
     case TensorType::kQ2_K: return {80, 82};
     case TensorType::kQ3_K: return {108, -1};
     case TensorType::kQ6_K: return {208, -1};
@@ -42,7 +46,8 @@ inline HalfOffsets HalvesOf(TensorType type) {
 inline void PutValue(TensorType type, float value, uint8_t* out) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
-  const auto half = type == TensorType::kF16 ? FloatToHalf(value) : static_cast<uint16_t>(bits >> 16);
+  const auto half =
+      type == TensorType::kF16 ? FloatToHalf(value) : static_cast<uint16_t>(bits >> 16);
   if (type == TensorType::kF32) {
     std::memcpy(out, &value, 4);
   } else {

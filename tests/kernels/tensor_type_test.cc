@@ -27,7 +27,8 @@ class GoldenBlocks : public testing::TestWithParam<TensorType> {};
 TEST_P(GoldenBlocks, DecodeToTheGoldenValues) {
   const TensorTypeInfo& info = InfoOf(GetParam());
   const std::string raw_path = GoldenPath(info.name, ".raw");
-  if (!FileExists(raw_path)) GTEST_SKIP() << "no golden blocks of " << info.name << " at " << raw_path;
+  if (!FileExists(raw_path))
+    GTEST_SKIP() << "no golden blocks of " << info.name << " at " << raw_path;
   const auto raw = ReadFile(raw_path, 1 << 20);
   const auto golden = ReadFile(GoldenPath(info.name, ".f32"), 1 << 20);
   ASSERT_TRUE(raw.ok() && golden.ok());
@@ -36,15 +37,15 @@ TEST_P(GoldenBlocks, DecodeToTheGoldenValues) {
   ASSERT_EQ(raw->size(), expected.size() / info.block_elements * info.block_bytes);
 
   std::vector<float> values(expected.size());
-  Dequantize(GetParam(), reinterpret_cast<const uint8_t*>(raw->data()), values.size(), values.data());
+  Dequantize(GetParam(), reinterpret_cast<const uint8_t*>(raw->data()), values.size(),
+             values.data());
   for (size_t i = 0; i < values.size(); ++i) {
     ASSERT_NEAR(values[i], expected[i], 1e-6 * std::fabs(expected[i])) << "element " << i;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, GoldenBlocks, testing::ValuesIn(kAllTypes), [](const auto& name) {
-  return std::string(InfoOf(name.param).name);
-});
+INSTANTIATE_TEST_SUITE_P(Types, GoldenBlocks, testing::ValuesIn(kAllTypes),
+                         [](const auto& name) { return std::string(InfoOf(name.param).name); });
 
 TEST(TensorType, EveryTypeIsFoundByItsNumberAndNoOtherIs) {
   size_t found = 0;
@@ -82,8 +83,8 @@ TEST(TensorType, Q2KBlockDecodesByHand) {
 // A block of zero bits has stored scales of -32; a set high bit takes the 4 away from a code.
 TEST(TensorType, Q3KBlockDecodesByHand) {
   uint8_t block[110] = {};
-  block[0] = 1;      // high bit of element 0
-  block[32] = 3;     // low bits of element 0
+  block[0] = 1;       // high bit of element 0
+  block[32] = 3;      // low bits of element 0
   block[109] = 0x3c;  // scale 1
   float out[256];
   Dequantize(TensorType::kQ3_K, block, 256, out);

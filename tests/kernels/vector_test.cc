@@ -1,5 +1,6 @@
 // Every level against plain loops in double precision, over lengths with and without tails, at odd
-// addresses; and the promises about order: a row's result does not depend on what is computed beside it.
+// addresses; and the promises about order: a row's result does not depend on what is computed
+// beside it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,7 +14,8 @@
 namespace vade::kernels {
 namespace {
 
-const size_t kLengths[] = {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 100, 127, 128, 576, 1000};
+const size_t kLengths[] = {1,  2,  7,  8,  15,  16,  17,  31,  32,  33,
+                           63, 64, 65, 96, 100, 127, 128, 576, 1000};
 
 std::vector<float> Random(size_t n, uint32_t seed, float scale = 1) {
   std::mt19937 random(seed);
@@ -26,12 +28,13 @@ std::vector<float> Random(size_t n, uint32_t seed, float scale = 1) {
 class VectorLevel : public testing::TestWithParam<Level> {
  protected:
   void SetUp() override {
-    if (!LevelSupported(GetParam())) GTEST_SKIP() << "this processor has no " << LevelName(GetParam());
+    if (!LevelSupported(GetParam()))
+      GTEST_SKIP() << "this processor has no " << LevelName(GetParam());
   }
   const VectorKernels& kernels() const { return TableOf(GetParam()).vector; }
 
-  // Runs f on input shifted by one float, so that no vector is aligned, and checks that nothing beyond the
-  // n results is written.
+  // Runs f on input shifted by one float, so that no vector is aligned, and checks that nothing
+  // beyond the n results is written.
   template <typename F>
   std::vector<float> Run(const std::vector<float>& x, F f) {
     std::vector<float> in(x.size() + 1), out(x.size() + 2, -12345.0f);
@@ -46,9 +49,8 @@ class VectorLevel : public testing::TestWithParam<Level> {
 TEST_P(VectorLevel, RmsNormIsTheFormula) {
   for (size_t n : kLengths) {
     const auto x = Random(n, 1, 3), w = Random(n, 2);
-    const auto y = Run(x, [&](const float* in, float* out) {
-      kernels().rms_norm(in, w.data(), 1e-5f, n, out);
-    });
+    const auto y = Run(
+        x, [&](const float* in, float* out) { kernels().rms_norm(in, w.data(), 1e-5f, n, out); });
     double squares = 0;
     for (float v : x) squares += static_cast<double>(v) * v;
     const double inverse = 1 / std::sqrt(squares / n + 1e-5);
@@ -90,9 +92,8 @@ TEST_P(VectorLevel, SiluMultiplyHoldsFromTheDeepNegativeToTheLarge) {
     gate[0] = -200;
     if (n > 1) gate[1] = 200;
     const auto up = Random(n, 9);
-    const auto y = Run(gate, [&](const float* in, float* out) {
-      kernels().silu_multiply(in, up.data(), n, out);
-    });
+    const auto y = Run(
+        gate, [&](const float* in, float* out) { kernels().silu_multiply(in, up.data(), n, out); });
     for (size_t i = 0; i < n; ++i) {
       const double expected = gate[i] / (1 + std::exp(-static_cast<double>(gate[i]))) * up[i];
       ASSERT_NEAR(y[i], expected, 1e-6 + 1e-6 * std::abs(expected)) << n << " " << i;
@@ -135,7 +136,7 @@ TEST_P(VectorLevel, RotateTurnsEachPairByItsAngle) {
 TEST_P(VectorLevel, HalvesAreRoundedToNearestEvenAndComeBack) {
   for (size_t n : kLengths) {
     auto x = Random(n, 13, 50);
-    x[0] = 1e6f;  // beyond the largest half
+    x[0] = 1e6f;              // beyond the largest half
     if (n > 1) x[1] = 1e-6f;  // below the smallest normal one
     std::vector<uint16_t> halves(n + 1, 0xabcd);
     kernels().to_kv(KvType::kF16, x.data(), n, halves.data());
@@ -156,7 +157,7 @@ TEST_P(VectorLevel, Float32PagesKeepEveryBit) {
   EXPECT_EQ(back, x);
 }
 
-// --- attention ----------------------------------------------------------------------------------------
+// --- attention -----------------------------------------------------------------------------------
 
 struct AttentionCase {
   size_t queries, keys, dim;
@@ -164,25 +165,37 @@ struct AttentionCase {
   std::vector<uint32_t> visible;
 
   AttentionCase(size_t query_count, size_t key_count, size_t head_dim, float scale)
-      : queries(query_count), keys(key_count), dim(head_dim),
-        q(Random(query_count * head_dim, 21, scale)), k(Random(key_count * head_dim, 22)),
-        v(Random(key_count * head_dim, 23)), visible(query_count) {
+      : queries(query_count),
+        keys(key_count),
+        dim(head_dim),
+        q(Random(query_count * head_dim, 21, scale)),
+        k(Random(key_count * head_dim, 22)),
+        v(Random(key_count * head_dim, 23)),
+        visible(query_count) {
     std::mt19937 random(24);
     for (auto& n : visible) n = 1 + random() % key_count;
     visible.back() = static_cast<uint32_t>(key_count);
   }
 
   AttentionArgs Args(size_t first, size_t count, float* out) const {
-    return {.queries = q.data() + first * dim, .query_count = count, .query_stride = dim,
-            .keys = k.data(), .values = v.data(), .visible = visible.data() + first, .head_dim = dim,
-            .scale = 0.3f, .out = out, .out_stride = dim};
+    return {.queries = q.data() + first * dim,
+            .query_count = count,
+            .query_stride = dim,
+            .keys = k.data(),
+            .values = v.data(),
+            .visible = visible.data() + first,
+            .head_dim = dim,
+            .scale = 0.3f,
+            .out = out,
+            .out_stride = dim};
   }
 
   std::vector<double> Exact(size_t row) const {
     std::vector<double> scores(visible[row]), out(dim);
     double highest = -1e300, total = 0;
     for (size_t j = 0; j < scores.size(); ++j) {
-      for (size_t i = 0; i < dim; ++i) scores[j] += static_cast<double>(q[row * dim + i]) * k[j * dim + i];
+      for (size_t i = 0; i < dim; ++i)
+        scores[j] += static_cast<double>(q[row * dim + i]) * k[j * dim + i];
       scores[j] *= 0.3f;
       highest = std::max(highest, scores[j]);
     }

@@ -1,4 +1,5 @@
-// Operations of the processor's backend on small shapes against plain loops; and the guard around buffers.
+// Operations of the processor's backend on small shapes against plain loops; and the guard around
+// buffers.
 #include "model/backend.h"
 
 #include <gtest/gtest.h>
@@ -33,8 +34,8 @@ class Packed {
     bytes_.resize(kernels::PackedBytes(kernels::Format::kF32, rows, cols) + 64);
     uint8_t* data = bytes_.data() + (64 - reinterpret_cast<uintptr_t>(bytes_.data()) % 64) % 64;
     matrix = {kernels::Format::kF32, rows, cols, data};
-    kernels::PackTiles(TensorType::kF32, reinterpret_cast<const uint8_t*>(values.data()), rows, cols, 0,
-                       matrix.TileCount(), data);
+    kernels::PackTiles(TensorType::kF32, reinterpret_cast<const uint8_t*>(values.data()), rows,
+                       cols, 0, matrix.TileCount(), data);
   }
   double Times(size_t row, const std::vector<double>& x) const {
     double sum = 0;
@@ -58,7 +59,8 @@ class BackendTest : public ::testing::Test {
   }
   std::vector<float> Download(BufferHandle buffer, size_t count) {
     std::vector<float> values(count);
-    EXPECT_TRUE(backend_.Download(buffer, 0, {reinterpret_cast<uint8_t*>(values.data()), count * 4}).ok());
+    EXPECT_TRUE(
+        backend_.Download(buffer, 0, {reinterpret_cast<uint8_t*>(values.data()), count * 4}).ok());
     return values;
   }
   static std::vector<double> Normed(const float* x, const std::vector<float>& weight, double eps) {
@@ -116,9 +118,15 @@ TEST_F(BackendTest, NormProjectPutsProjectionsSideBySideWithTheirBias) {
       {backend_.AddMatrix(a.matrix).value(), {}},
       {backend_.AddMatrix(b.matrix).value(), backend_.AddVector(bias).value()}};
   const BufferHandle out = backend_.NewBuffer(3 * 27 * 4).value();
-  ASSERT_TRUE(backend_.NormProject({.x = Upload(x), .first_row = 1, .rows = 3,
-                                    .norm = backend_.AddVector(weight).value(), .eps = 1e-5f,
-                                    .projections = projections, .out = out}).ok());
+  ASSERT_TRUE(backend_
+                  .NormProject({.x = Upload(x),
+                                .first_row = 1,
+                                .rows = 3,
+                                .norm = backend_.AddVector(weight).value(),
+                                .eps = 1e-5f,
+                                .projections = projections,
+                                .out = out})
+                  .ok());
   const auto y = Download(out, 3 * 27);
   for (size_t row = 0; row < 3; ++row) {
     const auto n = Normed(x.data() + (row + 1) * 24, weight, 1e-5);
@@ -135,7 +143,8 @@ TEST_F(BackendTest, ProjectAddAddsToTheResidual) {
   const auto y = Download(x, 2 * 24);
   for (size_t row = 0; row < 2; ++row) {
     const std::vector<double> v(in.begin() + row * 10, in.begin() + (row + 1) * 10);
-    for (size_t i = 0; i < 24; ++i) ASSERT_NEAR(y[row * 24 + i], x0[row * 24 + i] + w.Times(i, v), 1e-4);
+    for (size_t i = 0; i < 24; ++i)
+      ASSERT_NEAR(y[row * 24 + i], x0[row * 24 + i] + w.Times(i, v), 1e-4);
   }
 }
 
@@ -143,10 +152,16 @@ TEST_F(BackendTest, FeedForwardIsGatedBySilu) {
   const Packed gate(37, 12, 10), up(37, 12, 11), down(12, 37, 12);
   const auto weight = Random(12, 13), x0 = Random(3 * 12, 14);
   const BufferHandle x = Upload(x0), hidden = backend_.NewBuffer(3 * 37 * 4).value();
-  ASSERT_TRUE(backend_.FeedForward({.x = x, .rows = 3, .norm = backend_.AddVector(weight).value(),
-                                    .eps = 1e-5f, .gate = backend_.AddMatrix(gate.matrix).value(),
-                                    .up = backend_.AddMatrix(up.matrix).value(),
-                                    .down = backend_.AddMatrix(down.matrix).value(), .hidden = hidden}).ok());
+  ASSERT_TRUE(backend_
+                  .FeedForward({.x = x,
+                                .rows = 3,
+                                .norm = backend_.AddVector(weight).value(),
+                                .eps = 1e-5f,
+                                .gate = backend_.AddMatrix(gate.matrix).value(),
+                                .up = backend_.AddMatrix(up.matrix).value(),
+                                .down = backend_.AddMatrix(down.matrix).value(),
+                                .hidden = hidden})
+                  .ok());
   const auto y = Download(x, 3 * 12);
   for (size_t row = 0; row < 3; ++row) {
     const auto n = Normed(x0.data() + row * 12, weight, 1e-5);
@@ -155,7 +170,8 @@ TEST_F(BackendTest, FeedForwardIsGatedBySilu) {
       const double g = gate.Times(i, n);
       h[i] = g / (1 + std::exp(-g)) * up.Times(i, n);
     }
-    for (size_t i = 0; i < 12; ++i) ASSERT_NEAR(y[row * 12 + i], x0[row * 12 + i] + down.Times(i, h), 1e-3);
+    for (size_t i = 0; i < 12; ++i)
+      ASSERT_NEAR(y[row * 12 + i], x0[row * 12 + i] + down.Times(i, h), 1e-3);
   }
 }
 
@@ -169,19 +185,34 @@ TEST_F(BackendTest, KeepRowsMovesThemToTheFront) {
 
 // One head, two keys in a page; checks rotation at the recorded positions, not at the index.
 TEST_F(BackendTest, KeysAreRotatedByTheirRecordedPosition) {
-  const AttentionShape shape = {.heads = 1, .kv_heads = 1, .head_dim = 4, .rope_dims = 2, .rope_base = 100,
-                                .kv_type = kernels::KvType::kF32, .layers = 1};
+  const AttentionShape shape = {.heads = 1,
+                                .kv_heads = 1,
+                                .head_dim = 4,
+                                .rope_dims = 2,
+                                .rope_base = 100,
+                                .kv_type = kernels::KvType::kF32,
+                                .layers = 1};
   const BufferHandle pages = backend_.NewBuffer(2 * PageBytes(shape)).value();
-  const auto rows = Random(2 * shape.qkv_width(), 15);       // [q4 | k4 | v4] twice
+  const auto rows = Random(2 * shape.qkv_width(), 15);  // [q4 | k4 | v4] twice
   const BufferHandle qkv = Upload(rows), out = backend_.NewBuffer(2 * 4 * 4).value();
   const std::vector<KvSlot> slots = {{1, 0}, {1, 1}};
   ASSERT_TRUE(backend_.StoreKeysValues(shape, 0, qkv, slots, pages).ok());
   const std::vector<uint32_t> visible = {1, 2};
   const std::vector<int32_t> positions = {3, 8}, table = {1};
-  const AttentionSpan span = {.first_row = 0, .row_count = 2, .visible = visible, .row_positions = positions,
-                              .pages = table, .key_positions = positions};
-  ASSERT_TRUE(backend_.Attend({.shape = &shape, .layer = 0, .qkv = qkv, .spans = {&span, 1}, .pages = pages,
-                               .out = out}).ok());
+  const AttentionSpan span = {.first_row = 0,
+                              .row_count = 2,
+                              .visible = visible,
+                              .row_positions = positions,
+                              .pages = table,
+                              .key_positions = positions};
+  ASSERT_TRUE(backend_
+                  .Attend({.shape = &shape,
+                           .layer = 0,
+                           .qkv = qkv,
+                           .spans = {&span, 1},
+                           .pages = pages,
+                           .out = out})
+                  .ok());
   const auto y = Download(out, 8);
   auto rotated = [&](const float* v, int position) {
     const double c = std::cos(position), s = std::sin(position);
@@ -196,14 +227,18 @@ TEST_F(BackendTest, KeysAreRotatedByTheirRecordedPosition) {
     total += weights[j] = std::exp(score / 2);
   }
   for (int i = 0; i < 4; ++i) {
-    EXPECT_NEAR(y[i], rows[8 + i], 1e-6);                    // the first row sees one key
+    EXPECT_NEAR(y[i], rows[8 + i], 1e-6);  // the first row sees one key
     EXPECT_NEAR(y[4 + i], (weights[0] * rows[8 + i] + weights[1] * rows[20 + i]) / total, 1e-5);
   }
 }
 
 TEST_F(BackendTest, CopyPageCopiesAllLayers) {
-  const AttentionShape shape = {.heads = 1, .kv_heads = 1, .head_dim = 4, .rope_dims = 4,
-                                .kv_type = kernels::KvType::kF32, .layers = 3};
+  const AttentionShape shape = {.heads = 1,
+                                .kv_heads = 1,
+                                .head_dim = 4,
+                                .rope_dims = 4,
+                                .kv_type = kernels::KvType::kF32,
+                                .layers = 3};
   const size_t count = PageBytes(shape) / 4;
   std::vector<float> both = Random(2 * count, 16);
   const BufferHandle pages = Upload(both);

@@ -70,7 +70,8 @@ TEST_F(CatalogFolder, AnUnknownNameListsTheKnownOnes) {
     EXPECT_EQ(status.message().find('\n'), std::string::npos);
   }
   const Status path = ResolveModel("no/such.gguf", folder_).status();
-  EXPECT_NE(path.message().find("'no/such.gguf' does not exist"), std::string::npos) << path.ToString();
+  EXPECT_NE(path.message().find("'no/such.gguf' does not exist"), std::string::npos)
+      << path.ToString();
 }
 
 TEST(Catalog, TheFolderFollowsTheEnvironment) {

@@ -10,7 +10,8 @@ namespace {
 using testing::TinyVocabulary;
 using Turn = ChatTemplate::Turn;
 
-constexpr char kPlain[] = "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>'}}";
+constexpr char kPlain[] =
+    "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>'}}";
 
 struct Chat {
   std::unique_ptr<GgufFile> file;
@@ -18,7 +19,8 @@ struct Chat {
   Result<ChatTemplate> result = Internal("not made");
 };
 
-Chat Make(const std::string& text, std::vector<std::string> controls = {"<|im_start|>", "<|im_end|>"}) {
+Chat Make(const std::string& text,
+          std::vector<std::string> controls = {"<|im_start|>", "<|im_end|>"}) {
   Chat chat;
   const TinyVocabulary vocabulary = {.controls = std::move(controls), .chat_template = text};
   chat.file = vocabulary.File();
@@ -40,7 +42,8 @@ TEST(ChatTemplate, TurnsAreWrappedInTheirTokens) {
   EXPECT_EQ(chat.result->default_system(), "");
   EXPECT_EQ(Shown(chat.result->Open(Role::kSystem)), "[system\n");
   EXPECT_EQ(Shown(chat.result->Close()), "]\n");
-  EXPECT_EQ(Shown(chat.result->Render({{Role::kUser, "hi"}, {Role::kAssistant, "ho"}, {Role::kUser, "?"}})),
+  EXPECT_EQ(Shown(chat.result->Render(
+                {{Role::kUser, "hi"}, {Role::kAssistant, "ho"}, {Role::kUser, "?"}})),
             "[user\nhi]\n[assistant\nho]\n[user\n?]\n[assistant\n");
 }
 
@@ -51,12 +54,13 @@ TEST(ChatTemplate, ContentsCannotForgeATurn) {
 }
 
 TEST(ChatTemplate, TheModelsOwnSystemTurnIsFound) {
-  const std::string condition = "{% if messages[0]['role'] == 'system' %}{{ '<|im_start|>system\\n' + "
-                                "messages[0]['content'] + '<|im_end|>\\n' }}{% else %}";
+  const std::string condition =
+      "{% if messages[0]['role'] == 'system' %}{{ '<|im_start|>system\\n' + "
+      "messages[0]['content'] + '<|im_end|>\\n' }}{% else %}";
   // Once with the newline written as \n and once as itself.
   for (const std::string newline : {"\\n", "\n"}) {
-    const Chat chat = Make(condition + "{{ '<|im_start|>system" + newline +
-                           "You don\\'t guess." + newline + "Ever.<|im_end|>\\n' }}{% endif %}" + kPlain);
+    const Chat chat = Make(condition + "{{ '<|im_start|>system" + newline + "You don\\'t guess." +
+                           newline + "Ever.<|im_end|>\\n' }}{% endif %}" + kPlain);
     ASSERT_TRUE(chat.result.ok());
     EXPECT_EQ(chat.result->default_system(), "You don't guess.\nEver.");
     EXPECT_EQ(Shown(chat.result->Render({{Role::kUser, "hi"}})),
@@ -67,8 +71,9 @@ TEST(ChatTemplate, TheModelsOwnSystemTurnIsFound) {
 }
 
 TEST(ChatTemplate, ASystemTurnThatIsPutTogetherIsNoDefault) {
-  for (const char* text : {"{{ '<|im_start|>system\\n' + x + '<|im_end|>' }}", "<|im_start|>system\\n{{x}}<|im_end|>",
-                           "<|im_start|>system<|im_end|>", "<|im_end|><|im_start|>system\\nno end"}) {
+  for (const char* text :
+       {"{{ '<|im_start|>system\\n' + x + '<|im_end|>' }}", "<|im_start|>system\\n{{x}}<|im_end|>",
+        "<|im_start|>system<|im_end|>", "<|im_end|><|im_start|>system\\nno end"}) {
     const Chat chat = Make(text);
     ASSERT_TRUE(chat.result.ok()) << text;
     EXPECT_EQ(chat.result->default_system(), "") << text;
@@ -78,7 +83,8 @@ TEST(ChatTemplate, ASystemTurnThatIsPutTogetherIsNoDefault) {
 }
 
 TEST(ChatTemplate, OtherTemplatesAreRefusedAndQuoted) {
-  for (const std::string text : {"{{ bos_token }}\n{% for m in messages %}[INST]", "<|im_start|>user<|im_sep|>hi<|im_end|>"}) {
+  for (const std::string text : {"{{ bos_token }}\n{% for m in messages %}[INST]",
+                                 "<|im_start|>user<|im_sep|>hi<|im_end|>"}) {
     const Chat chat = Make(text);
     ASSERT_EQ(chat.result.status().code(), StatusCode::kUnimplemented);
     EXPECT_NE(chat.result.status().message().find(text.substr(0, 10)), std::string::npos);

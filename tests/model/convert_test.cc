@@ -23,10 +23,12 @@ namespace {
 struct Container {
   std::string magic = "E5S1";
   uint32_t version = 1;
-  int32_t dim = 32, layers = 1, heads = 2, ff = 64, vocab = 8, positions = 16, types = 2, block = 32;
+  int32_t dim = 32, layers = 1, heads = 2, ff = 64, vocab = 8, positions = 16, types = 2,
+          block = 32;
   float epsilon = 1e-12f;
   int32_t bos = 0, eos = 2, pad = 1, unk = 3;
-  std::vector<std::string> pieces = {"<s>", "<pad>", "</s>", "<unk>", "\xe2\x96\x81lamp", "s", "<mask>"};
+  std::vector<std::string> pieces = {"<s>", "<pad>", "</s>", "<unk>", "\xe2\x96\x81lamp",
+                                     "s",   "<mask>"};
   std::vector<float> scores = {0, 0, 0, 0, -2, -3, 0};
   std::string skip_tensor = {};  // left out
   uint64_t shift = 0;            // added to every offset
@@ -39,8 +41,10 @@ struct Container {
 
   std::vector<Tensor> Tensors() const {
     const auto n = [](int64_t v) { return static_cast<uint32_t>(v); };
-    std::vector<Tensor> tensors = {{"emb.word", 1, n(dim * vocab)}, {"emb.pos", 0, n(dim * positions)},
-                                   {"emb.type", 0, n(dim * types)}, {"emb.ln.w", 0, n(dim)},
+    std::vector<Tensor> tensors = {{"emb.word", 1, n(dim * vocab)},
+                                   {"emb.pos", 0, n(dim * positions)},
+                                   {"emb.type", 0, n(dim * types)},
+                                   {"emb.ln.w", 0, n(dim)},
                                    {"emb.ln.b", 0, n(dim)}};
     for (const char* m : {"q", "k", "v", "ao"}) {
       tensors.push_back({StrCat("l0.", m, ".w"), 1, n(dim * dim)});
@@ -58,12 +62,14 @@ struct Container {
   static std::string Data(const Tensor& tensor) {
     std::string data;
     if (tensor.type == 0) {
-      for (uint32_t i = 0; i < tensor.values; ++i) AppendFixed(&data, 0.01f * static_cast<float>(i % 7) + 0.5f);
+      for (uint32_t i = 0; i < tensor.values; ++i)
+        AppendFixed(&data, 0.01f * static_cast<float>(i % 7) + 0.5f);
       return data;
     }
     for (uint32_t i = 0; i < tensor.values / 32; ++i) {
       AppendFixed<uint16_t>(&data, FloatToHalf(0.0625f * static_cast<float>(1 + i % 3)));
-      for (int k = 0; k < 16; ++k) data.push_back(static_cast<char>(i * 37 + k * 11 + tensor.name.size()));
+      for (int k = 0; k < 16; ++k)
+        data.push_back(static_cast<char>(i * 37 + k * 11 + tensor.name.size()));
     }
     return data;
   }
@@ -74,7 +80,8 @@ struct Container {
     for (const int32_t v : {dim, layers, heads, ff, vocab, positions, types}) AppendFixed(&out, v);
     AppendFixed(&out, epsilon);
     AppendFixed(&out, block);
-    for (const int32_t v : {static_cast<int32_t>(pieces.size()), bos, eos, pad, unk}) AppendFixed(&out, v);
+    for (const int32_t v : {static_cast<int32_t>(pieces.size()), bos, eos, pad, unk})
+      AppendFixed(&out, v);
     std::string blob, offsets;
     for (const std::string& piece : pieces) {
       AppendFixed<uint32_t>(&offsets, blob.size());
@@ -126,7 +133,8 @@ class Convert : public ::testing::Test {
     EXPECT_TRUE(RemoveFile(out_).ok());
   }
   Status Run(const std::string& bytes) {
-    std::ofstream(in_, std::ios::binary | std::ios::trunc) << bytes;  // many times, so without a flush
+    std::ofstream(in_, std::ios::binary | std::ios::trunc)
+        << bytes;  // many times, so without a flush
     return ConvertE5(in_, out_);
   }
   std::string in_, out_;
@@ -140,18 +148,20 @@ TEST_F(Convert, NothingIsLost) {
   EXPECT_EQ(file->GetString("general.architecture"), "bert");
   EXPECT_EQ(file->GetUint("bert.block_count"), 1u);
   EXPECT_EQ(file->GetString("vade.embedder.query_prefix"), "query: ");
-  const std::pair<std::string, std::string> names[] = {{"token_embd.weight", "emb.word"},
-                                                       {"position_embd.weight", "emb.pos"},
-                                                       {"blk.0.attn_q.weight", "l0.q.w"},
-                                                       {"blk.0.ffn_down.weight", "l0.fo.w"},
-                                                       {"blk.0.layer_output_norm.bias", "l0.oln.b"}};
+  const std::pair<std::string, std::string> names[] = {
+      {"token_embd.weight", "emb.word"},
+      {"position_embd.weight", "emb.pos"},
+      {"blk.0.attn_q.weight", "l0.q.w"},
+      {"blk.0.ffn_down.weight", "l0.fo.w"},
+      {"blk.0.layer_output_norm.bias", "l0.oln.b"}};
   for (const auto& [gguf, e5] : names) {
     const GgufTensor* tensor = file->Find(gguf);
     ASSERT_NE(tensor, nullptr) << gguf;
     for (const auto& expected : container.Tensors()) {
       if (expected.name != e5) continue;
-      EXPECT_EQ(std::string(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size()),
-                Container::Data(expected));
+      EXPECT_EQ(
+          std::string(reinterpret_cast<const char*>(tensor->bytes.data()), tensor->bytes.size()),
+          Container::Data(expected));
     }
   }
   EXPECT_EQ(file->Find("blk.0.ffn_down.weight")->shape, (std::vector<uint64_t>{64, 32}));
@@ -173,13 +183,15 @@ TEST_F(Convert, TheResultIsAnEmbedder) {
   EXPECT_EQ(tokenizer->vocab_size(), 8);
   EXPECT_EQ(tokenizer->Encode("lamp\n\x01lamps", Special::kText), (std::vector<int32_t>{4, 4, 5}));
   // Characters that no piece holds are one unknown token; control tokens are never found in text.
-  EXPECT_EQ(tokenizer->Encode("lamp\xc2\xbd</s>", Special::kText), (std::vector<int32_t>{4, 3, 5, 3}));
+  EXPECT_EQ(tokenizer->Encode("lamp\xc2\xbd</s>", Special::kText),
+            (std::vector<int32_t>{4, 3, 5, 3}));
   EXPECT_EQ(tokenizer->Encode("</s>", Special::kParse), (std::vector<int32_t>{2}));
   auto embedder = LoadEmbedder(out_, {});
   ASSERT_TRUE(embedder.ok()) << embedder.status().ToString();
   EXPECT_EQ((*embedder)->dimension(), 32);
   EXPECT_EQ((*embedder)->max_tokens(), 16);
-  const std::string_view texts[] = {"lamp", "lamps lamps lamps lamps lamps lamps lamps lamps lamps"};
+  const std::string_view texts[] = {"lamp",
+                                    "lamps lamps lamps lamps lamps lamps lamps lamps lamps"};
   const auto vectors = (*embedder)->Embed(texts, EmbedRole::kQuery, Context());
   ASSERT_TRUE(vectors.ok()) << vectors.status().ToString();
   double squares = 0;
@@ -199,9 +211,11 @@ TEST_F(Convert, TokensBeyondTheLimitAreCounted) {
   };
   std::string text;
   for (int i = 0; i < 30; ++i) text += "lamps ";
-  const size_t all = Tokenizer::FromGguf(*file).value()->Encode("query: " + text, Special::kText).size();
+  const size_t all =
+      Tokenizer::FromGguf(*file).value()->Encode("query: " + text, Special::kText).size();
   ASSERT_GT(all, 14u);
-  const std::vector<std::pair<std::string, int64_t>> cut = {{"tokens_cut", static_cast<int64_t>(all) - 14}};
+  const std::vector<std::pair<std::string, int64_t>> cut = {
+      {"tokens_cut", static_cast<int64_t>(all) - 14}};
   EXPECT_EQ(counted(text), cut);
   EXPECT_TRUE(counted("lamp").empty());
 }
@@ -214,7 +228,8 @@ int64_t MostMemoryUsed() {  // bytes
 
 TEST_F(Convert, AHeaderThatClaimsMoreThanThereIsTakesNoMemory) {
   const int64_t before = MostMemoryUsed();
-  EXPECT_EQ(Run(Container{.vocab = 1 << 24, .skip_tensor = "emb.word"}.Bytes()).code(), StatusCode::kDataLoss);
+  EXPECT_EQ(Run(Container{.vocab = 1 << 24, .skip_tensor = "emb.word"}.Bytes()).code(),
+            StatusCode::kDataLoss);
   EXPECT_LT(MostMemoryUsed() - before, 256 << 20);
 }
 

@@ -53,7 +53,8 @@ TEST_F(E5, TokenIdsAreThoseOfTheReference) {
   for (const Json& entry : reference_) {
     const std::string prefix = entry["role"] == "query" ? "query: " : "passage: ";
     const std::string text = prefix + entry["text"].get<std::string>();
-    EXPECT_EQ(tokenizer->Encode(text, Special::kText), entry["ids"].get<std::vector<int32_t>>()) << text;
+    EXPECT_EQ(tokenizer->Encode(text, Special::kText), entry["ids"].get<std::vector<int32_t>>())
+        << text;
   }
 }
 
@@ -90,8 +91,8 @@ TEST_F(E5, AnAnswerIsNearerToItsQuestionThanOtherTexts) {
   const auto questions = Embed({"how tall is the lighthouse", "灯塔有多高"}, EmbedRole::kQuery);
   const auto answers =
       Embed({"The lighthouse is 42 metres tall.", "灯塔高四十二米。"}, EmbedRole::kPassage);
-  const auto others =
-      Embed({"Bread is baked at four in the morning.", "面包在凌晨四点出炉。"}, EmbedRole::kPassage);
+  const auto others = Embed({"Bread is baked at four in the morning.", "面包在凌晨四点出炉。"},
+                            EmbedRole::kPassage);
   const auto row = [](const std::vector<float>& m, size_t i) {
     return std::span(m).subspan(i * 384, 384);
   };

@@ -64,7 +64,8 @@ TEST_F(TinyBert, MeansOfABatchAgreeWithTheReference) {
     for (size_t t = 0; t < prompts_[p].size(); ++t, row += 64) {
       for (size_t i = 0; i < 64; ++i) mean[i] += row[i] / prompts_[p].size();
     }
-    for (size_t i = 0; i < 64; ++i) EXPECT_NEAR(mean[i], expected[p * 64 + i], 1e-2) << p << " " << i;
+    for (size_t i = 0; i < 64; ++i)
+      EXPECT_NEAR(mean[i], expected[p * 64 + i], 1e-2) << p << " " << i;
   }
 }
 

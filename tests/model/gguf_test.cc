@@ -46,14 +46,17 @@ struct RawGguf {
     return out + Fixed(type) + Fixed(offset);
   }
   std::string Bytes() const {
-    std::string out = magic + Fixed(version) + Fixed<uint64_t>(tensor_count.value_or(tensors.size())) +
+    std::string out = magic + Fixed(version) +
+                      Fixed<uint64_t>(tensor_count.value_or(tensors.size())) +
                       Fixed<uint64_t>(entry_count.value_or(entries.size()));
     for (const auto& entry : entries) out += entry;
     for (const auto& tensor : tensors) out += tensor;
     out.resize((out.size() + 31) / 32 * 32);
     return out + data;
   }
-  Result<std::unique_ptr<GgufFile>> Open() const { return GgufFile::FromBytes(Bytes(), "test.gguf"); }
+  Result<std::unique_ptr<GgufFile>> Open() const {
+    return GgufFile::FromBytes(Bytes(), "test.gguf");
+  }
   Status Error() const { return Open().status(); }
 };
 
@@ -75,8 +78,10 @@ TEST(Gguf, EveryKindOfValueIsRead) {
       RawGguf::Entry("f64", 12, Fixed(0.25)),
       RawGguf::Entry("bool", 7, Fixed<uint8_t>(1)),
       RawGguf::Entry("text", 8, String("hello")),
-      RawGguf::Entry("words", 9, Fixed<uint32_t>(8) + Fixed<uint64_t>(2) + String("a") + String("")),
-      RawGguf::Entry("floats", 9, Fixed<uint32_t>(6) + Fixed<uint64_t>(2) + Fixed(1.f) + Fixed(2.f)),
+      RawGguf::Entry("words", 9,
+                     Fixed<uint32_t>(8) + Fixed<uint64_t>(2) + String("a") + String("")),
+      RawGguf::Entry("floats", 9,
+                     Fixed<uint32_t>(6) + Fixed<uint64_t>(2) + Fixed(1.f) + Fixed(2.f)),
       RawGguf::Entry("ints", 9, Fixed<uint32_t>(3) + Fixed<uint64_t>(1) + Fixed<int16_t>(-7)),
   };
   const auto file = raw.Open();
@@ -125,7 +130,8 @@ TEST(Gguf, TensorsLieAlignedBehindTheHeader) {
   const std::vector<uint64_t> right = {3, 2}, wrong = {2, 3};
   EXPECT_TRUE((*file)->Require("a", right).ok());
   const Status status = (*file)->Require("a", wrong).status();
-  EXPECT_NE(status.message().find("[3, 2], expected [2, 3]"), std::string::npos) << status.ToString();
+  EXPECT_NE(status.message().find("[3, 2], expected [2, 3]"), std::string::npos)
+      << status.ToString();
   EXPECT_FALSE((*file)->Require("c", right).ok());
 }
 
@@ -269,8 +275,9 @@ TEST(Gguf, TheWriterRefusesBytesThatDoNotFitTheShape) {
 
 TEST(Gguf, TheDescriptionIsPrintableWhateverTheFileSays) {
   RawGguf raw;
-  raw.entries = {RawGguf::Entry("na\x1bme", 8, String("va\x1b[31m\xff\nlue")),
-                 RawGguf::Entry("n", 9, Fixed<uint32_t>(4) + Fixed<uint64_t>(1) + Fixed<uint32_t>(5))};
+  raw.entries = {
+      RawGguf::Entry("na\x1bme", 8, String("va\x1b[31m\xff\nlue")),
+      RawGguf::Entry("n", 9, Fixed<uint32_t>(4) + Fixed<uint64_t>(1) + Fixed<uint32_t>(5))};
   raw.tensors = {RawGguf::Tensor("t\x07", {1}, 0, 0)};
   raw.data.assign(4, '\0');
   const auto file = raw.Open();

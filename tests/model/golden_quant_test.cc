@@ -1,5 +1,6 @@
-// Quantised networks against the logits of their exact weights: how far rounded activations may move the
-// distributions is what the reference data suggests; scalar and vector kernels are both held to it.
+// Quantised networks against the logits of their exact weights: how far rounded activations may
+// move the distributions is what the reference data suggests; scalar and vector kernels are both
+// held to it.
 #include <gtest/gtest.h>
 
 #include "model/decoder.h"
@@ -10,7 +11,7 @@ namespace {
 
 struct QuantCase {
   const char* name;
-  double limit;      // of the mean KL(dequant || ours) over the prompt
+  double limit;  // of the mean KL(dequant || ours) over the prompt
 };
 
 class GoldenQuant : public ::testing::TestWithParam<QuantCase> {};
@@ -19,7 +20,8 @@ TEST_P(GoldenQuant, DistributionsStayNearTheExactWeights) {
   const std::string folder = std::string("quant/") + GetParam().name + "/";
   const std::string model = testing::GoldenPath(folder + "model.gguf");
   VADE_SKIP_IF_MISSING(model, "the reference data of the quantised models");
-  const auto tokens = testing::Tokens(testing::ReadJson(testing::GoldenPath(folder + "case.json"))["tokens"]);
+  const auto tokens =
+      testing::Tokens(testing::ReadJson(testing::GoldenPath(folder + "case.json"))["tokens"]);
   const auto exact = testing::ReadFloats(testing::GoldenPath(folder + "logits_dequant.f32"));
   for (auto level : {kernels::Level::kScalar, kernels::Level::kAvx2, kernels::Level::kAvx512}) {
     if (!kernels::LevelSupported(level)) continue;
@@ -38,13 +40,13 @@ TEST_P(GoldenQuant, DistributionsStayNearTheExactWeights) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Types, GoldenQuant,
-    ::testing::Values(QuantCase{"F16", 1e-4}, QuantCase{"BF16", 1e-4}, QuantCase{"Q8_0", 0.01},
-                      QuantCase{"Q4_0", 0.01}, QuantCase{"Q4_1", 0.01}, QuantCase{"Q5_0", 0.01},
-                      QuantCase{"Q4_K_M", 0.01}, QuantCase{"Q5_K_M", 0.01}, QuantCase{"Q6_K", 0.01},
-                      QuantCase{"Q2_K", 0.01}),
-    [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(Types, GoldenQuant,
+                         ::testing::Values(QuantCase{"F16", 1e-4}, QuantCase{"BF16", 1e-4},
+                                           QuantCase{"Q8_0", 0.01}, QuantCase{"Q4_0", 0.01},
+                                           QuantCase{"Q4_1", 0.01}, QuantCase{"Q5_0", 0.01},
+                                           QuantCase{"Q4_K_M", 0.01}, QuantCase{"Q5_K_M", 0.01},
+                                           QuantCase{"Q6_K", 0.01}, QuantCase{"Q2_K", 0.01}),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace vade

@@ -1,5 +1,5 @@
-// Float32 networks against reference logits: the whole prompt, one token at a time, and on a backend whose
-// memory cannot be touched between operations.
+// Float32 networks against reference logits: the whole prompt, one token at a time, and on a
+// backend whose memory cannot be touched between operations.
 #include <gtest/gtest.h>
 
 #include "base/threads.h"
@@ -13,7 +13,7 @@ namespace {
 
 using testing::GoldenPath;
 
-constexpr float kLimit = 1e-3f;       // of the reference data's README, for float32 in any order
+constexpr float kLimit = 1e-3f;  // of the reference data's README, for float32 in any order
 
 class GoldenTiny : public ::testing::TestWithParam<const char*> {
  protected:
@@ -29,9 +29,12 @@ class GoldenTiny : public ::testing::TestWithParam<const char*> {
     return GoldenPath(std::string("tiny/") + GetParam() + "/" + name);
   }
   std::unique_ptr<Decoder> Load(std::unique_ptr<Backend> backend) const {
-    return testing::Must(LoadDecoderOn(std::move(backend), model_, testing::SmallOptions(kernels::KvType::kF32)));
+    return testing::Must(
+        LoadDecoderOn(std::move(backend), model_, testing::SmallOptions(kernels::KvType::kF32)));
   }
-  std::span<const float> LastOf(size_t prompt) const { return std::span(last_).subspan(prompt * vocab_, vocab_); }
+  std::span<const float> LastOf(size_t prompt) const {
+    return std::span(last_).subspan(prompt * vocab_, vocab_);
+  }
 
   // Every number and every greedy token of the case.
   void ExpectTheCase(Decoder& decoder) const {
@@ -96,12 +99,13 @@ TEST_P(GoldenTiny, BuffersAreNeverTouchedOutsideOperations) {
   const auto sequence = testing::Must(decoder->NewSequence());
   const std::vector<int32_t> tokens(40, 1);
   testing::LastLogits(*decoder, *sequence, tokens);
-  const auto fork = testing::Must(decoder->Fork(*sequence, 35));   // copies a page
+  const auto fork = testing::Must(decoder->Fork(*sequence, 35));  // copies a page
   testing::LastLogits(*decoder, *fork, {tokens.data(), 1});
   EXPECT_GT(guarded->operations(), 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenTiny, ::testing::Values("llama_untied", "llama_tied", "qwen2"));
+INSTANTIATE_TEST_SUITE_P(Models, GoldenTiny,
+                         ::testing::Values("llama_untied", "llama_tied", "qwen2"));
 
 }  // namespace
 }  // namespace vade

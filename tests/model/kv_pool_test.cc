@@ -13,7 +13,11 @@ namespace {
 class KvPoolTest : public ::testing::Test {
  protected:
   static AttentionShape Shape() {
-    return {.heads = 2, .kv_heads = 1, .head_dim = 8, .rope_dims = 8, .kv_type = kernels::KvType::kF32,
+    return {.heads = 2,
+            .kv_heads = 1,
+            .head_dim = 8,
+            .rope_dims = 8,
+            .kv_type = kernels::KvType::kF32,
             .layers = 2};
   }
   void MakePool(int pages) {
@@ -86,7 +90,8 @@ TEST_F(KvPoolTest, ForkSharesPagesUntilOneIsWritten) {
   EXPECT_EQ(pool_->free_pages(), 3);
   ASSERT_TRUE(Append(fork.get(), 1).ok());
   EXPECT_EQ(pool_->free_pages(), 2);
-  EXPECT_TRUE(std::equal(fork->pages().begin(), fork->pages().begin() + 2, sequence.pages().begin()));
+  EXPECT_TRUE(
+      std::equal(fork->pages().begin(), fork->pages().begin() + 2, sequence.pages().begin()));
   EXPECT_NE(fork->pages()[2], sequence.pages()[2]);
 }
 
@@ -103,7 +108,7 @@ TEST_F(KvPoolTest, GrowthNamesThePageToCopy) {
     EXPECT_EQ(growth->SlotOf(33).page, growth->pages()[1]);
     EXPECT_EQ(growth->SlotOf(33).slot, 1);
   }
-  fork->Truncate(32);                          // a whole page: nothing to copy
+  fork->Truncate(32);  // a whole page: nothing to copy
   auto growth = KvGrowth::Begin(fork.get(), positions).value();
   EXPECT_EQ(growth->copy().first, -1);
 }

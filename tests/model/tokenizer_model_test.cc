@@ -61,7 +61,8 @@ class TokenizerGolden : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
-// s58 is not valid UTF-8 and s69 rests on a heuristic about "</s>": the reference calls both optional.
+// s58 is not valid UTF-8 and s69 rests on a heuristic about "</s>": the reference calls both
+// optional.
 bool IsOptional(const std::string& id) { return id == "s58" || id == "s69"; }
 
 TEST_P(TokenizerGolden, IdsAreThoseOfTheReference) {
@@ -73,9 +74,8 @@ TEST_P(TokenizerGolden, IdsAreThoseOfTheReference) {
     const auto expected = entry["ids"].get<std::vector<int32_t>>();
     EXPECT_EQ(tokenizer_->Encode(text, Special::kText), expected) << id << ": " << text;
     EXPECT_EQ(tokenizer_->Count(text), expected.size());
-    const auto special = entry.contains("ids_special")
-                             ? entry["ids_special"].get<std::vector<int32_t>>()
-                             : expected;
+    const auto special =
+        entry.contains("ids_special") ? entry["ids_special"].get<std::vector<int32_t>>() : expected;
     EXPECT_EQ(tokenizer_->Encode(text, Special::kParse), special) << id << ": " << text;
     ++compared;
   }
@@ -113,7 +113,9 @@ TEST_P(TokenizerGolden, ConversationsAreRenderedAsTheReferenceDoes) {
     bool special_looking = false;
     for (const Json& message : conversation["messages"]) {
       const std::string role = message["role"], content = message["content"];
-      turns.push_back({role == "system" ? Role::kSystem : role == "user" ? Role::kUser : Role::kAssistant,
+      turns.push_back({role == "system" ? Role::kSystem
+                       : role == "user" ? Role::kUser
+                                        : Role::kAssistant,
                        content});
       special_looking |= content.find("<|") != std::string::npos;
     }
@@ -126,7 +128,8 @@ TEST_P(TokenizerGolden, ConversationsAreRenderedAsTheReferenceDoes) {
       // The reference lets contents forge turns; here they stay text.
       EXPECT_NE(ids, expected);
       const int32_t start = tokenizer_->FindControl("<|im_start|>");
-      const size_t has_system = turns.front().role == Role::kSystem || chat->default_system().empty();
+      const size_t has_system =
+          turns.front().role == Role::kSystem || chat->default_system().empty();
       EXPECT_EQ(std::count(ids.begin(), ids.end(), start),
                 static_cast<long>(turns.size() + (has_system ? 0 : 1) +
                                   (conversation["add_generation_prompt"].get<bool>() ? 1 : 0)));
@@ -152,7 +155,8 @@ INSTANTIATE_TEST_SUITE_P(Real, TokenizerGolden,
                                            "qwen2.5-coder-1.5b-instruct-q4_k_m"),
                          [](const auto& param_info) {
                            std::string name;
-                           for (const char c : std::string(param_info.param)) name += isalnum(c) ? c : '_';
+                           for (const char c : std::string(param_info.param))
+                             name += isalnum(c) ? c : '_';
                            return name;
                          });
 

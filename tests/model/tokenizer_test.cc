@@ -56,7 +56,8 @@ TEST(PreTokenizer, SmolLmTakesDigitsOutFirst) {
 
 TEST(PreTokenizer, WordsFollowOneAnotherWithoutGaps) {
   std::mt19937 random(7);
-  const std::string_view pieces[] = {"a", "'s", "'", " ", "\n", "\r", "\t", "5", "é", "中", "，", "\xc2\xa0", "!"};
+  const std::string_view pieces[] = {"a", "'s", "'",  " ",  "\n",       "\r", "\t",
+                                     "5", "é",  "中", "，", "\xc2\xa0", "!"};
   for (int round = 0; round < 3000; ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) text += pieces[random() % std::size(pieces)];
@@ -94,7 +95,8 @@ std::vector<std::string> MergeNaively(std::string_view word, const TinyVocabular
     size_t best_rank = vocabulary.merges.size(), best = 0;
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
       for (size_t rank = 0; rank < best_rank; ++rank) {
-        if (vocabulary.merges[rank].first == parts[i] && vocabulary.merges[rank].second == parts[i + 1]) {
+        if (vocabulary.merges[rank].first == parts[i] &&
+            vocabulary.merges[rank].second == parts[i + 1]) {
           best_rank = rank;
           best = i;
         }
@@ -107,8 +109,15 @@ std::vector<std::string> MergeNaively(std::string_view word, const TinyVocabular
 }
 
 TEST(BpeTokenizer, ShortAndLongWordsMergeAsSpecified) {
-  const TinyVocabulary vocabulary = {.merges = {{"a", "b"}, {"b", "a"}, {"ab", "ab"}, {"c", "ab"}, {"a", "a"},
-                                                {"ba", "c"}, {"abab", "c"}, {"aa", "b"}, {"c", "c"}}};
+  const TinyVocabulary vocabulary = {.merges = {{"a", "b"},
+                                                {"b", "a"},
+                                                {"ab", "ab"},
+                                                {"c", "ab"},
+                                                {"a", "a"},
+                                                {"ba", "c"},
+                                                {"abab", "c"},
+                                                {"aa", "b"},
+                                                {"c", "c"}}};
   const auto tokenizer = Make(vocabulary);
   std::mt19937 random(11);
   for (int round = 0; round < 2000; ++round) {
@@ -116,7 +125,8 @@ TEST(BpeTokenizer, ShortAndLongWordsMergeAsSpecified) {
     const size_t length = 1 + random() % 90;  // both sides of the border between the two ways
     for (size_t i = 0; i < length; ++i) word.push_back(static_cast<char>('a' + random() % 3));
     std::vector<std::string> pieces;
-    for (const int32_t id : tokenizer->Encode(word, Special::kText)) pieces.emplace_back(tokenizer->Piece(id));
+    for (const int32_t id : tokenizer->Encode(word, Special::kText))
+      pieces.emplace_back(tokenizer->Piece(id));
     ASSERT_EQ(pieces, MergeNaively(word, vocabulary)) << word;
   }
 }
@@ -161,11 +171,17 @@ TEST(BpeTokenizer, IdsOutsideTheVocabularyAreHarmless) {
 
 TEST(BpeTokenizer, InvalidBytesBecomeTheReplacementCharacter) {
   const auto tokenizer = Make({});
-  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("a\xff" "b", Special::kText)), "a\xef\xbf\xbd" "b");
+  EXPECT_EQ(tokenizer->Decode(tokenizer->Encode("a\xff"
+                                                "b",
+                                                Special::kText)),
+            "a\xef\xbf\xbd"
+            "b");
 }
 
 TEST(Tokenizer, UnknownKindsAreRefusedByName) {
-  const auto status = [](const TinyVocabulary& v) { return Tokenizer::FromGguf(*v.File()).status(); };
+  const auto status = [](const TinyVocabulary& v) {
+    return Tokenizer::FromGguf(*v.File()).status();
+  };
   EXPECT_EQ(status({.model = "bert"}).code(), StatusCode::kUnimplemented);
   EXPECT_NE(status({.model = "bert"}).message().find("'bert'"), std::string::npos);
   EXPECT_EQ(status({.pre = "llama-bpe"}).code(), StatusCode::kUnimplemented);
@@ -211,7 +227,8 @@ std::unique_ptr<Tokenizer> MakeUnigram(const std::vector<std::pair<std::string, 
 }
 
 TEST(UnigramTokenizer, TheBestSumOfScoresWins) {
-  const auto tokenizer = MakeUnigram({{"▁a", -1}, {"b", -1}, {"▁ab", -3}, {"▁", -5}, {"bc", -1.5f}, {"c", -2}});
+  const auto tokenizer =
+      MakeUnigram({{"▁a", -1}, {"b", -1}, {"▁ab", -3}, {"▁", -5}, {"bc", -1.5f}, {"c", -2}});
   EXPECT_EQ(tokenizer->Encode("ab", Special::kText), (Ids{2, 3}));        // -2 beats -3
   EXPECT_EQ(tokenizer->Encode("abc", Special::kText), (Ids{2, 6}));       // -2.5 beats -4 and -5
   EXPECT_EQ(tokenizer->Encode("a  ab", Special::kText), (Ids{2, 2, 3}));  // spaces collapse
@@ -222,16 +239,23 @@ TEST(UnigramTokenizer, TheBestSumOfScoresWins) {
 }
 
 TEST(UnigramTokenizer, TextIsNormalisedFirst) {
-  const auto tokenizer = MakeUnigram({{"▁fi", -1}, {"▁é", -1}, {"▁", -3}, {"f", -2}, {"i", -2}, {"e", -2}});
-  EXPECT_EQ(tokenizer->Encode("\xef\xac\x81", Special::kText), (Ids{2}));            // the ligature fi
-  EXPECT_EQ(tokenizer->Encode("\x01" "f\x01i\n", Special::kText), (Ids{2, 4}));
-  EXPECT_EQ(tokenizer->Encode("e\xcc\x81", Special::kText), (Ids{3}));               // composed first
+  const auto tokenizer =
+      MakeUnigram({{"▁fi", -1}, {"▁é", -1}, {"▁", -3}, {"f", -2}, {"i", -2}, {"e", -2}});
+  EXPECT_EQ(tokenizer->Encode("\xef\xac\x81", Special::kText), (Ids{2}));  // the ligature fi
+  EXPECT_EQ(tokenizer->Encode("\x01"
+                              "f\x01i\n",
+                              Special::kText),
+            (Ids{2, 4}));
+  EXPECT_EQ(tokenizer->Encode("e\xcc\x81", Special::kText), (Ids{3}));  // composed first
   EXPECT_EQ(tokenizer->Encode("\x01", Special::kText), Ids{});
 }
 
 TEST(UnigramTokenizer, UnknownCharactersAreOneToken) {
   const auto tokenizer = MakeUnigram({{"▁", -3}, {"a", -2}});
-  EXPECT_EQ(tokenizer->Encode("a\xe4\xb8\xad\xe6\x96\x87" "a", Special::kText), (Ids{2, 3, 0, 3}));
+  EXPECT_EQ(tokenizer->Encode("a\xe4\xb8\xad\xe6\x96\x87"
+                              "a",
+                              Special::kText),
+            (Ids{2, 3, 0, 3}));
   EXPECT_EQ(tokenizer->Encode("a</s>", Special::kParse), (Ids{2, 3, 1}));
   EXPECT_TRUE(tokenizer->IsEnd(1));
   EXPECT_EQ(tokenizer->eos(), 1);

@@ -1,6 +1,6 @@
-// Real models against reference distributions, continuations and log-probabilities, within the limits that the
-// reference data gives for activations rounded to 8 bits. SmolLM2 is always wanted; the two Qwen models are
-// compared where they have been fetched.
+// Real models against reference distributions, continuations and log-probabilities, within the
+// limits that the reference data gives for activations rounded to 8 bits. SmolLM2 is always wanted;
+// the two Qwen models are compared where they have been fetched.
 #include <gtest/gtest.h>
 
 #include "base/threads.h"
@@ -29,8 +29,8 @@ class RealModel : public ::testing::TestWithParam<const char*> {
   std::unique_ptr<Decoder> decoder_;
 };
 
-// KL over the listed top-20 and the rest as one more outcome: a lower bound of the full one, and nearly it,
-// since the 20 carry almost all of the mass.
+// KL over the listed top-20 and the rest as one more outcome: a lower bound of the full one, and
+// nearly it, since the 20 carry almost all of the mass.
 double TopDivergence(const nlohmann::json& reference, const std::vector<double>& ours) {
   double sum = 0, rest = 1, our_rest = 1;
   for (size_t i = 0; i < reference["top20_ids"].size(); ++i) {
@@ -54,10 +54,12 @@ TEST_P(RealModel, NextTokenDistributionsAgree) {
       EXPECT_LT(TopDivergence(reference, ours), 0.03) << prompt["id"] << " " << kind;
       for (size_t i = 0; i < reference["top20_ids"].size(); ++i) {
         EXPECT_NEAR(ours[reference["top20_ids"][i].get<size_t>()],
-                    reference["top20_logprobs"][i].get<double>(), 0.5) << prompt["id"] << " " << kind << " " << i;
+                    reference["top20_logprobs"][i].get<double>(), 0.5)
+            << prompt["id"] << " " << kind << " " << i;
       }
     }
-    RecordProperty("kl_" + prompt["id"].get<std::string>(), std::to_string(TopDivergence(prompt["dequant"], ours)));
+    RecordProperty("kl_" + prompt["id"].get<std::string>(),
+                   std::to_string(TopDivergence(prompt["dequant"], ours)));
   }
 }
 
@@ -66,8 +68,10 @@ TEST_P(RealModel, GreedyContinuationsAgreeUpToTheFirstNarrowChoice) {
     const auto& reference = prompt["dequant"];
     const auto expected = testing::Tokens(reference["greedy"]);
     const auto sequence = testing::Must(decoder_->NewSequence());
-    const auto ours = testing::Greedy(*decoder_, *sequence, testing::Tokens(prompt["tokens"]), expected.size());
-    for (size_t i = 0; i < expected.size() && reference["greedy_margin"][i].get<double>() >= 0.6; ++i) {
+    const auto ours =
+        testing::Greedy(*decoder_, *sequence, testing::Tokens(prompt["tokens"]), expected.size());
+    for (size_t i = 0; i < expected.size() && reference["greedy_margin"][i].get<double>() >= 0.6;
+         ++i) {
       EXPECT_EQ(ours[i], expected[i]) << prompt["id"] << " at step " << i;
     }
   }
@@ -80,10 +84,12 @@ TEST_P(RealModel, LogProbabilitiesOfProseAgree) {
   const auto sequence = testing::Must(decoder_->NewSequence());
   double ours = 0, theirs = 0, differences = 0;
   for (size_t begin = 0; begin + 1 < tokens.size(); begin += 128) {
-    const auto part = std::span(tokens).subspan(begin, std::min<size_t>(128, tokens.size() - begin));
-    const Logits logits = testing::Must(testing::Read(*decoder_, *sequence, part, testing::AllOf(part.size())));
+    const auto part =
+        std::span(tokens).subspan(begin, std::min<size_t>(128, tokens.size() - begin));
+    const Logits logits =
+        testing::Must(testing::Read(*decoder_, *sequence, part, testing::AllOf(part.size())));
     for (size_t i = 0; i < part.size() && begin + i < reference.size(); ++i) {
-      if (begin + i == 0) continue;          // the reference's README: one token alone is no measure
+      if (begin + i == 0) continue;  // the reference's README: one token alone is no measure
       const double value = testing::LogSoftmax(logits.row(i))[tokens[begin + i + 1]];
       ours -= value;
       theirs -= reference[begin + i];
@@ -104,7 +110,9 @@ INSTANTIATE_TEST_SUITE_P(Models, RealModel,
                                            "qwen2.5-coder-1.5b-instruct-q4_k_m"),
                          [](const auto& test) {
                            std::string name = test.param;
-                           std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
+                               '_');
                            return name;
                          });
 

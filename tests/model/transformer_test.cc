@@ -1,5 +1,5 @@
-// What decoder.h promises beside the numbers: the same bits whatever shares the batch, the threads, the pages;
-// errors that change nothing; hostile files that are refused.
+// What decoder.h promises beside the numbers: the same bits whatever shares the batch, the threads,
+// the pages; errors that change nothing; hostile files that are refused.
 #include "model/transformer.h"
 
 #include <gtest/gtest.h>
@@ -22,12 +22,14 @@ using testing::Must;
 // A qwen2 or llama file with random weights of a few kilobytes.
 struct TinyModel {
   std::string architecture = "qwen2";
-  uint32_t layers = 2, width = 64, hidden = 96, heads = 4, kv_heads = 2, vocab = 300, context = 1200;
+  uint32_t layers = 2, width = 64, hidden = 96, heads = 4, kv_heads = 2, vocab = 300,
+           context = 1200;
   TensorType type = TensorType::kF32;
   std::string extra_tensor = {};
-  std::vector<std::pair<std::string, uint32_t>> numbers = {};    // set behind the others: last one counts
+  std::vector<std::pair<std::string, uint32_t>> numbers =
+      {};  // set behind the others: last one counts
   std::vector<std::pair<std::string, std::string>> strings = {};
-  uint32_t wrong_rows = 0;                                  // of ffn_up
+  uint32_t wrong_rows = 0;  // of ffn_up
 
   Status Write(const std::string& path) const {
     GgufWriter writer;
@@ -35,7 +37,8 @@ struct TinyModel {
     writer.SetString("tokenizer.ggml.model", "no_vocab");
     auto number = [&](const std::string& key, uint32_t value) {
       const std::string name = architecture + "." + key;
-      for (const auto& [other, other_value] : numbers) if (other == key) value = other_value;
+      for (const auto& [other, other_value] : numbers)
+        if (other == key) value = other_value;
       writer.SetUint(name, value);
     };
     number("block_count", layers);
@@ -59,7 +62,8 @@ struct TinyModel {
       size_t count = 1;
       for (uint64_t n : shape) count *= n;
       auto& values = storage.emplace_back(count);
-      for (float& x : values) x = normal(random) + (name.find("norm") != std::string::npos ? 1.0f : 0.0f);
+      for (float& x : values)
+        x = normal(random) + (name.find("norm") != std::string::npos ? 1.0f : 0.0f);
       writer.AddTensor(name, TensorType::kF32, std::move(shape),
                        {reinterpret_cast<const uint8_t*>(values.data()), count * 4});
     };
@@ -107,8 +111,8 @@ class TransformerTest : public ::testing::Test {
     options.kv_budget_bytes = budget;
     return Must(TryLoad(model, options));
   }
-  Result<std::unique_ptr<Decoder>> TryLoad(const TinyModel& model,
-                                           const DecoderOptions& options = testing::SmallOptions()) {
+  Result<std::unique_ptr<Decoder>> TryLoad(
+      const TinyModel& model, const DecoderOptions& options = testing::SmallOptions()) {
     const std::string path = dir_.File("model.gguf");
     RETURN_IF_ERROR(model.Write(path));
     return LoadDecoder(path, options);
@@ -127,7 +131,8 @@ TEST_F(TransformerTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
   const auto whole = Must(decoder->NewSequence()), single = Must(decoder->NewSequence());
   const Logits all = Must(testing::Read(*decoder, *whole, tokens, testing::AllOf(tokens.size())));
   for (size_t i = 0; i < tokens.size(); ++i) {
-    ASSERT_TRUE(SameBits(LastLogits(*decoder, *single, {&tokens[i], 1}), all.row(i))) << "token " << i;
+    ASSERT_TRUE(SameBits(LastLogits(*decoder, *single, {&tokens[i], 1}), all.row(i)))
+        << "token " << i;
   }
 }
 
@@ -150,14 +155,16 @@ TEST_F(TransformerTest, WantedRowsAreThoseOfTheFullAnswer) {
   const std::vector<int32_t> wanted = {0, 7, 511, 512, 640, 699};
   const Logits some = Must(testing::Read(*decoder, *b, tokens, wanted));
   ASSERT_EQ(some.values.size(), wanted.size() * 300);
-  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(SameBits(some.row(i), all.row(wanted[i]))) << i;
+  for (size_t i = 0; i < wanted.size(); ++i)
+    EXPECT_TRUE(SameBits(some.row(i), all.row(wanted[i]))) << i;
 }
 
 TEST_F(TransformerTest, NoRowsWantedStillReads) {
   const auto decoder = Load();
   const auto tokens = RandomTokens(40, 4);
   const auto sequence = Must(decoder->NewSequence());
-  EXPECT_TRUE(Must(testing::Read(*decoder, *sequence, std::span(tokens).first(39), {})).values.empty());
+  EXPECT_TRUE(
+      Must(testing::Read(*decoder, *sequence, std::span(tokens).first(39), {})).values.empty());
   EXPECT_EQ(sequence->length(), 39);
   EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&tokens[39], 1}), Fresh(*decoder, tokens)));
 }
@@ -192,7 +199,8 @@ TEST_F(TransformerTest, MixedBatchGivesEachSequenceItsOwnBits) {
 
 TEST_F(TransformerTest, ForksAreSequencesOfTheirOwn) {
   const auto decoder = Load();
-  const auto shared = RandomTokens(50, 10), left = RandomTokens(20, 11), right = RandomTokens(35, 12);
+  const auto shared = RandomTokens(50, 10), left = RandomTokens(20, 11),
+             right = RandomTokens(35, 12);
   const auto root = Must(decoder->NewSequence());
   LastLogits(*decoder, *root, shared);
   const auto fork = Must(decoder->Fork(*root, 45));
@@ -212,7 +220,7 @@ TEST_F(TransformerTest, TruncatedSequenceIsTheShorterOne) {
   const auto tokens = RandomTokens(90, 13), other = RandomTokens(10, 14);
   const auto sequence = Must(decoder->NewSequence());
   LastLogits(*decoder, *sequence, tokens);
-  const auto fork = Must(decoder->Fork(*sequence, 90));   // holds the page that is cut
+  const auto fork = Must(decoder->Fork(*sequence, 90));  // holds the page that is cut
   ASSERT_TRUE(decoder->Truncate(*sequence, 70).ok());
   const auto logits = LastLogits(*decoder, *sequence, other);
   auto straight = std::vector<int32_t>(tokens.begin(), tokens.begin() + 70);
@@ -238,7 +246,8 @@ TEST_F(TransformerTest, OnlyDifferencesOfPositionsMatter) {
   positions[29] = 150;
   const auto gap = Must(decoder->NewSequence());
   const ForwardItem other{gap.get(), tokens, positions, {&last, 1}};
-  EXPECT_GT(testing::LargestDifference(Must(decoder->Forward({&other, 1}, Context())).values, logits.values),
+  EXPECT_GT(testing::LargestDifference(Must(decoder->Forward({&other, 1}, Context())).values,
+                                       logits.values),
             1e-2f);
 }
 
@@ -246,9 +255,12 @@ TEST_F(TransformerTest, BadItemsAreRefusedAndChangeNothing) {
   const auto decoder = Load(), stranger = Load();
   const auto sequence = Must(decoder->NewSequence()), foreign = Must(stranger->NewSequence());
   const std::vector<int32_t> tokens = {1, 2, 3}, beyond = {1, 300}, negative = {-1}, none;
-  const std::vector<int32_t> twice = {0, 0}, outside = {3}, back = {5, 5, 6}, far = {5, 6, 1200}, two = {1, 2};
+  const std::vector<int32_t> twice = {0, 0}, outside = {3}, back = {5, 5, 6}, far = {5, 6, 1200},
+                             two = {1, 2};
   LastLogits(*decoder, *sequence, tokens);
-  auto code = [&](const ForwardItem& item) { return decoder->Forward({&item, 1}, Context()).status().code(); };
+  auto code = [&](const ForwardItem& item) {
+    return decoder->Forward({&item, 1}, Context()).status().code();
+  };
   EXPECT_EQ(code({sequence.get(), none, {}, {}}), StatusCode::kInvalidArgument);
   EXPECT_EQ(code({nullptr, tokens, {}, {}}), StatusCode::kInvalidArgument);
   EXPECT_EQ(code({foreign.get(), tokens, {}, {}}), StatusCode::kInvalidArgument);
@@ -269,14 +281,15 @@ TEST_F(TransformerTest, ContextIsALimit) {
   const auto decoder = Load();
   const auto sequence = Must(decoder->NewSequence());
   const auto tokens = RandomTokens(1201, 16);
-  EXPECT_EQ(testing::Read(*decoder, *sequence, tokens, {}).status().code(), StatusCode::kOutOfRange);
+  EXPECT_EQ(testing::Read(*decoder, *sequence, tokens, {}).status().code(),
+            StatusCode::kOutOfRange);
   EXPECT_TRUE(testing::Read(*decoder, *sequence, std::span(tokens).first(1200), {}).ok());
   EXPECT_EQ(testing::Read(*decoder, *sequence, std::span(tokens).first(1), {}).status().code(),
             StatusCode::kOutOfRange);
 }
 
 TEST_F(TransformerTest, FullPoolChangesNoSequence) {
-  const auto decoder = Load({}, nullptr, 100 << 10);      // a few pages
+  const auto decoder = Load({}, nullptr, 100 << 10);  // a few pages
   const auto a = Must(decoder->NewSequence()), b = Must(decoder->NewSequence());
   const auto tokens = RandomTokens(60, 17), many = RandomTokens(1000, 18);
   LastLogits(*decoder, *a, tokens);
@@ -334,19 +347,32 @@ TEST_F(TransformerTest, UnknownKindsAreRefusedByName) {
     return result.status().message();
   };
   EXPECT_NE(message({.architecture = "mamba"}).find("'mamba'"), std::string::npos);
-  EXPECT_NE(message({.strings = {{"rope.scaling.type", "yarn"}}}).find("'yarn'"), std::string::npos);
-  EXPECT_NE(message({.extra_tensor = "blk.0.attn_q_norm.weight"}).find("attn_q_norm"), std::string::npos);
+  EXPECT_NE(message({.strings = {{"rope.scaling.type", "yarn"}}}).find("'yarn'"),
+            std::string::npos);
+  EXPECT_NE(message({.extra_tensor = "blk.0.attn_q_norm.weight"}).find("attn_q_norm"),
+            std::string::npos);
   EXPECT_NE(message({.numbers = {{"expert_count", 4}}}).find("experts"), std::string::npos);
 }
 
 TEST_F(TransformerTest, HostileNumbersAreRefused) {
-  for (const auto& [key, value] : std::vector<std::pair<std::string, uint32_t>>{
-           {"block_count", 0}, {"block_count", 4000000000u}, {"embedding_length", 0},
-           {"embedding_length", 4294967295u}, {"feed_forward_length", 0}, {"context_length", 0},
-           {"attention.head_count", 0}, {"attention.head_count", 65}, {"attention.head_count", 4294967295u},
-           {"attention.head_count_kv", 0}, {"attention.head_count_kv", 3}, {"attention.head_count_kv", 8},
-           {"attention.key_length", 0}, {"attention.key_length", 4294967295u}, {"attention.key_length", 17},
-           {"rope.dimension_count", 7}, {"rope.dimension_count", 4096}}) {
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, uint32_t>>{{"block_count", 0},
+                                                     {"block_count", 4000000000u},
+                                                     {"embedding_length", 0},
+                                                     {"embedding_length", 4294967295u},
+                                                     {"feed_forward_length", 0},
+                                                     {"context_length", 0},
+                                                     {"attention.head_count", 0},
+                                                     {"attention.head_count", 65},
+                                                     {"attention.head_count", 4294967295u},
+                                                     {"attention.head_count_kv", 0},
+                                                     {"attention.head_count_kv", 3},
+                                                     {"attention.head_count_kv", 8},
+                                                     {"attention.key_length", 0},
+                                                     {"attention.key_length", 4294967295u},
+                                                     {"attention.key_length", 17},
+                                                     {"rope.dimension_count", 7},
+                                                     {"rope.dimension_count", 4096}}) {
     const auto result = TryLoad({.numbers = {{key, value}}});
     EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument) << key << " = " << value;
   }

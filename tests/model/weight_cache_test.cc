@@ -1,4 +1,5 @@
-// Packs are derived files: used when sound, made anew when not, done without when the disk will not have them.
+// Packs are derived files: used when sound, made anew when not, done without when the disk will not
+// have them.
 #include "model/weight_cache.h"
 
 #include <gtest/gtest.h>
@@ -92,7 +93,8 @@ TEST_F(WeightCache, PackThatIsOlderThanTheWeightsIsMadeAnew) {
   auto weights = Open().value();
   EXPECT_EQ(weights->origin(), Origin::kPacked);
   ExpectValues(*weights);
-  EXPECT_EQ(Open().value()->origin(), Origin::kMapped) << "not at every start, though the date is in the future";
+  EXPECT_EQ(Open().value()->origin(), Origin::kMapped)
+      << "not at every start, though the date is in the future";
 }
 
 TEST_F(WeightCache, WithoutAFolderWeightsLiveInMemory) {
@@ -105,7 +107,8 @@ TEST_F(WeightCache, WithoutAFolderWeightsLiveInMemory) {
 TEST_F(WeightCache, DamageInHeaderTableOrDataMakesANewPack) {
   ASSERT_TRUE(Open().ok());
   const size_t size = FileSize(Pack()).value();
-  for (size_t offset : {size_t{0}, size_t{9}, size_t{20}, size_t{45}, size_t{70}, size_t{130}, size - 1}) {
+  for (size_t offset :
+       {size_t{0}, size_t{9}, size_t{20}, size_t{45}, size_t{70}, size_t{130}, size - 1}) {
     Damage(offset);
     auto weights = Open().value();
     EXPECT_EQ(weights->origin(), Origin::kPacked) << offset;
@@ -117,7 +120,8 @@ TEST_F(WeightCache, DamageInHeaderTableOrDataMakesANewPack) {
 TEST_F(WeightCache, EveryTruncationMakesANewPack) {
   ASSERT_TRUE(Open().ok());
   const std::string bytes = ReadFile(Pack(), 1 << 20).value();
-  for (size_t size : {size_t{0}, size_t{7}, size_t{63}, size_t{64}, size_t{100}, bytes.size() - 1}) {
+  for (size_t size :
+       {size_t{0}, size_t{7}, size_t{63}, size_t{64}, size_t{100}, bytes.size() - 1}) {
     ASSERT_TRUE(WriteFileAtomically(Pack(), bytes.substr(0, size)).ok());
     auto weights = Open().value();
     EXPECT_EQ(weights->origin(), Origin::kPacked) << size;

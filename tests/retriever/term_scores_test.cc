@@ -33,7 +33,8 @@ TEST(TermScores, RareWordWeighsMoreThanWordOfAllCandidates) {
 }
 
 TEST(TermScores, ScoreIsThatOfTheFormula) {
-  // n = 2, df(fuse) = 1, both texts as long as the mean: idf ln(1 + 1.5/1.5), tf part 1 * 2.2 / (1 + 1.2).
+  // n = 2, df(fuse) = 1, both texts as long as the mean: idf ln(1 + 1.5/1.5), tf part 1 * 2.2 / (1
+  // + 1.2).
   const std::vector<Hit> hits = {MakeHit("a", "fuse box", 0), MakeHit("b", "tide table", 0)};
   const auto scores = TermScores("fuse", hits);
   EXPECT_NEAR(scores[0], 0.6931471805599453, 1e-12);
@@ -46,7 +47,8 @@ TEST(TermScores, InflectedEnglishWordsMatch) {
 }
 
 TEST(TermScores, ChineseMatchesByPairsOfCharacters) {
-  const std::vector<Hit> hits = {MakeHit("a", "测得最大波高五米", 0), MakeHit("b", "仪器下水后第三天", 0)};
+  const std::vector<Hit> hits = {MakeHit("a", "测得最大波高五米", 0),
+                                 MakeHit("b", "仪器下水后第三天", 0)};
   const auto scores = TermScores("最大波高是多少", hits);
   EXPECT_GT(scores[0], 0);
   EXPECT_EQ(scores[1], 0);

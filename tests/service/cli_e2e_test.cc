@@ -98,8 +98,8 @@ TEST_F(CliE2e, AnAnswersCitationsQuoteTheirDocumentsWordForWord) {
   Ingest();
   Process serve = ServeAll();
   const std::string address = AddressOf(serve);
-  const std::vector<std::string> ask = {"ask", "When does the museum open?",
-                                        "--max-tokens", "48", "--server", address};
+  const std::vector<std::string> ask = {
+      "ask", "When does the museum open?", "--max-tokens", "48", "--server", address};
   const Json reply = RunJson(ask);
   const std::string answer = reply["answer"];
   EXPECT_FALSE(answer.empty());

@@ -130,8 +130,7 @@ TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
     const Ran ran = Run(arguments);
     EXPECT_TRUE(ran.FailedInOneLine()) << arguments[0] << " " << arguments[1] << "\n"
                                        << ran.Shown();
-    EXPECT_TRUE(ran.Says("in this version") || ran.Says("supported yet"))
-        << ran.Shown();
+    EXPECT_TRUE(ran.Says("in this version") || ran.Says("supported yet")) << ran.Shown();
   }
 }
 
@@ -388,7 +387,10 @@ TEST_F(Cli, AnErrorLineCannotSteerATerminal) {
   EXPECT_TRUE(ran.FailedInOneLine()) << ran.Shown();
   EXPECT_TRUE(ran.Says("fi[31mle")) << ran.Shown();
   MakeStore().reset();
-  ExpectFailure({"docs", "show", "a\xc2\x9b" "31m"}, {"a31m"});
+  ExpectFailure({"docs", "show",
+                 "a\xc2\x9b"
+                 "31m"},
+                {"a31m"});
 }
 
 TEST_F(Cli, DeletingACollectionPrintsOneObject) {
@@ -407,8 +409,8 @@ TEST_F(Cli, AServiceSaysWhereItListensAsALineOrAsOneObject) {
     Process serve = Start(arguments);
     ASSERT_TRUE(serve.WaitForOutput("\n", kPatience)) << serve.err();
     const std::string address = ReadEndpoint(data()).value_or("nowhere");
-    EXPECT_EQ(serve.out(), json ? "{\"listening\":\"" + address + "\"}\n"
-                                : "listening on " + address + "\n");
+    EXPECT_EQ(serve.out(),
+              json ? "{\"listening\":\"" + address + "\"}\n" : "listening on " + address + "\n");
     serve.Signal(SIGTERM);
     EXPECT_EQ(serve.Wait(kPatience), 0) << serve.err();
   }

@@ -22,7 +22,8 @@ using testing::MakePut;
 using testing::MemoryStore;
 using testing::TempDir;
 
-// A LocalApi over a store in memory, with an embedder or without, whose models are looked for in `dir`.
+// A LocalApi over a store in memory, with an embedder or without, whose models are looked for in
+// `dir`.
 std::unique_ptr<LocalApi> Open(const TempDir& dir, bool with_embedder) {
   LocalOptions options = testing::OneThread();
   options.models_dir = dir.path();

@@ -69,8 +69,8 @@ TEST_F(RemoteIngest, WaitingEndsWithItsContext) {
 }
 
 TEST_F(RemoteIngest, AFailureOfTheStoreEndsTheRun) {
-  for (const Status& status : {Internal("the store"), DataLoss("a damaged file"), Unavailable("gone"),
-                               NotFound("no embedder")}) {
+  for (const Status& status : {Internal("the store"), DataLoss("a damaged file"),
+                               Unavailable("gone"), NotFound("no embedder")}) {
     FailingApi api({status});
     EXPECT_EQ(Ingest(api).status(), status);
     EXPECT_EQ(api.asked, 1);
@@ -78,7 +78,8 @@ TEST_F(RemoteIngest, AFailureOfTheStoreEndsTheRun) {
 }
 
 TEST_F(RemoteIngest, WhatIsTheFilesOwnIsReportedAndStopsNothing) {
-  for (const Status& status : {InvalidArgument("no text"), OutOfRange("too large"), Status(StatusCode::kAborted, "again")}) {
+  for (const Status& status : {InvalidArgument("no text"), OutOfRange("too large"),
+                               Status(StatusCode::kAborted, "again")}) {
     FailingApi api({status});
     const auto report = Ingest(api);
     ASSERT_TRUE(report.ok()) << report.status().ToString();

@@ -104,7 +104,8 @@ TEST(ServeSettings, QuestionsThatWaitLeavePlacesForOtherCallsOrAWarningIsGiven) 
   EXPECT_EQ(warning(""), "");
   const std::string all =
       warning(dir.Write("vade.conf", "answer.max_active = 8\nanswer.max_waiting = 56\n"));
-  EXPECT_NE(all.find("answer.max_waiting is 64 and grpc.max_concurrent 64"), std::string::npos) << all;
+  EXPECT_NE(all.find("answer.max_waiting is 64 and grpc.max_concurrent 64"), std::string::npos)
+      << all;
   EXPECT_EQ(warning(dir.Write("vade.conf", "answer.max_waiting = 55\n")), "");
 }
 

@@ -38,7 +38,8 @@ class ServerE2e : public ::testing::Test {
     options.embedder_model = embedder;
     options.decoder_model = decoder;
     options.context_tokens = 4096;
-    options.generator.min_confidence = 0;  // so small a model is rarely sure: what it says is looked at
+    options.generator.min_confidence =
+        0;  // so small a model is rarely sure: what it says is looked at
     auto api = LocalApi::Open(options);
     ASSERT_TRUE(api.ok()) << api.status().ToString();
     api_ = std::move(api).value();

@@ -223,7 +223,12 @@ TEST_F(ServerTest, WhatARequestSaysCannotSteerTheTerminalOfTheLog) {
   Begin();
   SetLogLevel(LogLevel::kInfo);
   ::testing::internal::CaptureStderr();
-  const Status status = fake_->remote->GetDocument("default", "a\xc2\x9b" "31m\xe2\x80\xae", {}).status();
+  const Status status = fake_->remote
+                            ->GetDocument("default",
+                                          "a\xc2\x9b"
+                                          "31m\xe2\x80\xae",
+                                          {})
+                            .status();
   const std::string log = ::testing::internal::GetCapturedStderr();
   SetLogLevel(LogLevel::kWarning);
   EXPECT_EQ(status.code(), StatusCode::kNotFound);

@@ -1,4 +1,5 @@
-// Reference data and small drivers for decoder tests: read logits files and cases, run prompts, compare.
+// Reference data and small drivers for decoder tests: read logits files and cases, run prompts,
+// compare.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,7 +21,8 @@
 namespace vade::testing {
 
 // Options for small models: pages for a few thousand tokens, no cache on disk.
-inline DecoderOptions SmallOptions(kernels::KvType type = kernels::KvType::kF16, ThreadPool* pool = nullptr) {
+inline DecoderOptions SmallOptions(kernels::KvType type = kernels::KvType::kF16,
+                                   ThreadPool* pool = nullptr) {
   DecoderOptions options;
   options.pool = pool;
   options.kv_type = type;
@@ -45,7 +47,9 @@ inline std::vector<float> ReadFloats(const std::string& path) {
   return values;
 }
 
-inline std::vector<int32_t> Tokens(const nlohmann::json& json) { return json.get<std::vector<int32_t>>(); }
+inline std::vector<int32_t> Tokens(const nlohmann::json& json) {
+  return json.get<std::vector<int32_t>>();
+}
 
 inline std::vector<int32_t> AllOf(size_t count) {
   std::vector<int32_t> rows(count);
@@ -60,7 +64,8 @@ inline Result<Logits> Read(Decoder& decoder, Sequence& sequence, std::span<const
   return decoder.Forward({&item, 1}, Context());
 }
 
-inline std::vector<float> LastLogits(Decoder& decoder, Sequence& sequence, std::span<const int32_t> tokens) {
+inline std::vector<float> LastLogits(Decoder& decoder, Sequence& sequence,
+                                     std::span<const int32_t> tokens) {
   const int32_t last = static_cast<int32_t>(tokens.size()) - 1;
   return Must(Read(decoder, sequence, tokens, {&last, 1})).values;
 }
@@ -69,8 +74,8 @@ inline int32_t Argmax(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-inline std::vector<int32_t> Greedy(Decoder& decoder, Sequence& sequence, std::span<const int32_t> prompt,
-                                   size_t count) {
+inline std::vector<int32_t> Greedy(Decoder& decoder, Sequence& sequence,
+                                   std::span<const int32_t> prompt, size_t count) {
   std::vector<float> logits = LastLogits(decoder, sequence, prompt);
   std::vector<int32_t> tokens;
   while (tokens.size() < count) {

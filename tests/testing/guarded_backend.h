@@ -1,6 +1,6 @@
-// A backend whose buffers cannot be touched outside its operations: between them the pages behind every
-// buffer have no access rights, as memory of another device would not. Code that passes the tests on it
-// treats handles as handles. It computes what CpuBackend computes.
+// A backend whose buffers cannot be touched outside its operations: between them the pages behind
+// every buffer have no access rights, as memory of another device would not. Code that passes the
+// tests on it treats handles as handles. It computes what CpuBackend computes.
 #pragma once
 
 #include <sys/mman.h>
@@ -19,7 +19,9 @@ class GuardedBackend final : public Backend {
   // How often the gates were opened: proves that a test went through here.
   int operations() const { return operations_; }
   // Where a careless caller would reach; not accessible.
-  const uint8_t* MemoryBehind(BufferHandle buffer) const { return inner_.HostMemory(buffer).data(); }
+  const uint8_t* MemoryBehind(BufferHandle buffer) const {
+    return inner_.HostMemory(buffer).data();
+  }
 
   Result<BufferHandle> NewBuffer(uint64_t bytes) override {
     auto buffer = inner_.NewBuffer(bytes);
@@ -48,7 +50,9 @@ class GuardedBackend final : public Backend {
                                uint64_t cols) override {
     return inner_.AddTable(type, bytes, rows, cols);
   }
-  Result<VectorHandle> AddVector(std::span<const float> values) override { return inner_.AddVector(values); }
+  Result<VectorHandle> AddVector(std::span<const float> values) override {
+    return inner_.AddVector(values);
+  }
 
   Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) override {
     const Gate gate(this);
@@ -79,7 +83,8 @@ class GuardedBackend final : public Backend {
     const Gate gate(this);
     return inner_.KeepRows(buffer, width, keep);
   }
-  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from, int32_t to) override {
+  Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
+                  int32_t to) override {
     const Gate gate(this);
     return inner_.CopyPage(shape, pages, from, to);
   }
@@ -100,7 +105,8 @@ class GuardedBackend final : public Backend {
   void Protect(int rights) {
     for (int32_t id : buffers_) {
       const std::span<uint8_t> memory = inner_.HostMemory(BufferHandle{id});
-      VADE_CHECK(mprotect(memory.data(), memory.size(), rights) == 0, "buffers are mappings of their own");
+      VADE_CHECK(mprotect(memory.data(), memory.size(), rights) == 0,
+                 "buffers are mappings of their own");
     }
   }
 

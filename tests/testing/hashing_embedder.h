@@ -1,8 +1,9 @@
 // A fake Embedder: a bag of hashed words, deterministic, without weights.
 //
-// Texts that share words have a positive cosine, equal texts a cosine of 1, so retrieval over it behaves
-// like a weak keyword search. Words are runs of ASCII letters and digits (case folded) and single
-// characters beyond ASCII. A text without words is the unit vector of its own hash. Thread-safe.
+// Texts that share words have a positive cosine, equal texts a cosine of 1, so retrieval over it
+// behaves like a weak keyword search. Words are runs of ASCII letters and digits (case folded) and
+// single characters beyond ASCII. A text without words is the unit vector of its own hash.
+// Thread-safe.
 #pragma once
 
 #include <atomic>

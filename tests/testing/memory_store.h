@@ -4,8 +4,8 @@
 // that the passage holds. Tests make a call fail with FailNext().
 #pragma once
 
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -195,7 +195,7 @@ class MemoryStore : public Store {
     ++seals_due;
     return ctx.Check();
   }
-  std::atomic<int> seals_due{0};   // how often it was asked to
+  std::atomic<int> seals_due{0};  // how often it was asked to
 
  private:
   struct Stored {

@@ -1,4 +1,5 @@
-// Where tests find real weight files and reference data. Both may be missing: the test then skips and says so.
+// Where tests find real weight files and reference data. Both may be missing: the test then skips
+// and says so.
 #pragma once
 
 #include <cstdlib>

@@ -1,12 +1,14 @@
 // A decoder that says what a test wrote down, and remembers what it was asked to read.
 //
 //   ScriptedDecoder decoder;
-//   decoder.Say("How long", "It is 14 days.");      // when the prompt contains the first, it goes on with the second
-//   decoder.SayTokens("bytes", {0xE4, 0xBD, 0xA0}); // ids; 0..255 are single bytes
+//   decoder.Say("How long", "It is 14 days.");      // when the prompt contains the first, it goes
+//   on with the second decoder.SayTokens("bytes", {0xE4, 0xBD, 0xA0}); // ids; 0..255 are single
+//   bytes
 //
-// Its tokenizer: ids 0..255 are bytes, then the control tokens <|im_start|>, <|im_end|>, <|endoftext|>, then the
-// words given to the constructor (longest match first). An answer ends with <|im_end|>. Probabilities:
-// the scripted token has a logit of 10, all others 0; SetLogits() changes that.
+// Its tokenizer: ids 0..255 are bytes, then the control tokens <|im_start|>, <|im_end|>,
+// <|endoftext|>, then the words given to the constructor (longest match first). An answer ends with
+// <|im_end|>. Probabilities: the scripted token has a logit of 10, all others 0; SetLogits()
+// changes that.
 //
 // Thread-safe. A sequence's forks share nothing but count against the page budget in full.
 #pragma once
@@ -102,10 +104,11 @@ class ByteTokenizer : public Tokenizer {
 class ScriptedDecoder : public Decoder {
  public:
   struct Batch {
-    std::vector<std::vector<int32_t>> tokens;   // one entry an item
+    std::vector<std::vector<int32_t>> tokens;  // one entry an item
     size_t rows = 0;
   };
-  using LogitsHook = std::function<void(const std::vector<int32_t>& sequence, std::span<float> logits)>;
+  using LogitsHook =
+      std::function<void(const std::vector<int32_t>& sequence, std::span<float> logits)>;
   using ForwardHook = std::function<Status(std::span<const ForwardItem> batch)>;
 
   explicit ScriptedDecoder(std::vector<std::string> words = {}, int context_tokens = 1 << 20)
@@ -127,9 +130,9 @@ class ScriptedDecoder : public Decoder {
     std::lock_guard lock(mutex_);
     rules_.emplace_back(std::move(needle), std::move(answer));
   }
-  void SetLogits(LogitsHook hook) { logits_hook_ = std::move(hook); }     // before use
+  void SetLogits(LogitsHook hook) { logits_hook_ = std::move(hook); }  // before use
   void BeforeForward(ForwardHook hook) { forward_hook_ = std::move(hook); }
-  void LimitPages(int tokens) { page_tokens_ = tokens; }                   // of all sequences together
+  void LimitPages(int tokens) { page_tokens_ = tokens; }  // of all sequences together
 
   std::vector<Batch> batches() const {
     std::lock_guard lock(mutex_);
@@ -157,7 +160,8 @@ class ScriptedDecoder : public Decoder {
   Result<std::unique_ptr<Sequence>> Fork(const Sequence& from, int length) override {
     const auto& source = static_cast<const Scripted&>(from);
     if (length < 0 || length > source.length()) return InvalidArgument("fork beyond the sequence");
-    if (page_tokens_ > 0 && *used_ + length > page_tokens_) return ResourceExhausted("no page is left");
+    if (page_tokens_ > 0 && *used_ + length > page_tokens_)
+      return ResourceExhausted("no page is left");
     ++forks_;
     auto sequence = std::make_unique<Scripted>(used_, alive_);
     sequence->Append(std::span(source.tokens).first(length));
@@ -165,7 +169,8 @@ class ScriptedDecoder : public Decoder {
   }
   Status Truncate(Sequence& sequence, int length) override {
     auto& scripted = static_cast<Scripted&>(sequence);
-    if (length < 0 || length > scripted.length()) return InvalidArgument("truncation beyond the sequence");
+    if (length < 0 || length > scripted.length())
+      return InvalidArgument("truncation beyond the sequence");
     *used_ -= scripted.length() - length;
     scripted.tokens.resize(length);
     return OkStatus();
@@ -182,14 +187,17 @@ class ScriptedDecoder : public Decoder {
         return OutOfRange("beyond the context");
       }
     }
-    if (page_tokens_ > 0 && *used_ + wanted_tokens > page_tokens_) return ResourceExhausted("no page is left");
+    if (page_tokens_ > 0 && *used_ + wanted_tokens > page_tokens_)
+      return ResourceExhausted("no page is left");
     return Read(batch);
   }
 
  private:
   struct Scripted : Sequence {
     Scripted(std::shared_ptr<std::atomic<int>> used, std::shared_ptr<std::atomic<int>> alive)
-        : used_tokens(std::move(used)), alive_count(std::move(alive)) { ++*alive_count; }
+        : used_tokens(std::move(used)), alive_count(std::move(alive)) {
+      ++*alive_count;
+    }
     ~Scripted() override {
       *used_tokens -= length();
       --*alive_count;
@@ -248,13 +256,14 @@ class ScriptedDecoder : public Decoder {
   Result<ChatTemplate> MakeChatTemplate() const {
     static std::atomic<int> serial{0};
     const char* tmp = std::getenv("TMPDIR");
-    const std::string path = StrCat(tmp != nullptr ? tmp : "/tmp", "/vade-scripted-", getpid(), "-", serial++, ".gguf");
+    const std::string path =
+        StrCat(tmp != nullptr ? tmp : "/tmp", "/vade-scripted-", getpid(), "-", serial++, ".gguf");
     {
       std::ofstream out(path, std::ios::binary);
       std::string bytes = "GGUF";
       for (uint64_t value : {uint64_t{3}}) bytes.append(reinterpret_cast<const char*>(&value), 4);
-      bytes.append(16, '\0');                // no tensors, no keys
-      bytes.resize(64, '\0');                // padding to the data
+      bytes.append(16, '\0');  // no tensors, no keys
+      bytes.resize(64, '\0');  // padding to the data
       out << bytes;
     }
     auto file = GgufFile::Open(path);

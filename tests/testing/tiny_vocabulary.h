@@ -61,7 +61,9 @@ struct TinyVocabulary {
     if (!chat_template.empty()) writer.SetString("tokenizer.chat_template", chat_template);
     return writer.Build().value();
   }
-  std::unique_ptr<GgufFile> File() const { return GgufFile::FromBytes(Bytes(), "tiny.gguf").value(); }
+  std::unique_ptr<GgufFile> File() const {
+    return GgufFile::FromBytes(Bytes(), "tiny.gguf").value();
+  }
 };
 
 }  // namespace vade::testing
