@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "generator/draft.h"
 #include "generator/prefix_cache.h"
 #include "generator/sampler.h"
 
@@ -79,16 +80,25 @@ struct Engine::Impl {
     size_t prompt_tokens = 0;
     size_t read = 0;
     std::unique_ptr<Sequence> sequence;
+    Tokens guessing;  // the last token and a guess, while a step reads them
+    GuessRecord guesses;
+    uint64_t steps = 0;
     uint64_t cached_tokens = 0;
     SteadyClock::time_point submitted = SteadyClock::now(), admitted{};
   };
   using AnsweringPtr = std::unique_ptr<Answering>;
   // What one answer reads in one step.
   struct Piece {
+    size_t guessed() const { return wanted.empty() ? 0 : wanted.size() - 1; }
+    void DropGuess() {
+      tokens = tokens.first(tokens.size() - guessed());
+      wanted.resize(std::min<size_t>(wanted.size(), 1));
+    }
     Answering* answering;
-    size_t tokens;
-    int32_t wanted = 0;  // index of the last token, when it completes what is to be read
-    bool complete = false;
+    std::span<const int32_t> tokens;
+    // Of the last token of what is to be read, when the piece reaches it, and of each guessed one.
+    std::vector<int32_t> wanted = {};
+    int matched = 0;
   };
 
   Impl(Decoder* d, const EngineOptions& o)
@@ -114,19 +124,24 @@ struct Engine::Impl {
   bool AdmitOne(AnsweringPtr answering);
   Status OpenSequence(Answering* answering);
   std::vector<Piece> PlanStep();
+  void GuessFor(Answering* answering, Piece* piece);
   void Step(std::vector<Piece> pieces);
+  void ObserveStep(const std::vector<Piece>& pieces, double milliseconds);
   Result<Logits> Forward(const std::vector<Piece>& pieces);
-  void Relieve(const Status& status, const std::vector<Piece>& pieces);
+  void Relieve(const Status& status, std::vector<Piece> pieces);
   bool IsActive(const Answering* answering) const;
   void SetAside(Answering* answering);
-  void Finish(const Piece& piece, std::span<const float> logits);
-  void Deliver(Answering* answering, const SampledToken& sampled, double watched);
+  void Finish(const Piece& piece, const Logits& logits, size_t row);
+  void CountGuesses(const Answering& answering, size_t guessed, size_t held);
+  bool TakeNext(Answering* answering, std::span<const float> logits);
+  bool Deliver(Answering* answering, const SampledToken& sampled, double watched);
   void End(Answering* answering, const Status& status, StopCause cause = StopCause::kEnd);
   void EndAll(const Status& status);
 
   Decoder* const decoder;
   const EngineOptions options;
   PrefixCache prefixes;              // engine's thread
+  GuessPolicy guess_policy;          // engine's thread
   std::vector<AnsweringPtr> active;  // engine's thread; oldest first; null: has ended
   bool admission_held = false;       // engine's thread: pages ran out, wait for an end
   Context step_context;
@@ -264,26 +279,66 @@ std::vector<Engine::Impl::Piece> Engine::Impl::PlanStep() {
       room -= tokens;
     }
     if (tokens == 0) continue;
-    Piece piece{answering.get(), tokens};
-    piece.complete = tokens == answering->unread();
-    piece.wanted = static_cast<int32_t>(tokens) - 1;
-    pieces.push_back(piece);
+    Piece piece{answering.get(), std::span(answering->tokens).subspan(answering->read, tokens)};
+    if (tokens == answering->unread()) piece.wanted = {static_cast<int32_t>(tokens) - 1};
+    if (answering->sampled() > 0 && answering->unread() == 1) GuessFor(answering.get(), &piece);
+    pieces.push_back(std::move(piece));
   }
   return pieces;
 }
 
+// Lets a piece that reads the last token read a guess behind it, if that is likely to pay.
+void Engine::Impl::GuessFor(Answering* answering, Piece* piece) {
+  // Guessing goes on, a little, where it did not pay: the text may have come to a quotation.
+  constexpr uint64_t kTryAgainEvery = 16;
+  const int64_t left =
+      answering->job.sampling.max_tokens - static_cast<int64_t>(answering->sampled());
+  const int64_t room =
+      decoder->info().context_tokens - static_cast<int64_t>(answering->tokens.size());
+  const auto longest =
+      static_cast<int>(std::min<int64_t>({options.guessed_tokens, left - 1, room}));
+  const Guess guess = GuessNext(answering->tokens, answering->job.prefix.size(), longest);
+  if (guess.tokens.empty()) return;
+  const int length =
+      guess_policy.BestLength(guess.matched, answering->guesses, static_cast<int>(active.size()),
+                              static_cast<int>(guess.tokens.size()));
+  const bool again = ++answering->steps % kTryAgainEvery == 0;
+  if (length == 0 && !again) return;
+  const auto taken = guess.tokens.first(static_cast<size_t>(std::max(length, 1)));
+  answering->guessing = {answering->tokens.back()};
+  answering->guessing.insert(answering->guessing.end(), taken.begin(), taken.end());
+  piece->tokens = answering->guessing;
+  piece->matched = guess.matched;
+  for (size_t i = 1; i <= taken.size(); ++i) piece->wanted.push_back(static_cast<int32_t>(i));
+}
+
 void Engine::Impl::Step(std::vector<Piece> pieces) {
+  const auto started = SteadyClock::now();
   Result<Logits> logits = Forward(pieces);
-  if (!logits.ok()) return Relieve(logits.status(), pieces);
+  if (!logits.ok()) return Relieve(logits.status(), std::move(pieces));
+  ObserveStep(pieces, MillisecondsSince(started));
   size_t row = 0;
   for (const Piece& piece : pieces) {
     Answering* const answering = piece.answering;
-    const size_t prefix = answering->job.prefix.size();
-    const bool crossed = answering->read < prefix && answering->read + piece.tokens >= prefix;
-    answering->read += piece.tokens;
+    const size_t prefix = answering->job.prefix.size(),
+                 tokens = piece.tokens.size() - piece.guessed();
+    const bool crossed = answering->read < prefix && answering->read + tokens >= prefix;
+    answering->read += tokens;
     if (crossed) prefixes.Keep(answering->job.prefix, *answering->sequence);
-    if (piece.complete) Finish(piece, logits->row(row++));
+    if (!piece.wanted.empty()) Finish(piece, *logits, row);
+    row += piece.wanted.size();
   }
+}
+
+// Steps that read prompts tell nothing of what a guess costs.
+void Engine::Impl::ObserveStep(const std::vector<Piece>& pieces, double milliseconds) {
+  size_t guessed = 0;
+  for (const Piece& piece : pieces) {
+    if (piece.tokens.size() != 1 + piece.guessed()) return;
+    guessed += piece.guessed();
+  }
+  guess_policy.ObserveStep(static_cast<int>(pieces.size()), static_cast<int>(guessed),
+                           milliseconds);
 }
 
 Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
@@ -293,9 +348,9 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
   for (const Piece& piece : pieces) {
     ForwardItem item;
     item.sequence = piece.answering->sequence.get();
-    item.tokens = std::span(piece.answering->tokens).subspan(piece.answering->read, piece.tokens);
-    if (piece.complete) item.wanted = std::span(&piece.wanted, 1);
-    rows += piece.complete;
+    item.tokens = piece.tokens;
+    item.wanted = piece.wanted;
+    rows += piece.wanted.size();
     items.push_back(item);
   }
   ASSIGN_OR_RETURN(Logits logits, decoder->Forward(items, step_context));
@@ -308,8 +363,14 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
 }
 
 // A step failed and has changed nothing. Makes room, or finds out whose fault it is.
-void Engine::Impl::Relieve(const Status& status, const std::vector<Piece>& pieces) {
+void Engine::Impl::Relieve(const Status& status, std::vector<Piece> pieces) {
   if (stopping.token().cancelled()) return;
+  bool guessed = false;
+  for (Piece& piece : pieces) {
+    guessed |= piece.guessed() > 0;
+    piece.DropGuess();
+  }
+  if (guessed) return Step(std::move(pieces));  // no answer fails or waits for a guess's sake
   if (status.code() == StatusCode::kResourceExhausted) {
     if (prefixes.Clear()) return;  // the next step tries again
     std::erase(active, nullptr);   // those that ended earlier in this step
@@ -338,16 +399,50 @@ void Engine::Impl::SetAside(Answering* answering) {
   waiting.push_front(std::move(aside));
 }
 
-void Engine::Impl::Finish(const Piece& piece, std::span<const float> logits) {
+// Takes the next token, and those behind it for as long as they were guessed rightly.
+void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) {
   Answering* const answering = piece.answering;
-  Result<SampledToken> sampled = answering->sampler.Next(logits);
-  if (!sampled.ok()) return End(answering, sampled.status());
-  double watched = 0;
-  if (answering->sampled() == 0) watched = ProbabilityOf(logits, answering->job.watched);
-  Deliver(answering, *sampled, watched);
+  const size_t guessed = piece.guessed();
+  CountGuesses(*answering, guessed, 0);
+  bool goes_on = true;
+  size_t held = 0;
+  for (;; ++held) {
+    const size_t length = answering->tokens.size();
+    goes_on = TakeNext(answering, logits.row(row + held));
+    if (!goes_on || held == guessed) break;
+    if (answering->tokens[length] != piece.tokens[held + 1]) break;
+    CountGuesses(*answering, 0, 1);
+  }
+  if (guessed == 0) return;
+  guess_policy.ObserveGuess(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
+  if (!goes_on) return;
+  answering->guesses.Observe(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
+  answering->read += held;
+  const Status taken_back =
+      decoder->Truncate(*answering->sequence, static_cast<int>(answering->read));
+  if (!taken_back.ok()) End(answering, taken_back);
 }
 
-void Engine::Impl::Deliver(Answering* answering, const SampledToken& sampled, double watched) {
+void Engine::Impl::CountGuesses(const Answering& answering, size_t guessed, size_t held) {
+  if (guessed + held == 0) return;
+  std::lock_guard lock(answering.channel->mutex);
+  answering.channel->facts.guessed_tokens += guessed;
+  answering.channel->facts.held_tokens += held;
+}
+
+// False when the answer has ended with it.
+bool Engine::Impl::TakeNext(Answering* answering, std::span<const float> logits) {
+  Result<SampledToken> sampled = answering->sampler.Next(logits);
+  if (!sampled.ok()) {
+    End(answering, sampled.status());
+    return false;
+  }
+  double watched = 0;
+  if (answering->sampled() == 0) watched = ProbabilityOf(logits, answering->job.watched);
+  return Deliver(answering, *sampled, watched);
+}
+
+bool Engine::Impl::Deliver(Answering* answering, const SampledToken& sampled, double watched) {
   const bool first = answering->sampled() == 0;
   const bool end = decoder->tokenizer().IsEnd(sampled.id);
   {
@@ -361,11 +456,14 @@ void Engine::Impl::Deliver(Answering* answering, const SampledToken& sampled, do
     if (!end) channel.tokens.push_back({sampled.id, sampled.probability});
     channel.ready.notify_one();
   }
-  if (end) return End(answering, OkStatus());
-  answering->tokens.push_back(sampled.id);
-  if (answering->sampled() >= static_cast<size_t>(answering->job.sampling.max_tokens)) {
-    End(answering, OkStatus(), StopCause::kMaxTokens);
+  if (end) {
+    End(answering, OkStatus());
+    return false;
   }
+  answering->tokens.push_back(sampled.id);
+  if (answering->sampled() < static_cast<size_t>(answering->job.sampling.max_tokens)) return true;
+  End(answering, OkStatus(), StopCause::kMaxTokens);
+  return false;
 }
 
 // Destroys the answer when it is active: its place becomes null.

@@ -6,7 +6,9 @@
 //
 // Each step is one Decoder::Forward over all active answers: at most prefill_tokens of prompts (the
 // oldest first) and one token for each answer that is running, so a long prompt delays the others
-// by one piece. Answers come out the same whatever else is in the batch.
+// by one piece. Answers come out the same whatever else is in the batch, and whether or not tokens
+// are guessed (generator/draft.h): the sampler is asked for each row in turn, and what a guess
+// foretold wrongly is taken back from the sequence.
 //
 // The prefix of a job is read once: a few prefix sequences are kept, least recently used first out,
 // and forked. When the decoder's key/value pages run out, the newest active answer is set aside and
@@ -33,6 +35,7 @@ struct EngineOptions {
   int max_waiting = 32;
   int prefill_tokens = 256;  // of all prompts together, a step
   int kept_prefixes = 4;
+  int guessed_tokens = 0;  // read at most at a time for an answer beyond its last token; 0: off
 };
 
 struct EngineJob {
@@ -51,6 +54,7 @@ enum class StopCause { kEnd, kMaxTokens };
 
 struct StreamFacts {           // known once the first token, or the end, has been received
   uint64_t cached_tokens = 0;  // of the prompt, that were not read again
+  uint64_t guessed_tokens = 0, held_tokens = 0;  // so far: guesses that were read, that held
   double watched_probability = 0;
   double prefill_ms = 0;              // from admission to the first token
   StopCause cause = StopCause::kEnd;  // known after the end

@@ -77,7 +77,9 @@ struct Generator::Impl {
       : decoder(d),
         options(o),
         writer(&d->tokenizer(), chat),
-        engine(d, {.max_active = o.max_active, .max_waiting = o.max_waiting}) {}
+        engine(d, {.max_active = o.max_active,
+                   .max_waiting = o.max_waiting,
+                   .guessed_tokens = o.guessed_tokens}) {}
 
   Result<Answer> Abstain(const GenerateRequest& request, std::string_view reason, Answer answer,
                          const GenerateSink& sink, const Context& ctx);
@@ -245,6 +247,7 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   }
   answer.usage.cached_tokens = facts.cached_tokens;
   answer.usage.completion_tokens = pump.tokens();
+  answer.usage.draft_accepted = facts.held_tokens;
   // A stop string in front of everything leaves nothing, which is no refusal.
   const bool stopped_at_once = text.stopped() && out.empty_reply();
   if (out.refused() && !stopped_at_once)

@@ -93,6 +93,9 @@ struct GeneratorOptions {
   double min_confidence = 0;  // an answer that begins below it is withheld: "uncertain"; 0: off
   double passage_gap =
       0;  // hits this far below the best score stay out of the prompt: "weaker"; 0: off
+  // Read at most at a time beyond an answer's last token (generator/draft.h); 0: off. Changes
+  // nothing but the time an answer takes.
+  int guessed_tokens = 8;
   int max_active = 8;    // answers in one batch
   int max_waiting = 32;  // beyond: RESOURCE_EXHAUSTED
 };

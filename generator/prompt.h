@@ -1,7 +1,7 @@
 // How a question and its passages are laid out for the model; the same order in every path:
 //
-//   fixed prefix | passage blocks | recent turns | the user's own system text | question | template
-//   tokens
+//   fixed prefix | passage blocks | recent turns | the user's own system text | question |
+//   template tokens
 //
 // The fixed prefix is one per language and holds every instruction of ours: a closed system turn
 // and the opening of the user turn. Each block is tokenised alone, behind a label slot "[n]" that

@@ -2,12 +2,13 @@
 // FAISS.
 //
 //   ASSIGN_OR_RETURN(auto store, OpenStore(dir, {}));
-//   RETURN_IF_ERROR(store->CreateCollection({.name = "default", .embedder_id = e.id(), .dimension =
-//   384})); ASSIGN_OR_RETURN(auto writer, store->BeginDocument("default", info));
+//   RETURN_IF_ERROR(store->CreateCollection(
+//       {.name = "default", .embedder_id = e.id(), .dimension = 384}));
+//   ASSIGN_OR_RETURN(auto writer, store->BeginDocument("default", info));
 //   RETURN_IF_ERROR(writer->AddText(text));
-//   RETURN_IF_ERROR(writer->AddPassages(passages, vectors));     // bounded batches; nobody sees
-//   them yet ASSIGN_OR_RETURN(CommitResult commit, writer->Commit(ctx));  // now everybody sees all
-//   of it, durably ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
+//   RETURN_IF_ERROR(writer->AddPassages(passages, vectors));     // bounded; nobody sees them yet
+//   ASSIGN_OR_RETURN(CommitResult commit, writer->Commit(ctx));  // everybody sees all, durably
+//   ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
 //
 // Thread rule: every operation may be called from any thread at any time; readers never wait for
 // writers. Every search and read runs on one View (index/view.h), so text, vectors and deletions

@@ -6,19 +6,18 @@
 //
 //   Block32: half scale[16], half minimum[16] (not in Centred formats and kQ8Block32), 1 group
 //   kQ4Super, kQ5Super: half scale[16], half minimum[16], six_bits[192], 8 groups
-//   kQ6Super: half scale[16], int8 scales[8][16][2] (pair of sixteens, row, which of the pair), 8
-//   groups
+//   kQ6Super: half scale[16], int8 scales[8][16][2] (pair of sixteens, row, which of the pair),
+//             8 groups
 //
 // A group is made of lines of 64 bytes. Byte 4 * row + i of a line belongs to four consecutive
-// columns
-// ("step" s: columns 4s + i), which is the operand layout of byte dot products. The 8 steps of a
-// group:
+// columns ("step" s: columns 4s + i), which is the operand layout of byte dot products. The 8 steps
+// of a group:
 //
 //   8-bit codes: line s is step s.
-//   4-bit codes: line j holds step 2j in the low halves of its bytes and step 2j + 1 in the high
-//   ones. 5-bit codes: the 4 lines of the low 4 bits, then a line whose bit s is the fifth bit for
-//   step s. 6-bit codes, twice: 2 lines of the low 4 bits of steps 4h..4h+3, then a line whose bits
-//   2u and 2u + 1 are the upper ones of step 4h + u.
+//   4-bit codes: line j holds step 2j in the low halves of its bytes, step 2j + 1 in the high ones.
+//   5-bit codes: the 4 lines of the low 4 bits, then a line whose bit s is the fifth bit for step s.
+//   6-bit codes, twice: 2 lines of the low 4 bits of steps 4h..4h+3, then a line whose bits 2u and
+//                2u + 1 are the upper ones of step 4h + u.
 //
 // six_bits are 256 values of 6 bits, [scale or minimum][pair of 32-column groups][row][which of the
 // pair]. Value v has its low half at byte v % 128 (in the upper half of that byte for v >= 128) and

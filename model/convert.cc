@@ -1,10 +1,13 @@
 // E5S1, little-endian, no alignment before the tensors:
 //   "E5S1"  u32 version (1)
-//   i32 dim, layers, heads, ff, vocabulary rows, positions, token types; f32 epsilon; i32 block
-//   (32) i32 pieces, bos, eos, pad, unk; u64 blob size; u32 offsets[pieces + 1]; f32
-//   scores[pieces]; blob i32 mappings, u32 bytes; each mapping: u32 code point, u8 n, u32
-//   replacement[n]; ascending i32 tensors; each: u16 length and name, u8 type (0 F32, 1 Q4_0), u32
-//   values, u64 offset, u64 bytes tensor data at the offsets, which count from the file's beginning
+//   i32 dim, layers, heads, ff, vocabulary rows, positions, token types; f32 epsilon;
+//       i32 block (32)
+//   i32 pieces, bos, eos, pad, unk; u64 blob size; u32 offsets[pieces + 1]; f32 scores[pieces];
+//       blob
+//   i32 mappings, u32 bytes; each mapping: u32 code point, u8 n, u32 replacement[n]; ascending
+//   i32 tensors; each: u16 length and name, u8 type (0 F32, 1 Q4_0), u32 values, u64 offset,
+//       u64 bytes
+//   tensor data at the offsets, which count from the file's beginning
 #include "model/convert.h"
 
 #include <cmath>

@@ -2,8 +2,8 @@
 //   "GGUF"  u32 version (2 or 3)  u64 tensor count  u64 key count
 //   keys:    string key, u32 type, value; an array is u32 element type, u64 count, elements
 //   tensors: string name, u32 dimensions, u64 size each (innermost first), u32 type, u64 offset
-//   padding to general.alignment (32 unless said otherwise), then tensor data; offsets count from
-//   here
+//   padding to general.alignment (32 unless said otherwise)
+//   tensor data; offsets count from here
 // A string is a u64 length and that many bytes.
 #include "model/gguf_parser.h"
 

@@ -1,13 +1,12 @@
 // The pack of a model, one file; all numbers little-endian:
 //
-//   header, 64 bytes: "VADEPACK", u32 file version, u32 packing version, u64 file length, u64 table
-//   offset,
-//                     u64 table length, u64 checksum of the table, u64 checksum of the 48 bytes so
-//                     far, 8 zeros
+//   header, 64 bytes: "VADEPACK", u32 file version, u32 packing version, u64 file length,
+//                     u64 table offset, u64 table length, u64 checksum of the table,
+//                     u64 checksum of the 48 bytes so far, 8 zeros
 //   table:            string fingerprint, u32 count, then for each matrix
-//                     string name, u32 type, u32 format, u64 rows, u64 cols, u64 offset, u64
-//                     length, u64 checksum of its bytes, u64 checksum of its first and last 4096
-//                     bytes
+//                     string name, u32 type, u32 format, u64 rows, u64 cols, u64 offset,
+//                     u64 length, u64 checksum of its bytes,
+//                     u64 checksum of its first and last 4096 bytes
 //   matrices:         each at a multiple of 64, zeros between
 //
 // Strings are a varint length and bytes; checksums are XXH3. The checksum of a whole matrix is

@@ -34,6 +34,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.min_dense_score",
                                                 "answer.min_confidence",
                                                 "answer.passage_gap",
+                                                "answer.guessed_tokens",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -120,6 +121,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("answer.history_tokens", 0, 131072, &local->generator.history_tokens));
   RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
   RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
+  RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 

@@ -16,24 +16,29 @@
 //   grpc.max_concurrent        calls at work, 1 to 1024, default 64; beyond: RESOURCE_EXHAUSTED
 //   grpc.shutdown_grace_seconds  for calls at work, 0 to 3600, default 5
 //   http.address               HTTP is not part of this version: refused when given
-//   model.decoder              catalog name or file; default: the first of the catalog that is
-//   there model.embedder             catalog name or file; default multilingual-e5-small model.dir
-//   where models lie; default $VADE_MODELS, else ~/.cache/vade/models model.packed_dir repacked
-//   weights; default ~/.cache/vade/packed model.threads              0 (default): all that this
-//   process may use model.context_tokens       longest prompt and answer together, 256 to 131072,
-//   default 8192 model.kv_bytes             memory for keys and values, default 512M
+//   model.decoder              catalog name or file; default: the first of the catalog there is
+//   model.embedder             catalog name or file; default multilingual-e5-small
+//   model.dir                  where models lie; default $VADE_MODELS, else ~/.cache/vade/models
+//   model.packed_dir           repacked weights; default ~/.cache/vade/packed
+//   model.threads              0 (default): all that this process may use
+//   model.context_tokens       longest prompt and answer together, 256 to 131072, default 8192
+//   model.kv_bytes             memory for keys and values, default 512M
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
-//   RESOURCE_EXHAUSTED.
-//                              With max_active it stays below grpc.max_concurrent, or questions
-//                              that wait take every place and nothing else is answered (a warning
-//                              says so)
+//                              RESOURCE_EXHAUSTED. With max_active it stays below
+//                              grpc.max_concurrent, or questions that wait take every place and
+//                              nothing else is answered (a warning says so)
 //   answer.max_prompt_tokens   128 to 131072, default 4096
 //   answer.history_tokens      budget for earlier turns, 0 to 131072, default 2048
 //   answer.min_dense_score     the best passage must reach this cosine, else "irrelevant"; 0
-//   (default): off answer.min_confidence      an answer that begins less surely is withheld,
-//   "uncertain"; default 0.4, 0: off answer.passage_gap         hits this far below the best score
-//   (0..1) are not read, "weaker"; default 0.3, 0: off store.block_cache_bytes    default 64M
+//                              (default): off
+//   answer.min_confidence      an answer that begins less surely is withheld, "uncertain"; default
+//                              0.4, 0: off
+//   answer.passage_gap         hits this far below the best score (0..1) are not read, "weaker";
+//                              default 0.3, 0: off
+//   answer.guessed_tokens      read at most at a time beyond an answer's last token, 0 to 64,
+//                              default 8, 0: off; changes the time that an answer takes, no word
+//   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
 //   log.level                  debug, info (default), warning, error, off
 #pragma once

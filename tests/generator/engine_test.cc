@@ -186,6 +186,90 @@ TEST_F(Engines, SampledAnswersDoNotDependOnTheBatchEither) {
   for (int i = 0; i < 6; ++i) EXPECT_EQ(Read(*streams[i]), alone[i]) << i;
 }
 
+// An answer that quotes its prompt takes fewer steps, and is the same.
+TEST_F(Engines, WhatStandsInThePromptIsReadSeveralTokensAtATime) {
+  const std::string quotation = "the boiler is serviced in the second week of March";
+  decoder_.Say("how long", quotation + ", they say.");
+  const std::string prompt = "how long? " + quotation + " every year";
+  Engine plain(&decoder_, {});
+  EXPECT_EQ(Ask(plain, Job(prompt)), quotation + ", they say.");
+  const size_t plain_steps = decoder_.batches().size();
+  Engine guessing(&decoder_, {.guessed_tokens = 8});
+  auto stream = guessing.Start(Job(prompt));
+  EXPECT_EQ(Read(**stream), quotation + ", they say.");
+  const size_t steps = decoder_.batches().size() - plain_steps;
+  EXPECT_LT(steps * 2, plain_steps);
+  EXPECT_GT((*stream)->facts().held_tokens, quotation.size() / 2);
+  EXPECT_LE((*stream)->facts().held_tokens, (*stream)->facts().guessed_tokens);
+}
+
+TEST_F(Engines, GuessesChangeNoTokenOfAnyAnswer) {
+  // Logits that depend on all that was read, over few ids, so that guesses hold now and then.
+  decoder_.SetLogits([](const std::vector<int32_t>& sequence, std::span<float> logits) {
+    uint64_t hash = 1469598103934665603u;
+    for (size_t i = sequence.size() - 3; i < sequence.size(); ++i)
+      hash = (hash ^ static_cast<uint64_t>(sequence[i])) * 1099511628211u;
+    hash ^= sequence.size() % 7 == 0;
+    for (size_t i = 'a'; i < 'e'; ++i) logits[i] = 8 + static_cast<float>((hash >> (i % 16)) % 5);
+    if (sequence.size() % 97 == 0) logits[ByteTokenizer::kImEnd] = 30;
+  });
+  auto job = [&](int i, double temperature) {
+    EngineJob made = Job("abacadabcd prompt " + std::string(i, 'a'), 40 + i);
+    made.sampling.temperature = temperature;
+    made.sampling.seed = i;
+    return made;
+  };
+  for (double temperature : {0.0, 0.5}) {
+    std::vector<std::string> expected;
+    Engine plain(&decoder_, {.max_active = 1});
+    for (int i = 0; i < 8; ++i) expected.push_back(Ask(plain, job(i, temperature)));
+    Engine guessing(&decoder_, {.max_active = 5, .guessed_tokens = 6});
+    std::vector<std::unique_ptr<TokenStream>> streams;
+    for (int i = 0; i < 8; ++i) streams.push_back(*guessing.Start(job(i, temperature)));
+    uint64_t held = 0, guessed = 0;
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_EQ(Read(*streams[i]), expected[i]) << i << " at " << temperature;
+      held += streams[i]->facts().held_tokens;
+      guessed += streams[i]->facts().guessed_tokens;
+    }
+    EXPECT_GT(held, 0u);
+    EXPECT_LT(held, guessed);
+  }
+  EXPECT_EQ(decoder_.sequences_alive(), 0);
+}
+
+TEST_F(Engines, AGuessNeitherPassesMaxTokensNorTheContext) {
+  decoder_.Say("abcabcabc", "abcabcabcabcabc");
+  Engine engine(&decoder_, {.guessed_tokens = 8});
+  EXPECT_EQ(Ask(engine, Job("abcabcabc", 5)), "abcab");
+  ScriptedDecoder small({}, 64);
+  small.Say("abcabcabc", std::string(100, 'a'));
+  Engine tight(&small, {.guessed_tokens = 8});
+  EngineJob job = Job("abcabcabc", 100);
+  const size_t room = 64 - job.prefix.size() - job.rest.size();
+  auto stream = tight.Start(std::move(job));
+  std::string text;
+  for (;;) {
+    auto token = (*stream)->Next();
+    if (!token.ok()) {
+      EXPECT_EQ(token.status().code(), StatusCode::kOutOfRange);
+      break;
+    }
+    ASSERT_TRUE(token->has_value());
+    text += small.tokenizer().Piece((*token)->id);
+  }
+  EXPECT_EQ(text.size(), room + 1);  // the last one needs not be read
+}
+
+TEST_F(Engines, WithoutAPageForAGuessTheAnswerGoesOnWithoutIt) {
+  decoder_.Say("abcabc", "abcabcabc");
+  EngineJob job = Job("abcabc");
+  // Room for the prompt, its kept prefix and the answer, and for no token more.
+  decoder_.LimitPages(static_cast<int>(job.prefix.size() * 2 + job.rest.size() + 9));
+  Engine engine(&decoder_, {.guessed_tokens = 8});
+  EXPECT_EQ(Ask(engine, std::move(job)), "abcabcabc");
+}
+
 TEST_F(Engines, AFullQueueRefusesWithAHintWhenToRetry) {
   decoder_.Say("how long", "ok");
   Gate gate;

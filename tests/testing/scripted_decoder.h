@@ -1,9 +1,8 @@
 // A decoder that says what a test wrote down, and remembers what it was asked to read.
 //
 //   ScriptedDecoder decoder;
-//   decoder.Say("How long", "It is 14 days.");      // when the prompt contains the first, it goes
-//   on with the second decoder.SayTokens("bytes", {0xE4, 0xBD, 0xA0}); // ids; 0..255 are single
-//   bytes
+//   decoder.Say("How long", "It is 14 days.");          // a prompt with the first goes on so
+//   decoder.SayTokens("bytes", {0xE4, 0xBD, 0xA0});     // ids; 0..255 are single bytes
 //
 // Its tokenizer: ids 0..255 are bytes, then the control tokens <|im_start|>, <|im_end|>,
 // <|endoftext|>, then the words given to the constructor (longest match first). An answer ends with
