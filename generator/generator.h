@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/context.h"
@@ -54,12 +55,23 @@ struct Answer {
   Usage usage;
 };
 
+// How the next token is chosen; sampler.h says in which order. The penalties count the tokens of
+// the answer only: the prompt holds the passages, and an answer that must not repeat them could not
+// cite them.
 struct Sampling {
-  double temperature = 0;  // 0: greedy
-  double top_p = 1;        // 1: off
-  int top_k = 0;           // 0: off
-  uint64_t seed = 0;       // same seed, same request: same bytes
-  int max_tokens = 256;    // of the answer, 1..8192; less where the decoder's context ends first
+  double temperature = 0;         // 0..100; 0: greedy
+  double top_p = 1;               // 1: off
+  int top_k = 0;                  // 0: off
+  double min_p = 0;               // 0..1, of the most probable token's probability; 0: off
+  double typical_p = 1;           // above 0; 1: off
+  double repetition_penalty = 1;  // 0.1..10; 1: off
+  double presence_penalty = 0;    // -2..2; 0: off
+  double frequency_penalty = 0;   // -2..2, times the occurrences; 0: off
+  // (token id, what is added to its logit), -100..100; -100 bans the token. At most 1024.
+  std::vector<std::pair<int32_t, double>> logit_bias = {};
+  int top_logprobs = 0;  // 0..20 alternatives reported with each token; 0: none
+  uint64_t seed = 0;     // same seed, same request: same bytes
+  int max_tokens = 256;  // of the answer, 1..8192; less where the decoder's context ends first
   std::vector<std::string> stop = {};  // the answer ends before the first of these
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <string_view>
 
 #include "base/strings.h"
 
@@ -16,6 +18,12 @@ constexpr double kReportExponent = -20;
 
 constexpr size_t kMaxStops = 16;
 constexpr size_t kMaxStopBytes = 256;
+constexpr size_t kMaxLogitBiases = 1024;
+constexpr double kBanningBias = -100;  // at or below: the token is banned, whatever its logit
+
+constexpr float kBanned = -std::numeric_limits<float>::infinity();
+
+using Candidate = std::pair<double, int32_t>;  // (weight, id)
 
 Result<size_t> CheckedArgmax(std::span<const float> logits) {
   if (logits.empty()) return Internal("the decoder returned no logits");
@@ -39,27 +47,43 @@ double ReportSum(std::span<const float> logits, float max) {
   return sum;
 }
 
+// What is not banned stays a finite number, however far it was moved.
+float ToLogit(double x) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(x, -kMost, kMost));
+}
+
 // More probable first; the lower id wins a tie.
-bool Heavier(const std::pair<double, int32_t>& a, const std::pair<double, int32_t>& b) {
+bool Heavier(const Candidate& a, const Candidate& b) {
   return a.first != b.first ? a.first > b.first : a.second < b.second;
 }
 
-double TotalWeight(const std::vector<std::pair<double, int32_t>>& candidates) {
+double TotalWeight(const std::vector<Candidate>& candidates) {
   double total = 0;
-  for (const auto& candidate : candidates) total += candidate.first;
+  for (const Candidate& candidate : candidates) total += candidate.first;
   return total;
 }
 
-// Keeps the heaviest whose mass reaches top_p. Sorts no more than it needs.
-void CutToMass(std::vector<std::pair<double, int32_t>>* candidates, double top_p) {
-  const double wanted = TotalWeight(*candidates) * top_p;
+void CutToNumber(std::vector<Candidate>* candidates, size_t top_k) {
+  if (top_k >= candidates->size()) return;
+  std::nth_element(candidates->begin(), candidates->begin() + (top_k - 1), candidates->end(),
+                   Heavier);
+  candidates->resize(top_k);
+  std::sort(candidates->begin(), candidates->end(), Heavier);  // one order, whatever the library
+}
+
+// Keeps the first, in the strict total order `before`, whose mass reaches `share` of the whole.
+// Sorts no more than it needs.
+template <typename Before>
+void CutToMass(std::vector<Candidate>* candidates, double share, const Before& before) {
+  const double wanted = TotalWeight(*candidates) * share;
   size_t sorted = 0;
   double mass = 0;
   for (size_t keep = 0; keep < candidates->size(); ++keep) {
     if (keep == sorted) {
       sorted = std::min(candidates->size(), std::max<size_t>(64, sorted * 4));
       std::partial_sort(candidates->begin() + keep, candidates->begin() + sorted, candidates->end(),
-                        Heavier);
+                        before);
     }
     mass += (*candidates)[keep].first;
     if (mass >= wanted) {
@@ -67,6 +91,97 @@ void CutToMass(std::vector<std::pair<double, int32_t>>* candidates, double top_p
       return;
     }
   }
+}
+
+// Locally typical sampling (Meister et al. 2022). The surprise of a token is -log p, the expected
+// one is the entropy; both hold the same log of the total weight, so their difference is that of
+// the token's logit and the mean logit, over the temperature, and needs no logarithm.
+void CutToTypical(std::vector<Candidate>* candidates, double share, std::span<const float> logits,
+                  float max) {
+  double mean = 0;  // relative to max, which keeps the digits
+  for (const auto& [weight, id] : *candidates) {
+    mean += weight * (static_cast<double>(logits[id]) - max);
+  }
+  mean /= TotalWeight(*candidates);
+  auto distance = [&](int32_t id) {
+    return std::abs(static_cast<double>(logits[id]) - max - mean);
+  };
+  CutToMass(candidates, share, [&](const Candidate& a, const Candidate& b) {
+    const double da = distance(a.second), db = distance(b.second);
+    return da != db ? da < db : Heavier(a, b);
+  });
+}
+
+void CutToShareOfGreatest(std::vector<Candidate>* candidates, double share) {
+  double greatest = 0;
+  for (const Candidate& candidate : *candidates) greatest = std::max(greatest, candidate.first);
+  std::erase_if(*candidates,
+                [&](const Candidate& candidate) { return candidate.first < share * greatest; });
+}
+
+// The `count` greatest with the logarithms of their probabilities. A walk with a short sorted list:
+// nearly every logit is below the last of it and costs one comparison.
+std::vector<std::pair<int32_t, double>> MostProbable(std::span<const float> logits, size_t count,
+                                                     float max, double sum) {
+  std::vector<std::pair<int32_t, double>> best;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const double x = static_cast<double>(logits[i]) - max;
+    if (best.size() == count) {
+      if (x <= best.back().second) continue;
+      best.pop_back();
+    }
+    auto place =
+        std::find_if(best.begin(), best.end(), [&](const auto& b) { return x > b.second; });
+    best.emplace(place, static_cast<int32_t>(i), x);
+  }
+  const double log_sum = DeterministicLog(sum);
+  for (auto& [id, x] : best) x -= log_sum;
+  return best;
+}
+
+// Also refuses what is no number.
+Status CheckLies(std::string_view field, double value, double least, double most) {
+  if (value >= least && value <= most) return OkStatus();
+  return InvalidArgument(StrCat(field, " is ", value, ", it must lie in ", least, "..", most));
+}
+
+// For shares of a mass: none is no set at all.
+Status CheckMass(std::string_view field, double value) {
+  if (value > 0 && value <= 1) return OkStatus();
+  return InvalidArgument(StrCat(field, " is ", value, ", it must lie in (0, 1]; 1 is off"));
+}
+
+Status CheckStops(const std::vector<std::string>& stops) {
+  if (stops.size() > kMaxStops) {
+    return InvalidArgument(
+        StrCat("at most ", kMaxStops, " stop strings are allowed, got ", stops.size()));
+  }
+  for (const std::string& stop : stops) {
+    if (stop.empty() || stop.size() > kMaxStopBytes) {
+      return InvalidArgument(
+          StrCat("a stop string must have 1 to ", kMaxStopBytes, " bytes, got ", stop.size()));
+    }
+  }
+  return OkStatus();
+}
+
+Status CheckLogitBias(const std::vector<std::pair<int32_t, double>>& logit_bias) {
+  if (logit_bias.size() > kMaxLogitBiases) {
+    return InvalidArgument(StrCat("logit_bias has ", logit_bias.size(), " entries, at most ",
+                                  kMaxLogitBiases, " are allowed"));
+  }
+  std::vector<int32_t> ids;
+  for (const auto& [id, bias] : logit_bias) {
+    if (id < 0) {
+      return InvalidArgument(StrCat("logit_bias names token ", id, "; ids begin at 0"));
+    }
+    RETURN_IF_ERROR(CheckLies(StrCat("logit_bias of token ", id), bias, kBanningBias, 100));
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  if (twice == ids.end()) return OkStatus();
+  return InvalidArgument(StrCat("logit_bias names token ", *twice, " twice; name it once"));
 }
 
 }  // namespace
@@ -84,6 +199,25 @@ double DeterministicExp(double x) {
   return std::ldexp(sum, static_cast<int>(n));
 }
 
+double DeterministicLog(double x) {
+  // x = 2^n m with m in [sqrt 1/2, sqrt 2), so that n ln 2 and log m cannot cancel.
+  constexpr double kLn2High = 0.693147180369123816490;
+  constexpr double kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kSqrtHalf = 0.70710678118654752440;
+  int n = 0;
+  double m = std::frexp(x, &n);  // exact
+  if (m < kSqrtHalf) {
+    m *= 2;
+    --n;
+  }
+  // log m = 2 atanh f = 2 (f + f^3/3 + f^5/5 + ...); |f| < 0.172, so what follows f^23 is below
+  // 1e-18 of the sum.
+  const double f = (m - 1) / (m + 1), square = f * f;
+  double sum = 0;
+  for (int i = 23; i >= 3; i -= 2) sum = (sum + 1.0 / i) * square;
+  return n * kLn2High + (2 * (f + f * sum) + n * kLn2Low);
+}
+
 double UniformAt(uint64_t seed, uint64_t index) {
   // Two rounds of a 64-bit mixing permutation over key and counter.
   auto mix = [](uint64_t z) {
@@ -96,35 +230,92 @@ double UniformAt(uint64_t seed, uint64_t index) {
 }
 
 Status CheckSampling(const Sampling& s) {
-  if (!(s.temperature >= 0 && s.temperature <= 100)) {
-    return InvalidArgument("temperature must lie in 0..100; 0 is greedy");
+  RETURN_IF_ERROR(CheckLies("temperature", s.temperature, 0, 100));
+  RETURN_IF_ERROR(CheckMass("top_p", s.top_p));
+  if (s.top_k < 0) {
+    return InvalidArgument(StrCat("top_k is ", s.top_k, ", it must not be negative; 0 is off"));
   }
-  if (!(s.top_p > 0 && s.top_p <= 1)) return InvalidArgument("top_p must lie in (0, 1]; 1 is off");
-  if (s.top_k < 0) return InvalidArgument("top_k must not be negative; 0 is off");
-  if (s.max_tokens < 1 || s.max_tokens > 8192) {
-    return InvalidArgument(StrCat("max_tokens is ", s.max_tokens, ", it must lie in 1..8192"));
+  RETURN_IF_ERROR(CheckLies("min_p", s.min_p, 0, 1));
+  RETURN_IF_ERROR(CheckMass("typical_p", s.typical_p));
+  RETURN_IF_ERROR(CheckLies("repetition_penalty", s.repetition_penalty, 0.1, 10));
+  RETURN_IF_ERROR(CheckLies("presence_penalty", s.presence_penalty, -2, 2));
+  RETURN_IF_ERROR(CheckLies("frequency_penalty", s.frequency_penalty, -2, 2));
+  RETURN_IF_ERROR(CheckLogitBias(s.logit_bias));
+  RETURN_IF_ERROR(CheckLies("top_logprobs", s.top_logprobs, 0, 20));
+  RETURN_IF_ERROR(CheckLies("max_tokens", s.max_tokens, 1, 8192));
+  return CheckStops(s.stop);
+}
+
+double SampledToken::log_probability() const {
+  return DeterministicLog(std::max(probability, std::numeric_limits<double>::min()));
+}
+
+bool Sampler::penalized() const {
+  return sampling_.repetition_penalty != 1 || sampling_.presence_penalty != 0 ||
+         sampling_.frequency_penalty != 0;
+}
+
+Result<SampledToken> Sampler::Next(std::span<const float> logits) {
+  ASSIGN_OR_RETURN(const size_t best, CheckedArgmax(logits));
+  std::span<const float> chosen_from = logits;
+  size_t greatest = best;
+  if (changes_logits()) {
+    RETURN_IF_ERROR(ChangeLogits(logits));
+    chosen_from = changed_;
+    greatest = std::max_element(changed_.begin(), changed_.end()) - changed_.begin();
   }
-  if (s.stop.size() > kMaxStops) {
-    return InvalidArgument(
-        StrCat("at most ", kMaxStops, " stop strings are allowed, got ", s.stop.size()));
+  SampledToken token;
+  token.id = sampling_.temperature > 0 ? Draw(chosen_from, chosen_from[greatest])
+                                       : static_cast<int32_t>(greatest);
+  const float max = logits[best];
+  const double sum = ReportSum(logits, max);
+  token.probability = DeterministicExp(static_cast<double>(logits[token.id]) - max) / sum;
+  if (sampling_.top_logprobs > 0) {
+    token.alternatives =
+        MostProbable(logits, static_cast<size_t>(sampling_.top_logprobs), max, sum);
   }
-  for (const std::string& stop : s.stop) {
-    if (stop.empty() || stop.size() > kMaxStopBytes) {
-      return InvalidArgument(
-          StrCat("a stop string must have 1 to ", kMaxStopBytes, " bytes, got ", stop.size()));
+  if (penalized()) ++occurrences_[token.id];
+  return token;
+}
+
+Status Sampler::ChangeLogits(std::span<const float> logits) {
+  changed_.assign(logits.begin(), logits.end());
+  if (biased()) RETURN_IF_ERROR(AddBias());
+  if (penalized()) Penalize();
+  if (std::any_of(changed_.begin(), changed_.end(), [](float x) { return x != kBanned; })) {
+    return OkStatus();
+  }
+  return InvalidArgument("logit_bias bans every token; leave some");
+}
+
+Status Sampler::AddBias() {
+  for (const auto& [id, bias] : sampling_.logit_bias) {
+    if (static_cast<size_t>(id) >= changed_.size()) {
+      return InvalidArgument(StrCat("logit_bias names token ", id, "; the model has tokens 0 to ",
+                                    changed_.size() - 1));
+    }
+    float& logit = changed_[id];
+    if (bias <= kBanningBias) {
+      logit = kBanned;
+    } else if (logit != kBanned) {
+      logit = ToLogit(logit + bias);
     }
   }
   return OkStatus();
 }
 
-Result<SampledToken> Sampler::Next(std::span<const float> logits) {
-  ASSIGN_OR_RETURN(const size_t best, CheckedArgmax(logits));
-  const float max = logits[best];
-  SampledToken token;
-  token.id = sampling_.temperature > 0 ? Draw(logits, max) : static_cast<int32_t>(best);
-  const double x = static_cast<double>(logits[token.id]) - max;
-  token.probability = DeterministicExp(x) / ReportSum(logits, max);
-  return token;
+// The penalty of CTRL (Keskar et al. 2019) divides; a negative logit is multiplied, for division
+// would make its token more probable. Then the two that are subtracted.
+void Sampler::Penalize() {
+  for (const auto& [id, count] : occurrences_) {
+    if (static_cast<size_t>(id) >= changed_.size()) continue;  // of rows that were longer
+    float& logit = changed_[id];
+    if (logit == kBanned) continue;
+    double x = logit;
+    x = x > 0 ? x / sampling_.repetition_penalty : x * sampling_.repetition_penalty;
+    x -= sampling_.frequency_penalty * count + sampling_.presence_penalty;
+    logit = ToLogit(x);
+  }
 }
 
 int32_t Sampler::Draw(std::span<const float> logits, float max) {
@@ -135,14 +326,10 @@ int32_t Sampler::Draw(std::span<const float> logits, float max) {
       candidates_.emplace_back(DeterministicExp(x), static_cast<int32_t>(i));
     }
   }
-  const size_t top_k = static_cast<size_t>(sampling_.top_k);
-  if (top_k > 0 && top_k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + (top_k - 1), candidates_.end(),
-                     Heavier);
-    candidates_.resize(top_k);
-    std::sort(candidates_.begin(), candidates_.end(), Heavier);  // one order, whatever the library
-  }
-  if (sampling_.top_p < 1) CutToMass(&candidates_, sampling_.top_p);
+  if (sampling_.top_k > 0) CutToNumber(&candidates_, static_cast<size_t>(sampling_.top_k));
+  if (sampling_.typical_p < 1) CutToTypical(&candidates_, sampling_.typical_p, logits, max);
+  if (sampling_.top_p < 1) CutToMass(&candidates_, sampling_.top_p, Heavier);
+  if (sampling_.min_p > 0) CutToShareOfGreatest(&candidates_, sampling_.min_p);
 
   double left = UniformAt(sampling_.seed, drawn_++) * TotalWeight(candidates_);
   for (const auto& [weight, id] : candidates_) {

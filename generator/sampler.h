@@ -1,14 +1,29 @@
-// Logits -> one token. Greedy at temperature 0 (the lowest id wins a tie); otherwise a draw from
-// the softmax at that temperature, cut to the top_k most probable and then to the smallest set
-// whose mass reaches top_p.
+// Logits -> one token. Greedy at temperature 0 (the lowest id wins a tie), otherwise a draw.
+//
+// In this order, each step on what the one before it left:
+//   1. logit_bias         added; -100 bans
+//   2. repetition_penalty, frequency_penalty, presence_penalty, for tokens of this answer
+//   3. temperature        0 ends here: the greatest logit that is left
+//   4. top_k              the k most probable
+//   5. typical_p          those whose surprise is nearest to the expected one, up to that mass
+//   6. top_p              the most probable up to that mass
+//   7. min_p              those at least that share of the most probable
+//   8. the draw
+// What changes logits comes before what cuts, so that a cut sees the distribution that is drawn
+// from, and no cut can leave only banned tokens. The cheap cut to a number comes first and the ones
+// by mass work on its remainder; min_p is last since it is the one that asks nothing of the mass.
+// Every cut leaves at least one token.
+//
+// The probabilities that are reported are the model's own: temperature 1, before all of this.
 //
 // Same seed, same logits: same tokens on every machine. Nothing here depends on the C++ library's
-// distributions or on libm: the generator is a keyed counter, the exponential is plain IEEE
-// arithmetic, sums run in one order. One Sampler per answer; not thread-safe.
+// distributions or on libm: the generator is a keyed counter, exponential and logarithm are plain
+// IEEE arithmetic, sums run in one order. One Sampler per answer; not thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,15 +35,25 @@ namespace vade {
 // e^x for x <= 0 to about 1 ulp, by basic arithmetic only; 0 below -700.
 double DeterministicExp(double x);
 
+// The natural logarithm to about 2 ulp, by basic arithmetic only. Precondition: x is finite and
+// above 0.
+double DeterministicLog(double x);
+
 // The index-th number of the stream that `seed` names, uniform in [0, 1).
 double UniformAt(uint64_t seed, uint64_t index);
 
-// INVALID_ARGUMENT names the field that is out of its range.
+// INVALID_ARGUMENT names the field that is out of its range, its value and the range.
 Status CheckSampling(const Sampling& sampling);
 
 struct SampledToken {
   int32_t id = -1;
   double probability = 0;  // in the model's own distribution (temperature 1, nothing cut)
+  // The top_logprobs most probable tokens of the model's own distribution and the logarithms of
+  // their probabilities, most probable first; the lower id wins a tie. Need not hold `id`.
+  std::vector<std::pair<int32_t, double>> alternatives = {};
+
+  // Always finite: a probability that is too small for a double counts as the smallest.
+  double log_probability() const;
 };
 
 class Sampler {
@@ -36,15 +61,26 @@ class Sampler {
   // Precondition: CheckSampling(sampling) is OK.
   explicit Sampler(const Sampling& sampling) : sampling_(sampling) {}
 
-  // INTERNAL when the logits are empty or one of them is not finite.
+  // INTERNAL when the logits are empty or one of them is not finite. INVALID_ARGUMENT when
+  // logit_bias names a token that the model does not have or bans all. The penalties count every
+  // token that is returned.
   Result<SampledToken> Next(std::span<const float> logits);
 
  private:
+  bool changes_logits() const { return biased() || penalized(); }
+  bool biased() const { return !sampling_.logit_bias.empty(); }
+  bool penalized() const;
+
+  Status ChangeLogits(std::span<const float> logits);  // -> changed_
+  Status AddBias();
+  void Penalize();
   int32_t Draw(std::span<const float> logits, float max);
 
   Sampling sampling_;
   uint64_t drawn_ = 0;
-  std::vector<std::pair<double, int32_t>> candidates_;  // (weight, id)
+  std::unordered_map<int32_t, int> occurrences_;        // of the answer's tokens, while penalized()
+  std::vector<float> changed_;                          // scratch; -inf: cannot be chosen
+  std::vector<std::pair<double, int32_t>> candidates_;  // scratch; (weight, id)
 };
 
 // The summed probability of `ids` in the model's own distribution; ids outside are ignored.
