@@ -49,6 +49,24 @@ std::string CheckTopP(const std::string& text) {
   return value && *value > 0 && *value <= 1 ? "" : "give a number above 0 and at most 1";
 }
 
+void AddPenaltyOptions(CLI::App& command, Sampling& sampling) {
+  command
+      .add_option("--repetition-penalty", sampling.repetition_penalty,
+                  "Makes words of the answer less likely to come again; 1: off")
+      ->check(CLI::Range(kMinRepetitionPenalty, kMaxRepetitionPenalty))
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", sampling.presence_penalty,
+                  "Taken from the score of a word that the answer holds; 0: off")
+      ->check(CLI::Range(-kMaxTokenPenalty, kMaxTokenPenalty))
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", sampling.frequency_penalty,
+                  "The same, as often as the answer holds it; 0: off")
+      ->check(CLI::Range(-kMaxTokenPenalty, kMaxTokenPenalty))
+      ->capture_default_str();
+}
+
 void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   AddQueryOptions(command, flags, kMaxAskPassages);
   command.add_option("--mode", flags.mode, "direct, cot, vote or decompose")
@@ -62,6 +80,15 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   command.add_option("--top-p", flags.sampling.top_p, "Nucleus; 1: off")
       ->check(CheckTopP, "above 0, at most 1")
       ->capture_default_str();
+  command.add_option("--top-k", flags.sampling.top_k, "Only the K likeliest words; 0: off")
+      ->check(CLI::Range(0, kMaxTopK))
+      ->capture_default_str();
+  command
+      .add_option("--min-p", flags.sampling.min_p,
+                  "Only words this share as likely as the likeliest; 0: off")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  AddPenaltyOptions(command, flags.sampling);
   command.add_option("--max-tokens", flags.sampling.max_tokens, "Length of the answer at most")
       ->check(CLI::Range(1, kMaxAnswerTokens))
       ->capture_default_str();

@@ -99,6 +99,15 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
   out->set_max_tokens(static_cast<uint32_t>(request.sampling.max_tokens));
   out->mutable_stop()->Add(request.sampling.stop.begin(), request.sampling.stop.end());
   out->set_system(request.system);
+  out->set_min_p(request.sampling.min_p);
+  out->set_typical_p(request.sampling.typical_p);
+  out->set_repetition_penalty(request.sampling.repetition_penalty);
+  out->set_presence_penalty(request.sampling.presence_penalty);
+  out->set_frequency_penalty(request.sampling.frequency_penalty);
+  for (const auto& [id, bias] : request.sampling.logit_bias) {
+    (*out->mutable_logit_bias())[id] = bias;
+  }
+  out->set_top_logprobs(static_cast<uint32_t>(request.sampling.top_logprobs));
 }
 
 // 0 stands for `fallback`. What does not fit an int is beyond every limit.
@@ -135,6 +144,15 @@ Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   request.sampling.seed = in.seed();
   request.sampling.max_tokens = OrDefault(in.max_tokens(), kDefaultAnswerTokens);
   request.sampling.stop.assign(in.stop().begin(), in.stop().end());
+  request.sampling.min_p = in.min_p();
+  request.sampling.typical_p = in.typical_p() == 0 ? 1 : in.typical_p();
+  request.sampling.repetition_penalty = in.repetition_penalty() == 0 ? 1 : in.repetition_penalty();
+  request.sampling.presence_penalty = in.presence_penalty();
+  request.sampling.frequency_penalty = in.frequency_penalty();
+  request.sampling.logit_bias.assign(in.logit_bias().begin(), in.logit_bias().end());
+  // A map has no order of its own; equal requests are to be equal here too.
+  std::sort(request.sampling.logit_bias.begin(), request.sampling.logit_bias.end());
+  request.sampling.top_logprobs = OrDefault(in.top_logprobs(), 0);
   request.system = in.system();
   return request;
 }

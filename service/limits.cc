@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/clock.h"
 #include "base/strings.h"
@@ -80,13 +81,46 @@ Status CheckMetadata(const Metadata& metadata) {
   return OkStatus();
 }
 
+// For shares of a mass: none is no set at all.
+Status CheckMass(std::string_view field, double value) {
+  if (value > 0 && value <= 1) return OkStatus();
+  return InvalidArgument(
+      StrCat(field, " is ", value, "; give more than 0 and at most 1, which is off"));
+}
+
+Status CheckLogitBias(const std::vector<std::pair<int32_t, double>>& logit_bias) {
+  if (logit_bias.size() > kMaxLogitBiases) {
+    return InvalidArgument(
+        StrCat("logit_bias has ", logit_bias.size(), " entries; at most ", kMaxLogitBiases));
+  }
+  std::vector<int32_t> ids;
+  for (const auto& [id, bias] : logit_bias) {
+    RETURN_IF_ERROR(
+        CheckRange("a token in logit_bias", id, 0, std::numeric_limits<int32_t>::max()));
+    RETURN_IF_ERROR(
+        CheckReal(StrCat("logit_bias of token ", id), bias, -kMaxLogitBias, kMaxLogitBias));
+    ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  if (twice == ids.end()) return OkStatus();
+  return InvalidArgument(StrCat("logit_bias names token ", *twice, " twice; name it once"));
+}
+
 Status CheckSampling(const Sampling& sampling) {
   RETURN_IF_ERROR(CheckReal("temperature", sampling.temperature, 0, kMaxTemperature));
-  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
-    return InvalidArgument(
-        StrCat("top_p is ", sampling.top_p, "; give more than 0 and at most 1, which is off"));
-  }
+  RETURN_IF_ERROR(CheckMass("top_p", sampling.top_p));
   RETURN_IF_ERROR(CheckRange("top_k", sampling.top_k, 0, kMaxTopK));
+  RETURN_IF_ERROR(CheckReal("min_p", sampling.min_p, 0, 1));
+  RETURN_IF_ERROR(CheckMass("typical_p", sampling.typical_p));
+  RETURN_IF_ERROR(CheckReal("repetition_penalty", sampling.repetition_penalty,
+                            kMinRepetitionPenalty, kMaxRepetitionPenalty));
+  RETURN_IF_ERROR(CheckReal("presence_penalty", sampling.presence_penalty, -kMaxTokenPenalty,
+                            kMaxTokenPenalty));
+  RETURN_IF_ERROR(CheckReal("frequency_penalty", sampling.frequency_penalty, -kMaxTokenPenalty,
+                            kMaxTokenPenalty));
+  RETURN_IF_ERROR(CheckLogitBias(sampling.logit_bias));
+  RETURN_IF_ERROR(CheckRange("top_logprobs", sampling.top_logprobs, 0, kMaxTopLogprobs));
   RETURN_IF_ERROR(CheckRange("max_tokens", sampling.max_tokens, 1, kMaxAnswerTokens));
   if (sampling.stop.size() > kMaxStopStrings) {
     return InvalidArgument(
@@ -191,6 +225,9 @@ Status CheckAsk(const AskRequest& request) {
   RETURN_IF_ERROR(CheckHistory(request.history));
   RETURN_IF_ERROR(CheckText("system", request.system, kMaxSystemBytes));
   RETURN_IF_ERROR(CheckSampling(request.sampling));
+  if (request.sampling.top_logprobs != 0) {
+    return Unimplemented("top_logprobs is not supported yet; leave it 0");
+  }
   if (request.mode != AnswerMode::kDirect) {
     return Unimplemented("mode: only direct is supported yet; leave it unset");
   }

@@ -240,6 +240,11 @@ TEST_P(ApiContract, WhatCannotBeHonouredIsRefusedByName) {
   const auto mode = api().Ask(ask, {}, ctx_).status();
   EXPECT_EQ(mode.code(), StatusCode::kUnimplemented);
   EXPECT_NE(mode.message().find("mode"), std::string::npos);
+  ask = MakeAsk("q");
+  ask.sampling.top_logprobs = 3;
+  const auto top_logprobs = api().Ask(ask, {}, ctx_).status();
+  EXPECT_EQ(top_logprobs.code(), StatusCode::kUnimplemented);
+  EXPECT_NE(top_logprobs.message().find("top_logprobs"), std::string::npos);
 }
 
 TEST_P(ApiContract, QuestionsAndCountsOutOfRangeAreRefused) {
@@ -321,6 +326,35 @@ TEST_P(ApiContract, AnAnswerIsStreamedAndThenWhole) {
   for (const char* stage : {"embed", "search", "prefill", "first_token", "total"}) {
     EXPECT_TRUE(stages.count(stage)) << stage;
   }
+}
+
+// The decoder's word has a logit of 10, every other one 0.
+TEST_P(ApiContract, BiasAndPenaltiesChangeWhatIsSaid) {
+  Put("leave.md", kLeaveText);
+  AskRequest ask = MakeAsk("How much paid leave is there?");
+  ask.sampling.logit_bias = {{'D', 1}, {'d', -100}};
+  auto reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text, "Everyone has thirty Days of paiD leave a year.");
+
+  ask.sampling.logit_bias = {{'x', 5}};
+  ask.sampling.repetition_penalty = 10;  // the second e: 10 / 10 against 5
+  reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text.substr(0, 12), "Everyonx has");
+
+  ask.sampling.repetition_penalty = 1;
+  ask.sampling.presence_penalty = 2;
+  ask.sampling.frequency_penalty = 2;  // the second e: 10 - 2 - 2 against 8.5
+  ask.sampling.logit_bias = {{'x', 8.5}};
+  reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text.substr(0, 12), "Everyonx has");
+
+  ask.sampling.logit_bias = {{1'000'000, 1}};
+  const Status status = api().Ask(ask, {}, ctx_).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.ToString();
+  EXPECT_NE(status.message().find("logit_bias names token 1000000"), std::string::npos);
 }
 
 TEST_P(ApiContract, EarlierTurnsAndTheCallersSystemReachTheModel) {

@@ -99,6 +99,11 @@ TEST_F(Cli, UsageErrorsExitWithTwo) {
   ExpectUsage({"ask", "q", "--top-p", "0"}, "--top-p");
   ExpectUsage({"ask", "q", "--top-p", "1.1"}, "--top-p");
   ExpectUsage({"ask", "q", "--top-p", "nan"}, "--top-p");
+  ExpectUsage({"ask", "q", "--top-k", "-1"}, "--top-k");
+  ExpectUsage({"ask", "q", "--min-p", "1.1"}, "--min-p");
+  ExpectUsage({"chat", "--repetition-penalty", "0"}, "--repetition-penalty");
+  ExpectUsage({"ask", "q", "--presence-penalty", "-2.1"}, "--presence-penalty");
+  ExpectUsage({"chat", "--frequency-penalty", "2.1"}, "--frequency-penalty");
   ExpectUsage({"--threads", "-1", "docs", "list"}, "--threads");
   ExpectUsage({"bench", "decode", "--depth", "2147483647"}, "--depth");
 }
@@ -290,6 +295,27 @@ TEST_F(CliServed, AnAnswerHasItsSources) {
   EXPECT_NE(ran.out.find("Everyone has thirty days of paid leave a year.[1]"), std::string::npos)
       << ran.Shown();
   EXPECT_NE(ran.out.find("  [1] Leave (leave.md, bytes "), std::string::npos) << ran.Shown();
+}
+
+// The decoder's word has a logit of 10, every other one 0.
+TEST_F(CliServed, PenaltiesAndCutsReachTheModel) {
+  ASSERT_EQ(RunServed({"docs", "put", "leave.md", "-"}, testing::kLeaveText).status, 0);
+  const std::string answer = "Everyone has thirty days of paid leave a year.";
+  const auto said = [&](std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"ask", "How many days of paid leave?"});
+    return RunServedJson(flags)["answer"].get<std::string>();
+  };
+  EXPECT_EQ(said({"--presence-penalty", "-2", "--frequency-penalty", "-0.5"}), answer);
+  EXPECT_NE(said({"--presence-penalty", "2", "--frequency-penalty", "2"}), answer);
+  EXPECT_EQ(said({"--frequency-penalty", "1"}), answer);  // eight spaces: 10 - 7 is enough
+  EXPECT_NE(said({"--frequency-penalty", "1", "--repetition-penalty", "8"}), answer);
+  EXPECT_NE(said({"--temperature", "5", "--seed", "1"}), answer);
+  EXPECT_EQ(said({"--temperature", "5", "--seed", "1", "--top-k", "1"}), answer);
+  EXPECT_EQ(said({"--temperature", "5", "--seed", "1", "--min-p", "0.5"}), answer);
+  const Ran chat = RunServed(
+      {"chat", "--json", "--presence-penalty", "2", "--frequency-penalty", "2"}, "paid leave?\n");
+  ASSERT_TRUE(Object(chat).is_object()) << chat.Shown();
+  EXPECT_NE(Object(chat)["answer"], answer);
 }
 
 TEST_F(CliServed, AConversationIsOneObjectAQuestionAndAFailureDoesNotEndIt) {

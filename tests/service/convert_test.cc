@@ -146,8 +146,19 @@ TEST(Convert, AQuestionComesThroughWhole) {
   request.system = "be brief";
   request.strict = true;
   request.mode = AnswerMode::kVote;
-  request.sampling = {
-      .temperature = 0.5, .top_p = 0.9, .top_k = 3, .seed = 11, .max_tokens = 12, .stop = {"x"}};
+  request.sampling = {.temperature = 0.5,
+                      .top_p = 0.9,
+                      .top_k = 3,
+                      .min_p = 0.25,
+                      .typical_p = 0.75,
+                      .repetition_penalty = 1.5,
+                      .presence_penalty = -0.5,
+                      .frequency_penalty = 0.125,
+                      .logit_bias = {{3, -100}, {70, 2.5}, {151000, 0}},
+                      .top_logprobs = 4,
+                      .seed = 11,
+                      .max_tokens = 12,
+                      .stop = {"x"}};
   request.history = {{Role::kUser, "before"}, {Role::kAssistant, "and after"}};
   v1::ChatRequest message;
   ToProto(request, &message);
@@ -165,6 +176,13 @@ TEST(Convert, AQuestionComesThroughWhole) {
   EXPECT_EQ(back->sampling.temperature, 0.5);
   EXPECT_EQ(back->sampling.top_p, 0.9);
   EXPECT_EQ(back->sampling.top_k, 3);
+  EXPECT_EQ(back->sampling.min_p, 0.25);
+  EXPECT_EQ(back->sampling.typical_p, 0.75);
+  EXPECT_EQ(back->sampling.repetition_penalty, 1.5);
+  EXPECT_EQ(back->sampling.presence_penalty, -0.5);
+  EXPECT_EQ(back->sampling.frequency_penalty, 0.125);
+  EXPECT_EQ(back->sampling.logit_bias, request.sampling.logit_bias);  // in the order of the ids
+  EXPECT_EQ(back->sampling.top_logprobs, 4);
   EXPECT_EQ(back->sampling.seed, 11u);
   EXPECT_EQ(back->sampling.max_tokens, 12);
   EXPECT_EQ(back->sampling.stop, std::vector<std::string>{"x"});
@@ -183,6 +201,13 @@ TEST(Convert, ZeroOnTheWireIsTheDefault) {
   EXPECT_EQ(ask->sampling.max_tokens, 256);
   EXPECT_EQ(ask->sampling.top_p, 1);
   EXPECT_EQ(ask->sampling.top_k, 0);
+  EXPECT_EQ(ask->sampling.min_p, 0);
+  EXPECT_EQ(ask->sampling.typical_p, 1);
+  EXPECT_EQ(ask->sampling.repetition_penalty, 1);
+  EXPECT_EQ(ask->sampling.presence_penalty, 0);
+  EXPECT_EQ(ask->sampling.frequency_penalty, 0);
+  EXPECT_TRUE(ask->sampling.logit_bias.empty());
+  EXPECT_EQ(ask->sampling.top_logprobs, 0);
   EXPECT_EQ(FromProto(v1::SearchRequest())->k, 5);
   EXPECT_EQ(FromPageSize(0), 100);
   EXPECT_EQ(FromPageSize(7), 7);
@@ -267,6 +292,7 @@ TEST(Convert, MutatedMessagesAreConvertedOrRefusedNeverMore) {
   AskRequest request;
   request.query.question = "How many days of leave?";
   request.history = {{Role::kUser, "Hello"}, {Role::kAssistant, "Hello."}};
+  request.sampling.logit_bias = {{5, -100}, {6, 1}};
   v1::ChatRequest chat;
   ToProto(request, &chat);
   v1::PutDocumentRequest put;
@@ -340,6 +366,51 @@ TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
       {refusal([](R r) { r.sampling.top_p = 0; }), "INVALID_ARGUMENT: top_p is 0"},
       {refusal([&](R r) { r.sampling.top_p = nan; }), "INVALID_ARGUMENT: top_p"},
       {refusal([](R r) { r.sampling.top_k = -1; }), "INVALID_ARGUMENT: top_k"},
+      {refusal([](R r) { r.sampling.min_p = -0.5; }),
+       "INVALID_ARGUMENT: min_p is -0.5; give 0 to 1"},
+      {refusal([](R r) { r.sampling.min_p = 1.5; }), "INVALID_ARGUMENT: min_p is 1.5"},
+      {refusal([&](R r) { r.sampling.min_p = nan; }), "INVALID_ARGUMENT: min_p"},
+      {refusal([](R r) { r.sampling.typical_p = -1; }), "INVALID_ARGUMENT: typical_p is -1; give"},
+      {refusal([](R r) { r.sampling.typical_p = 1.1; }), "INVALID_ARGUMENT: typical_p is 1.1"},
+      {refusal([&](R r) { r.sampling.typical_p = nan; }), "INVALID_ARGUMENT: typical_p"},
+      {refusal([](R r) { r.sampling.repetition_penalty = 0.05; }),
+       "INVALID_ARGUMENT: repetition_penalty is 0.05; give 0.1 to 10"},
+      {refusal([](R r) { r.sampling.repetition_penalty = 10.5; }),
+       "INVALID_ARGUMENT: repetition_penalty is 10.5"},
+      {refusal([&](R r) { r.sampling.repetition_penalty = nan; }),
+       "INVALID_ARGUMENT: repetition_penalty"},
+      {refusal([](R r) { r.sampling.presence_penalty = 2.5; }),
+       "INVALID_ARGUMENT: presence_penalty is 2.5; give -2 to 2"},
+      {refusal([&](R r) { r.sampling.presence_penalty = nan; }),
+       "INVALID_ARGUMENT: presence_penalty"},
+      {refusal([](R r) { r.sampling.frequency_penalty = -2.5; }),
+       "INVALID_ARGUMENT: frequency_penalty is -2.5; give -2 to 2"},
+      {refusal([&](R r) { r.sampling.frequency_penalty = nan; }),
+       "INVALID_ARGUMENT: frequency_penalty"},
+      {refusal([](R r) {
+         r.sampling.logit_bias = {{7, 101}};
+       }),
+       "INVALID_ARGUMENT: logit_bias of token 7 is 101; give -100 to 100"},
+      {refusal([&](R r) {
+         r.sampling.logit_bias = {{7, nan}};
+       }),
+       "INVALID_ARGUMENT: logit_bias of token 7"},
+      {refusal([](R r) {
+         r.sampling.logit_bias = {{-7, 1}};
+       }),
+       "INVALID_ARGUMENT: a token in logit_bias is -7"},
+      {refusal([](R r) {
+         r.sampling.logit_bias = {{7, 1}, {8, 1}, {7, 2}};
+       }),
+       "INVALID_ARGUMENT: logit_bias names token 7 twice"},
+      {refusal([](R r) {
+         r.sampling.logit_bias.assign(1025, {1, 1});
+       }),
+       "INVALID_ARGUMENT: logit_bias has 1025"},
+      {refusal([](R r) { r.sampling.top_logprobs = 21; }),
+       "INVALID_ARGUMENT: top_logprobs is 21; give 0 to 20"},
+      {refusal([](R r) { r.sampling.top_logprobs = -1; }), "INVALID_ARGUMENT: top_logprobs"},
+      {refusal([](R r) { r.sampling.top_logprobs = 1; }), "UNIMPLEMENTED: top_logprobs"},
       {refusal([](R r) { r.sampling.max_tokens = 0; }), "INVALID_ARGUMENT: max_tokens"},
       {refusal([](R r) { r.sampling.max_tokens = 8193; }), "INVALID_ARGUMENT: max_tokens"},
       {refusal([](R r) { r.sampling.stop.assign(17, "x"); }), "INVALID_ARGUMENT: stop has 17"},
