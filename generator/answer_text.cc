@@ -70,7 +70,7 @@ std::string AnswerText::Finish() {
 void AnswerText::Read(char32_t c) {
   if (!mark_.empty() && ReadMark(c)) return;
   if (c == U'`') in_code_ = !in_code_;
-  if (OpensMark(c) && !in_code_) {
+  if (OpensMark(c) && !in_code_ && !marks_are_text_) {
     AppendCodePoint(&mark_, c);
   } else {
     Write(c);

@@ -19,7 +19,10 @@ class AnswerText {
     int label = 0;
   };
 
-  explicit AnswerText(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+  enum class Marks { kTakenOut, kText };  // kText: "[1]" is a list of JSON
+
+  explicit AnswerText(std::vector<std::string> stops, Marks kept = Marks::kTakenOut)
+      : stops_(std::move(stops)), marks_are_text_(kept == Marks::kText) {}
 
   // The text that became certain.
   std::string Append(std::string_view bytes);
@@ -39,6 +42,7 @@ class AnswerText {
   std::string Give(size_t end);
 
   const std::vector<std::string> stops_;
+  const bool marks_are_text_;
   std::string partial_;  // bytes of a code point that is not whole yet
   std::string mark_;     // "[12" while a mark is forming
   std::string space_;    // white space behind the text, given out only if something follows

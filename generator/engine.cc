@@ -66,7 +66,10 @@ struct Engine::Impl {
   // again.
   struct Answering {
     Answering(EngineJob j, std::shared_ptr<TokenStream::Channel> c)
-        : job(std::move(j)), channel(std::move(c)), sampler(job.sampling), tokens(job.prefix) {
+        : job(std::move(j)),
+          channel(std::move(c)),
+          sampler(job.sampling, std::move(job.constraint)),
+          tokens(job.prefix) {
       tokens.insert(tokens.end(), job.rest.begin(), job.rest.end());
       prompt_tokens = tokens.size();
     }

@@ -25,6 +25,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "generator/constraint.h"
 #include "generator/generator.h"
 #include "generator/prompt.h"
 
@@ -42,7 +43,8 @@ struct EngineJob {
   Tokens prefix, rest;  // the prompt; the prefix is shared between jobs
   Sampling sampling;
   Tokens watched;  // their summed probability at the first token is reported
-  Context ctx;     // its trace is not touched by the engine
+  std::unique_ptr<TokenConstraint> constraint;  // of what may be sampled; null: none
+  Context ctx;                                  // its trace is not touched by the engine
 };
 
 struct StreamToken {

@@ -13,6 +13,7 @@
 #include "generator/budget.h"
 #include "generator/citations.h"
 #include "generator/engine.h"
+#include "generator/grammar.h"
 #include "generator/prompt.h"
 #include "generator/refusal.h"
 #include "generator/sampler.h"
@@ -38,7 +39,25 @@ Status CheckRequest(const GenerateRequest& request) {
   if (StripAsciiWhitespace(request.question).empty()) {
     return InvalidArgument("the question is empty; ask something");
   }
+  if (request.strict && request.form.kind != AnswerForm::Kind::kFree) {
+    return InvalidArgument(
+        "an answer of a given form cannot be strict: leaving sentences out would break the form");
+  }
   return CheckSampling(request.sampling);
+}
+
+// Null for a free answer.
+Result<std::unique_ptr<TokenConstraint>> ConstraintOf(const AnswerForm& form,
+                                                      const Tokenizer* tokenizer) {
+  Result<std::shared_ptr<const Grammar>> grammar = std::shared_ptr<const Grammar>();
+  switch (form.kind) {
+    case AnswerForm::Kind::kFree: return std::unique_ptr<TokenConstraint>();
+    case AnswerForm::Kind::kJson: grammar = Grammar::AnyJson(); break;
+    case AnswerForm::Kind::kJsonSchema: grammar = Grammar::FromJsonSchema(form.definition); break;
+    case AnswerForm::Kind::kGrammar: grammar = Grammar::FromText(form.definition); break;
+  }
+  RETURN_IF_ERROR(grammar.status());
+  return Constrain(*std::move(grammar), tokenizer);
 }
 
 Status GoneAway() { return Cancelled("the receiver of the answer wants no more of it"); }
@@ -83,7 +102,8 @@ struct Generator::Impl {
 
   Result<Answer> Abstain(const GenerateRequest& request, std::string_view reason, Answer answer,
                          const GenerateSink& sink, const Context& ctx);
-  Result<Answer> Write(const GenerateRequest& request, PromptPlan plan, const GenerateSink& sink,
+  Result<Answer> Write(const GenerateRequest& request, PromptPlan plan,
+                       std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
                        const Context& ctx);
   BudgetLimits Limits() const {
     return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
@@ -109,17 +129,21 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
 
+// A model that is held to a form cannot decline; that it would have is read off its first token.
+constexpr double kDeclines = 0.5;
+
 // Tokens -> text -> writer, until the model, a stop string, a refusal, doubt or the sink ends it.
 class Pump {
  public:
   Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, AnswerWriter* writer,
-       double min_confidence)
+       double min_confidence, bool formed)
       : tokenizer_(tokenizer),
         stream_(stream),
         text_(text),
         writer_(writer),
-        min_confidence_(min_confidence),
-        open_(min_confidence <= 0) {}
+        min_confidence_(formed ? 1 - kDeclines : min_confidence),
+        formed_(formed),
+        open_(min_confidence_ <= 0) {}
 
   Status Run() {
     for (;;) {
@@ -137,7 +161,11 @@ class Pump {
     return GoneAway();
   }
 
-  double confidence() const { return meter_.Confidence(stream_->facts().watched_probability); }
+  // Of a formed answer: that the model did not want to decline. Its tokens were not its own choice.
+  double confidence() const {
+    const double declined = stream_->facts().watched_probability;
+    return formed_ ? 1 - declined : meter_.Confidence(declined);
+  }
   uint64_t tokens() const { return meter_.tokens(); }
   bool doubtful() const { return doubtful_; }  // withheld: the model was not sure enough
   const std::string& withheld() const { return held_; }
@@ -146,8 +174,8 @@ class Pump {
   // Hands over what is held once the beginning has been judged. False when the sink wants no more.
   bool Pass(bool complete) {
     if (!open_) {
-      const bool decided =
-          complete || meter_.tokens() >= kWithheldTokens || confidence() >= kSureConfidence;
+      const bool decided = complete || formed_ || meter_.tokens() >= kWithheldTokens ||
+                           confidence() >= kSureConfidence;
       if (!decided) return true;
       doubtful_ = confidence() < min_confidence_;
       open_ = !doubtful_;
@@ -163,6 +191,7 @@ class Pump {
   AnswerText* const text_;
   AnswerWriter* const writer_;
   const double min_confidence_;
+  const bool formed_;
   ConfidenceMeter meter_;
   std::string held_;
   bool open_;
@@ -193,13 +222,16 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
     }
     return impl_->Abstain(request, "irrelevant", std::move(answer), sink, ctx);
   }
-  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, impl_->Limits(), impl_->writer));
+  ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &impl_->decoder->tokenizer()));
+  GenerateRequest asked = request;
+  asked.system = PromptWriter::WithForm(request.system, request.form, LanguageOf(request.question));
+  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(asked, impl_->Limits(), impl_->writer));
   if (plan.used.empty()) {
     Answer answer;
     answer.omitted = std::move(plan.omitted);
     return impl_->Abstain(request, "no_passages", std::move(answer), sink, ctx);
   }
-  return impl_->Write(request, std::move(plan), sink, ctx);
+  return impl_->Write(request, std::move(plan), std::move(constraint), sink, ctx);
 }
 
 // `answer` holds what is known already: usage and omissions.
@@ -216,7 +248,9 @@ Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::str
 }
 
 Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan plan,
+                                      std::unique_ptr<TokenConstraint> constraint,
                                       const GenerateSink& sink, const Context& ctx) {
+  const bool formed = constraint != nullptr;
   std::vector<const Hit*> used;
   for (size_t index : plan.used) used.push_back(&request.hits[index]);
 
@@ -228,14 +262,16 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
   const auto started = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(auto stream,
                    engine.Start({std::move(plan.prefix), std::move(plan.rest), std::move(sampling),
-                                 writer.DeclineTokens(plan.language), ctx.WithTrace(nullptr)}));
+                                 writer.DeclineTokens(plan.language), std::move(constraint),
+                                 ctx.WithTrace(nullptr)}));
   const Citer citer(request.question, std::move(used));
-  AnswerText text(request.sampling.stop);
+  AnswerText text(request.sampling.stop,
+                  formed ? AnswerText::Marks::kText : AnswerText::Marks::kTakenOut);
   AnswerWriter out(
       &citer, &sink,
       request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
       MarkFirstToken(ctx));
-  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence);
+  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence, formed);
   RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();
@@ -254,7 +290,7 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan
     return Abstain(request, "model_declined", std::move(answer), sink, ctx);
   if (pump.doubtful()) {
     const bool declined =
-        JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
+        formed || JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
     return Abstain(request, declined ? "model_declined" : "uncertain", std::move(answer), sink,
                    ctx);
   }

@@ -75,6 +75,13 @@ struct Sampling {
   std::vector<std::string> stop = {};  // the answer ends before the first of these
 };
 
+// What form the answer must have; no token is sampled that does not fit. A model that would rather
+// decline refuses as always, in words. An answer that max_tokens cuts off is incomplete.
+struct AnswerForm {
+  enum class Kind { kFree, kJson, kJsonSchema, kGrammar } kind = Kind::kFree;
+  std::string definition = {};  // the schema (JSON) or the grammar (generator/grammar.h)
+};
+
 enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
@@ -84,6 +91,7 @@ struct GenerateRequest {
   std::string system;  // the user's own instructions, after the passages; "" = none
   AnswerMode mode = AnswerMode::kDirect;  // others: UNIMPLEMENTED
   bool strict = false;                    // true: sentences are sent once they are checked
+  AnswerForm form = {};                   // not together with strict
   Sampling sampling;
 };
 

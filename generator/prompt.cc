@@ -95,6 +95,17 @@ Tokens PromptWriter::UserSystem(std::string_view system) const {
   return system.empty() ? Tokens() : Text(StrCat(system, "\n\n"));
 }
 
+std::string PromptWriter::WithForm(std::string_view system, const AnswerForm& form,
+                                   PromptLanguage language) {
+  std::string text(system);
+  const PromptWording& wording = Wording(language);
+  if (form.kind == AnswerForm::Kind::kJson)
+    text += StrCat(text.empty() ? "" : "\n", wording.json_form);
+  if (form.kind == AnswerForm::Kind::kJsonSchema)
+    text += StrCat(text.empty() ? "" : "\n", wording.schema_form, form.definition);
+  return text;
+}
+
 Tokens PromptWriter::Question(std::string_view question, PromptLanguage language) const {
   const PromptWording& wording = Wording(language);
   Tokens tokens = Text(StrCat(wording.before_question, question, wording.after_question));

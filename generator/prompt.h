@@ -49,6 +49,10 @@ class PromptWriter {
   // No more than this many tokens stand between two turns, or around them.
   size_t MaxTransitionTokens() const;
   Tokens UserSystem(std::string_view system) const;
+  // The user's system text with what says which form the answer is to have. A grammar speaks for
+  // itself: models do not read them.
+  static std::string WithForm(std::string_view system, const AnswerForm& form,
+                              PromptLanguage language);
   // The question inside the open user turn, closed, and the assistant turn opened.
   Tokens Question(std::string_view question, PromptLanguage language) const;
 
@@ -69,8 +73,10 @@ struct PromptWording {
   std::string opening;  // first words of the user turn, before the blocks
   std::string before_question;
   std::string after_question;  // template words, still inside the user turn
-  std::vector<std::string>
-      decline;  // replies that mean "not in the passages"; the first is the one asked for
+  // Replies that mean "not in the passages"; the first is the one asked for.
+  std::vector<std::string> decline;
+  std::string json_form;    // asks for JSON, after the user's own system text
+  std::string schema_form;  // the same; its schema follows
 };
 const PromptWording& Wording(PromptLanguage language);
 

@@ -258,6 +258,9 @@ double SampledToken::log_probability() const {
   return DeterministicLog(std::max(probability, std::numeric_limits<double>::min()));
 }
 
+Sampler::Sampler(const Sampling& sampling, std::unique_ptr<TokenConstraint> constraint)
+    : sampling_(sampling), constraint_(std::move(constraint)) {}
+
 bool Sampler::penalized() const {
   return sampling_.repetition_penalty != 1 || sampling_.presence_penalty != 0 ||
          sampling_.frequency_penalty != 0;
@@ -282,18 +285,43 @@ Result<SampledToken> Sampler::Next(std::span<const float> logits) {
     token.alternatives =
         MostProbable(logits, static_cast<size_t>(sampling_.top_logprobs), max, sum);
   }
+  if (constraint_) RETURN_IF_ERROR(constraint_->Accept(token.id));
   if (penalized()) ++occurrences_[token.id];
   return token;
 }
 
+Sampler Sampler::Fork(uint64_t seed) const {
+  Sampler fork(sampling_, constraint_ ? constraint_->Clone() : nullptr);
+  fork.sampling_.seed = seed;
+  fork.drawn_ = drawn_;
+  fork.occurrences_ = occurrences_;
+  return fork;
+}
+
 Status Sampler::ChangeLogits(std::span<const float> logits) {
   changed_.assign(logits.begin(), logits.end());
+  if (constraint_) Ban(constraint_->Allowed());
   if (biased()) RETURN_IF_ERROR(AddBias());
   if (penalized()) Penalize();
   if (std::any_of(changed_.begin(), changed_.end(), [](float x) { return x != kBanned; })) {
     return OkStatus();
   }
-  return InvalidArgument("logit_bias bans every token; leave some");
+  if (!biased()) return Internal("the form of the answer allows no token of the model");
+  return InvalidArgument(
+      constraint_ ? "logit_bias bans every token that the form of the answer allows; ban fewer"
+                  : "logit_bias bans every token; leave some");
+}
+
+// Tokens beyond the words are not allowed either: a model may have rows that no token uses.
+void Sampler::Ban(std::span<const uint64_t> allowed) {
+  for (size_t begin = 0; begin < changed_.size(); begin += 64) {
+    const uint64_t bits = begin / 64 < allowed.size() ? allowed[begin / 64] : 0;
+    if (bits == ~uint64_t{0}) continue;
+    const size_t end = std::min(begin + 64, changed_.size());
+    for (size_t i = begin; i < end; ++i) {
+      if ((bits >> (i - begin) & 1) == 0) changed_[i] = kBanned;
+    }
+  }
 }
 
 Status Sampler::AddBias() {

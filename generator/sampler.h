@@ -1,14 +1,15 @@
 // Logits -> one token. Greedy at temperature 0 (the lowest id wins a tie), otherwise a draw.
 //
 // In this order, each step on what the one before it left:
-//   1. logit_bias         added; -100 bans
-//   2. repetition_penalty, frequency_penalty, presence_penalty, for tokens of this answer
-//   3. temperature        0 ends here: the greatest logit that is left
-//   4. top_k              the k most probable
-//   5. typical_p          those whose surprise is nearest to the expected one, up to that mass
-//   6. top_p              the most probable up to that mass
-//   7. min_p              those at least that share of the most probable
-//   8. the draw
+//   1. constraint         what the form of the answer does not allow cannot be chosen
+//   2. logit_bias         added; -100 bans
+//   3. repetition_penalty, frequency_penalty, presence_penalty, for tokens of this answer
+//   4. temperature        0 ends here: the greatest logit that is left
+//   5. top_k              the k most probable
+//   6. typical_p          those whose surprise is nearest to the expected one, up to that mass
+//   7. top_p              the most probable up to that mass
+//   8. min_p              those at least that share of the most probable
+//   9. the draw
 // What changes logits comes before what cuts, so that a cut sees the distribution that is drawn
 // from, and no cut can leave only banned tokens. The cheap cut to a number comes first and the ones
 // by mass work on its remainder; min_p is last since it is the one that asks nothing of the mass.
@@ -22,12 +23,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
+#include "generator/constraint.h"
 #include "generator/generator.h"
 
 namespace vade {
@@ -58,25 +61,36 @@ struct SampledToken {
 
 class Sampler {
  public:
-  // Precondition: CheckSampling(sampling) is OK.
-  explicit Sampler(const Sampling& sampling) : sampling_(sampling) {}
+  // Preconditions: CheckSampling(sampling) is OK; the constraint is at its beginning, or where the
+  // answer stands.
+  explicit Sampler(const Sampling& sampling, std::unique_ptr<TokenConstraint> constraint = nullptr);
+  Sampler(Sampler&&) = default;
+  Sampler& operator=(Sampler&&) = default;
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
 
-  // INTERNAL when the logits are empty or one of them is not finite. INVALID_ARGUMENT when
-  // logit_bias names a token that the model does not have or bans all. The penalties count every
-  // token that is returned.
+  // INTERNAL when the logits are empty, one of them is not finite, or the constraint fails.
+  // INVALID_ARGUMENT when logit_bias names a token that the model does not have or bans all that
+  // may come. The constraint is told of every token that is returned, of one that ends the answer
+  // too; the penalties count it.
   Result<SampledToken> Next(std::span<const float> logits);
 
+  // The same state, to go on by itself with the numbers of another seed.
+  Sampler Fork(uint64_t seed) const;
+
  private:
-  bool changes_logits() const { return biased() || penalized(); }
+  bool changes_logits() const { return constraint_ != nullptr || biased() || penalized(); }
   bool biased() const { return !sampling_.logit_bias.empty(); }
   bool penalized() const;
 
   Status ChangeLogits(std::span<const float> logits);  // -> changed_
+  void Ban(std::span<const uint64_t> allowed);
   Status AddBias();
   void Penalize();
   int32_t Draw(std::span<const float> logits, float max);
 
   Sampling sampling_;
+  std::unique_ptr<TokenConstraint> constraint_;
   uint64_t drawn_ = 0;
   std::unordered_map<int32_t, int> occurrences_;        // of the answer's tokens, while penalized()
   std::vector<float> changed_;                          // scratch; -inf: cannot be chosen

@@ -14,6 +14,8 @@ const PromptWording& Wording(PromptLanguage language) {
       .before_question = "Question: ",
       .after_question = "",
       .decline = {"None", "none", "NONE", " None"},
+      .json_form = "Write the answer as one JSON value.",
+      .schema_form = "Write the answer as JSON of this schema: ",
   };
   static const PromptWording chinese = {
       .system = "用文档中最简短的原文回答问题。不要解释。如果文档中没有答案，只回答：无",
@@ -21,6 +23,8 @@ const PromptWording& Wording(PromptLanguage language) {
       .before_question = "问题：",
       .after_question = "",
       .decline = {"无", "无。"},
+      .json_form = "把答案写成一个 JSON 值。",
+      .schema_form = "把答案写成符合下面模式的 JSON：",
   };
   return language == PromptLanguage::kChinese ? chinese : english;
 }

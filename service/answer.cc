@@ -19,6 +19,7 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   generate.mode = request.mode;
   generate.strict = request.strict;
   generate.sampling = request.sampling;
+  generate.form = request.form;
   ASSIGN_OR_RETURN(Answer answer, generator_->Generate(generate, observer.on_event, ctx));
 
   if (Trace* trace = ctx.trace()) trace->SetTime("total", trace->ElapsedMs());

@@ -23,6 +23,7 @@ struct AskRequest {
   AnswerMode mode = AnswerMode::kDirect;
   bool strict = false;
   Sampling sampling;
+  AnswerForm form;
 };
 
 struct AskReply {

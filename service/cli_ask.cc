@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "base/trace.h"
 #include "service/cli_input.h"
@@ -30,6 +31,7 @@ struct AskFlags {
   std::string mode = "direct";
   bool strict = false;
   Sampling sampling;
+  std::string schema_file, grammar_file;
 };
 
 void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
@@ -73,6 +75,11 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
       ->check(CLI::IsMember({"direct", "cot", "vote", "decompose"}))
       ->capture_default_str();
   command.add_flag("--strict", flags.strict, "Say only sentences that a passage supports");
+  auto* schema = command.add_option("--json-schema", flags.schema_file,
+                                    "The answer is JSON of the schema in this file");
+  command
+      .add_option("--grammar", flags.grammar_file, "The answer follows the grammar in this file")
+      ->excludes(schema);
   command.add_option("--seed", flags.sampling.seed, "Seed of the sampling");
   command.add_option("--temperature", flags.sampling.temperature, "0: always the likeliest word")
       ->check(CLI::Range(0.0, kMaxTemperature))
@@ -107,6 +114,17 @@ Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
   query.as_of = flags.as_of;
   query.groups = SplitList(flags.groups);
   return query;
+}
+
+Result<AnswerForm> ReadForm(const AskFlags& flags) {
+  AnswerForm form;
+  if (flags.schema_file.empty() && flags.grammar_file.empty()) return form;
+  form.kind =
+      flags.grammar_file.empty() ? AnswerForm::Kind::kJsonSchema : AnswerForm::Kind::kGrammar;
+  ASSIGN_OR_RETURN(
+      form.definition,
+      ReadFile(flags.grammar_file.empty() ? flags.schema_file : flags.grammar_file, kMaxFormBytes));
+  return form;
 }
 
 AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
@@ -229,8 +247,9 @@ Status RunAsk(CliSession& session, const AskFlags& flags) {
   RETURN_IF_ERROR(RefuseExplain(flags));
   Trace trace(NewRequestId());
   const Context ctx = session.ctx().WithTrace(&trace);
+  AskRequest request = MakeRequest(flags, session.options);
+  ASSIGN_OR_RETURN(request.form, ReadForm(flags));
   ASSIGN_OR_RETURN(Api * api, session.api());
-  const AskRequest request = MakeRequest(flags, session.options);
   AnswerPrinter printer;
   const auto reply =
       api->Ask(request, {nullptr, session.options.json ? nullptr : printer.sink()}, ctx);
@@ -249,6 +268,7 @@ Status RunAsk(CliSession& session, const AskFlags& flags) {
 
 // Reads a question a line until the end of input or "/quit"; "/new" forgets the turns.
 Status RunChat(CliSession& session, AskFlags flags) {
+  ASSIGN_OR_RETURN(const AnswerForm form, ReadForm(flags));
   ASSIGN_OR_RETURN(Api * api, session.api());
   std::vector<ChatTemplate::Turn> history;
   const bool prompt = StderrIsTerminal();
@@ -268,6 +288,7 @@ Status RunChat(CliSession& session, AskFlags flags) {
     flags.question = question;
     AskRequest request = MakeRequest(flags, session.options);
     request.history = history;
+    request.form = form;
     Trace trace(NewRequestId());
     AnswerPrinter printer;
     const auto reply = api->Ask(request, {nullptr, session.options.json ? nullptr : printer.sink()},

@@ -84,6 +84,21 @@ StageTimes FromTimes(const Repeated& in) {
   return times;
 }
 
+void ToForm(const AnswerForm& form, v1::AskOptions* out) {
+  switch (form.kind) {
+    case AnswerForm::Kind::kFree: break;
+    case AnswerForm::Kind::kJson: out->set_json(true); break;
+    case AnswerForm::Kind::kJsonSchema: out->set_json_schema(form.definition); break;
+    case AnswerForm::Kind::kGrammar: out->set_grammar(form.definition); break;
+  }
+}
+
+AnswerForm FromForm(const v1::AskOptions& in) {
+  if (in.has_json_schema()) return {AnswerForm::Kind::kJsonSchema, in.json_schema()};
+  if (in.has_grammar()) return {AnswerForm::Kind::kGrammar, in.grammar()};
+  return {in.json() ? AnswerForm::Kind::kJson : AnswerForm::Kind::kFree};
+}
+
 void ToOptions(const AskRequest& request, v1::AskOptions* out) {
   out->set_collection(request.query.collection);
   out->set_k(static_cast<uint32_t>(request.query.k));
@@ -108,6 +123,7 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
     (*out->mutable_logit_bias())[id] = bias;
   }
   out->set_top_logprobs(static_cast<uint32_t>(request.sampling.top_logprobs));
+  ToForm(request.form, out);
 }
 
 // 0 stands for `fallback`. What does not fit an int is beyond every limit.
@@ -138,6 +154,7 @@ Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   request.query.groups.assign(in.groups().begin(), in.groups().end());
   ASSIGN_OR_RETURN(request.mode, FromMode(in.mode()));
   request.strict = in.strict();
+  request.form = FromForm(in);
   request.sampling.temperature = in.temperature();
   request.sampling.top_p = in.top_p() == 0 ? 1 : in.top_p();
   request.sampling.top_k = OrDefault(in.top_k(), 0);

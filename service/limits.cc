@@ -146,6 +146,14 @@ Status CheckHistory(const std::vector<ChatTemplate::Turn>& history) {
   return OkStatus();
 }
 
+Status CheckForm(const AnswerForm& form, bool strict) {
+  if (form.kind == AnswerForm::Kind::kFree) return OkStatus();
+  if (strict) return InvalidArgument("strict and a form of the answer: give one of them");
+  if (form.kind == AnswerForm::Kind::kJson) return OkStatus();
+  return CheckFilled(form.kind == AnswerForm::Kind::kGrammar ? "grammar" : "json_schema",
+                     form.definition, kMaxFormBytes);
+}
+
 }  // namespace
 
 bool IsPlainRequestId(std::string_view id) {
@@ -224,6 +232,7 @@ Status CheckAsk(const AskRequest& request) {
   RETURN_IF_ERROR(CheckRange("k", request.query.k, 1, kMaxAskPassages));
   RETURN_IF_ERROR(CheckHistory(request.history));
   RETURN_IF_ERROR(CheckText("system", request.system, kMaxSystemBytes));
+  RETURN_IF_ERROR(CheckForm(request.form, request.strict));
   RETURN_IF_ERROR(CheckSampling(request.sampling));
   if (request.sampling.top_logprobs != 0) {
     return Unimplemented("top_logprobs is not supported yet; leave it 0");

@@ -48,6 +48,7 @@ inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr size_t kMaxStopStrings = 16;
 inline constexpr size_t kMaxStopBytes = 256;
 inline constexpr size_t kMaxSystemBytes = 32 * 1024;
+inline constexpr size_t kMaxFormBytes = 64 * 1024;  // of a JSON schema or a grammar
 inline constexpr size_t kMaxTurns = 1000;
 inline constexpr size_t kMaxTurnBytes = 256 * 1024;
 

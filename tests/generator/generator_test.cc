@@ -242,6 +242,54 @@ TEST_F(Generators, ADoubtfulRefusalIsTheModelsOwn) {
   EXPECT_EQ(answer->reason, "model_declined");
 }
 
+AnswerForm Schema(std::string text) { return {AnswerForm::Kind::kJsonSchema, std::move(text)}; }
+
+TEST_F(Generators, AnAnswerOfASchemaIsSampledSoThatItFits) {
+  // The script would go astray behind the brace; what does not fit the schema is not sampled.
+  decoder_.Say("sick leave", R"({"Sick leave takes 14 days.)");
+  GenerateRequest request = SickLeave();
+  request.form = Schema(R"({"type": "object", "required": ["days", "pages"], "properties": {
+      "days": {"const": 14}, "pages": {"const": [1]}}})");
+  auto answer = Ask(request);
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_EQ(answer->text, R"({"days": 14, "pages": [1]})");  // "[1]" is no citation mark
+  EXPECT_FALSE(answer->abstained);
+  EXPECT_NE(decoder_.last_prompt().find(R"("const": 14)"), std::string::npos);
+}
+
+TEST_F(Generators, AModelThatWouldDeclineRefusesInWordsWhateverTheForm) {
+  decoder_.Say("sick leave", "None");
+  GenerateRequest request = SickLeave();
+  request.form = {AnswerForm::Kind::kJson};
+  auto answer = Ask(request);
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_TRUE(answer->abstained);
+  EXPECT_EQ(answer->reason, "model_declined");
+  EXPECT_EQ(events_, RefusalText("How long?"));
+}
+
+TEST_F(Generators, AGrammarHoldsWhereTheModelIsUnsureToo) {
+  decoder_.Say("sick leave", "no idea");
+  MakeUnsure(decoder_);
+  GenerateRequest request = SickLeave();
+  request.form = {AnswerForm::Kind::kGrammar, R"(root ::= "yes" | "no")"};
+  auto answer = Ask(request, {}, {.min_confidence = 0.9});
+  ASSERT_TRUE(answer.ok()) << answer.status().ToString();
+  EXPECT_EQ(answer->text, "no");
+}
+
+TEST_F(Generators, AFormThatCannotBeIsAnErrorBeforeAnythingIsRead) {
+  GenerateRequest request = SickLeave();
+  request.form = Schema(R"({"type": "fancy"})");
+  EXPECT_EQ(Ask(request).status().code(), StatusCode::kInvalidArgument);
+  request.form = {AnswerForm::Kind::kGrammar, "root ::= ("};
+  EXPECT_EQ(Ask(request).status().code(), StatusCode::kInvalidArgument);
+  request.form = {AnswerForm::Kind::kJson};
+  request.strict = true;
+  EXPECT_EQ(Ask(request).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(decoder_.batches().empty());
+}
+
 TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
   for (const char* reply :
        {"None", "none.", "The documents do not mention that at all.", " \"NONE\"\n", ""}) {

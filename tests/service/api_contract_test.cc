@@ -328,6 +328,33 @@ TEST_P(ApiContract, AnAnswerIsStreamedAndThenWhole) {
   }
 }
 
+TEST_P(ApiContract, AnAnswerHasTheFormThatIsAskedFor) {
+  Put("leave.md", kLeaveText);
+  AskRequest ask = MakeAsk("How much paid leave is there?");
+  ask.form = {AnswerForm::Kind::kJsonSchema, R"({"enum": ["thirty days", [1]]})"};
+  auto reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text, R"("thirty days")");
+  ask.form = {AnswerForm::Kind::kGrammar, R"(root ::= "Every" [a-z]+ " has")"};
+  reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text, "Everyone has");
+  ask.form = {AnswerForm::Kind::kJson};
+  reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  EXPECT_EQ(reply->answer.text.find("Everyone"), std::string::npos);
+
+  ask.strict = true;
+  EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kInvalidArgument);
+  ask.strict = false;
+  ask.form = {AnswerForm::Kind::kJsonSchema, R"({"type": "object", "patternProperties": {}})"};
+  const Status unknown = api().Ask(ask, {}, ctx_).status();
+  EXPECT_EQ(unknown.code(), StatusCode::kUnimplemented) << unknown.ToString();
+  EXPECT_NE(unknown.message().find("patternProperties"), std::string::npos) << unknown.ToString();
+  ask.form = {AnswerForm::Kind::kGrammar, std::string(70000, 'x')};
+  EXPECT_EQ(api().Ask(ask, {}, ctx_).status().code(), StatusCode::kInvalidArgument);
+}
+
 // The decoder's word has a logit of 10, every other one 0.
 TEST_P(ApiContract, BiasAndPenaltiesChangeWhatIsSaid) {
   Put("leave.md", kLeaveText);
