@@ -58,8 +58,10 @@ GrammarAutomaton::StateId GrammarAutomaton::Next(StateId state, std::string_view
 
 GrammarAutomaton::StateId GrammarAutomaton::Compute(StateId state, uint8_t byte_class) {
   const uint8_t byte = program_->class_byte[byte_class];
+  max_work_ = work_ + kMaxStepWork;
   for (const Pair& position : states_.Get(state)) {
     if (position.first == kEnd) continue;
+    work_ += program_->EdgesOf(position.first).size();
     for (const auto& edge : program_->EdgesOf(position.first)) {
       if (edge.kind != GrammarProgram::EdgeKind::kBytes) continue;
       if (edge.first <= byte && byte <= edge.last) Reach(edge.target, position.second);
@@ -72,6 +74,7 @@ GrammarAutomaton::StateId GrammarAutomaton::Compute(StateId state, uint8_t byte_
 }
 
 void GrammarAutomaton::Reach(uint32_t node, StacksId stacks) {
+  ++work_;
   const StacksId known = reached_[node];
   const StacksId merged = known == 0 ? stacks : Union(known, stacks);
   if (merged == known) return;
@@ -83,7 +86,7 @@ void GrammarAutomaton::Reach(uint32_t node, StacksId stacks) {
 // Goes over empty edges, into rules and out of them. It ends because rules are not left-recursive:
 // without a byte, no stack can grow twice by the same call.
 void GrammarAutomaton::CloseOver() {
-  while (!pending_.empty() && !too_wide_) {
+  while (!pending_.empty() && !too_much_) {
     const uint32_t node = pending_.back();
     pending_.pop_back();
     const StacksId stacks = reached_[node];
@@ -99,7 +102,7 @@ void GrammarAutomaton::CloseOver() {
         Reach(edge.target, InternStacks(std::span(&entry, 1)));
       }
     }
-    too_wide_ = touched_.size() > kMaxPositions;
+    too_much_ = touched_.size() > kMaxPositions || work_ > max_work_;
   }
 }
 
@@ -123,10 +126,10 @@ GrammarAutomaton::StateId GrammarAutomaton::Collect() {
     reached_[node] = done_[node] = 0;
   }
   if (may_end_) positions.push_back({kEnd, 0});
-  if (too_wide_) positions.clear();
+  if (too_much_) positions.clear();
   touched_.clear();
   pending_.clear();
-  may_end_ = too_wide_ = false;
+  may_end_ = too_much_ = false;
   return InternState(positions);
 }
 
@@ -159,6 +162,7 @@ GrammarAutomaton::StacksId GrammarAutomaton::Union(StacksId a, StacksId b) {
     return std::vector<Pair>(entries.begin(), entries.end());
   };
   const std::vector<Pair> left = copy(a), right = copy(b);
+  work_ += left.size() + right.size();
   std::vector<Pair> both;
   for (size_t i = 0, j = 0; i < left.size() || j < right.size();) {
     if (j == right.size() || (i < left.size() && left[i].first < right[j].first)) {

@@ -6,7 +6,8 @@
 // Sets of stacks are shared: a set is a list of (where to go on, set below), and two positions that
 // meet are merged. So the number of positions never exceeds the size of the grammar, however
 // ambiguous it is. What a grammar made to do harm could still blow up is cut: a text that nests
-// deeper than kMaxStackDepth, or is in more than kMaxPositions positions at once, is not accepted.
+// deeper than kMaxStackDepth, is in more than kMaxPositions positions at once, or needs more than
+// kMaxStepWork for one byte, is not accepted.
 //
 // It only grows: look at bytes() and Import() what is alive into a new one. Not thread-safe.
 #pragma once
@@ -62,6 +63,7 @@ class GrammarAutomaton {
   static constexpr StateId kDead = 0;  // no text goes on from here, nor ends here
   static constexpr uint32_t kMaxStackDepth = 1024;
   static constexpr size_t kMaxPositions = 2048;
+  static constexpr uint64_t kMaxStepWork = 1 << 17;
 
   explicit GrammarAutomaton(std::shared_ptr<const GrammarProgram> program);
 
@@ -72,7 +74,8 @@ class GrammarAutomaton {
   }
   StateId Next(StateId state, std::string_view bytes);
   bool CanEnd(StateId state) const { return can_end_[state]; }
-  size_t Positions(StateId state) const { return states_.Get(state).size(); }
+  // What was worked out so far, in edges looked at and entries of stacks merged: some 10 ns each.
+  uint64_t work() const { return work_; }
 
   // The state with the same meaning here. `other` runs the same program.
   StateId Import(const GrammarAutomaton& other, StateId state);
@@ -113,7 +116,8 @@ class GrammarAutomaton {
   std::vector<StacksId> reached_;  // by node; 0 = not reached
   std::vector<StacksId> done_;     // by node: what was propagated already
   std::vector<uint32_t> touched_, pending_;
-  bool may_end_ = false, too_wide_ = false;
+  bool may_end_ = false, too_much_ = false;
+  uint64_t work_ = 0, max_work_ = kMaxStepWork;  // of all steps; at which this one is given up
 };
 
 }  // namespace vade

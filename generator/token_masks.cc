@@ -7,10 +7,10 @@
 namespace vade {
 namespace {
 
-// Of one walk, counted in positions at the nodes of the trie. A usual form stays below a tenth of
-// it; one that was made ambiguous on purpose then gets only its single bytes exactly, so that it
-// still can be written, and costs a bounded time.
-constexpr size_t kMaxWork = 4'000'000;
+// Of one walk, as GrammarAutomaton::work(). A usual form stays below a hundredth of it; for one
+// that was made ambiguous on purpose only the single bytes and what is known already are exact
+// then, so that it can still be written, and a step costs a bounded time.
+constexpr uint64_t kMaxWork = 4'000'000;
 // A walk may overrun the limit of a generation by this factor before it is cut in the same way.
 constexpr size_t kMaxOverrun = 4;
 
@@ -112,10 +112,11 @@ TokenMasks::Mask TokenMasks::Walk(Generation* generation, StateId state) const {
   const PieceTree& tree = ordinary ? trie_->odd() : trie_->all();
   Mask mask = ordinary ? trie_->ordinary() : Mask(ends_->size());
   std::vector<StateId> path(tree.max_depth() + 1, state);  // by the number of bytes taken
-  size_t work = 0;
+  const uint64_t max_work = automaton.work() + kMaxWork;
+  bool too_large = false;
   for (size_t node = 0; node < tree.size();) {
     const size_t depth = tree.depth(node);
-    const bool affordable = work < kMaxWork || depth == 0;
+    const bool affordable = depth == 0 || (automaton.work() < max_work && !too_large);
     const StateId next =
         affordable ? automaton.Next(path[depth], tree.byte(node)) : GrammarAutomaton::kDead;
     if (next == GrammarAutomaton::kDead) {
@@ -124,8 +125,7 @@ TokenMasks::Mask TokenMasks::Walk(Generation* generation, StateId state) const {
     }
     for (const int32_t id : tree.tokens(node)) mask[id / 64] |= uint64_t{1} << (id % 64);
     path[depth + 1] = next;
-    work += automaton.Positions(next);
-    if (node % 1024 == 0 && automaton.bytes() > max_bytes_ * kMaxOverrun) work = kMaxWork;
+    too_large |= automaton.bytes() > kMaxBytes * kMaxOverrun;
     ++node;
   }
   const bool none = std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; });
