@@ -20,8 +20,8 @@ class TokenConstraint {
  public:
   virtual ~TokenConstraint() = default;
   // Bit i % 64 of word i / 64 says whether token i may come next; (vocab_size + 63) / 64 words. At
-  // least one is set: where the text may end the tokens that end an answer are. Valid until
-  // Accept().
+  // least one is set: where the text may end, or nothing else can come, the tokens that end an
+  // answer are. Valid until Accept().
   virtual std::span<const uint64_t> Allowed() = 0;
   // INTERNAL for a token that was not allowed; nothing has changed then.
   virtual Status Accept(int32_t id) = 0;

@@ -170,7 +170,7 @@ TEST(GrammarText, ARuleThatCannotEndIsRefused) {
 }
 
 TEST(GrammarText, HostileGrammarsGiveOneClearError) {
-  const std::string deep = "root ::= " + std::string(100'000, '(');
+  const std::string deep = StrCat("root ::= ", std::string(100'000, '('));
   EXPECT_NE(Error(deep).find("groups are nested more than 100 deep"), std::string::npos);
   EXPECT_NE(Error("root ::= \"a\"{999999999}").find("a count is at most 20000"), std::string::npos);
   EXPECT_NE(Error("root ::= \"a\"{99999999999999999999}").find("a count is at most 20000"),

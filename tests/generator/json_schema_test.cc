@@ -185,6 +185,8 @@ TEST(JsonSchema, PrefixItemsComeOneByOne) {
   const std::string prefix = R"({"prefixItems":[{"type":"integer"},{"type":"string"}])";
   EXPECT_EQ(Taken(prefix + "}", texts), Texts(texts.begin(), texts.begin() + 3));
   EXPECT_EQ(Taken(prefix + R"(,"minItems":2})", texts), Texts{"[1,\"a\"]"});
+  EXPECT_EQ(Taken(prefix + R"(,"minItems":3})", texts),
+            (Texts{"[1,\"a\",true]", "[1,\"a\",true,false]"}));
   EXPECT_EQ(Taken(prefix + R"(,"minItems":3,"items":{"type":"boolean"}})", texts),
             (Texts{"[1,\"a\",true]", "[1,\"a\",true,false]"}));
   EXPECT_EQ(Taken(prefix + R"(,"maxItems":3,"items":{"type":"boolean"}})", texts),

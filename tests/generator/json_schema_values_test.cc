@@ -52,6 +52,10 @@ TEST(JsonSchemaValues, BoundsOfIntegersMayBeOpenOrOdd) {
   const Texts texts = {"-999999999999999999", "-3", "-2", "0", "2", "3", "999999999999999999"};
   EXPECT_EQ(Taken(R"({"type":"integer","minimum":-2.5})", texts),
             Texts(texts.begin() + 2, texts.end()));
+  EXPECT_EQ(Taken(R"({"type":"integer","minimum":2.5})", texts),
+            (Texts{"3", "999999999999999999"}));
+  EXPECT_EQ(Taken(R"({"type":"integer","maximum":-2.5})", texts),
+            (Texts{"-999999999999999999", "-3"}));
   EXPECT_EQ(Taken(R"({"type":"integer","maximum":2.5})", texts),
             Texts(texts.begin(), texts.begin() + 5));
   EXPECT_EQ(Taken(R"({"type":"integer","exclusiveMinimum":-2,"exclusiveMaximum":3})", texts),

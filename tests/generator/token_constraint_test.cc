@@ -240,7 +240,7 @@ TEST(TokenMasks, AMaskIsWhatTryingEachTokenGives) {
   const auto trie = TokenTrie::Shared(tokenizer);
   for (const char* text : {
            R"(root ::= "<" [^"\\\x00-\x1F]* "\"" .)",
-           R"(root ::= "<" [^"\\\x00-\x1F]{0,24} ">")",
+           R"(root ::= "<" [^"\\\x00-\x1F]{0,24} "\"")",
            R"(root ::= "<" [^"\\\x00-\x1F1]* "1")",
            R"(root ::= "<" ([^"日] | "日" "日"+)* "\"")",
            R"(root ::= "<" ([^"é]* | [^"a]* "\"" "\""+))",
