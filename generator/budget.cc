@@ -53,7 +53,8 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
   plan.language = LanguageOf(request.question);
   plan.prefix = writer.Prefix(plan.language);
   const Tokens question = writer.Question(request.question, plan.language);
-  const Tokens system = writer.UserSystem(request.system);
+  const Tokens system =
+      writer.UserSystem(PromptWriter::WithForm(request.system, request.form, plan.language));
   const int kept = std::min(request.sampling.max_tokens, std::max(limits.context_tokens / 4, 1));
 
   int64_t room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - kept);

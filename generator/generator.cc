@@ -223,9 +223,7 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
     return impl_->Abstain(request, "irrelevant", std::move(answer), sink, ctx);
   }
   ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &impl_->decoder->tokenizer()));
-  GenerateRequest asked = request;
-  asked.system = PromptWriter::WithForm(request.system, request.form, LanguageOf(request.question));
-  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(asked, impl_->Limits(), impl_->writer));
+  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, impl_->Limits(), impl_->writer));
   if (plan.used.empty()) {
     Answer answer;
     answer.omitted = std::move(plan.omitted);

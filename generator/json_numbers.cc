@@ -73,17 +73,15 @@ class NumberForms {
     bool low = false, high = false;
   };
 
-  ExprId SameLength(std::string_view low, std::string_view high, Tight tight) {
-    tight.low &= low.find_first_not_of('0') != low.npos;
-    tight.high &= high.find_first_not_of('9') != high.npos;
-    const auto left = static_cast<int>(low.size());
-    if (!tight.low && !tight.high) return builder_.Repeat(Digits('0', '9'), left, left);
-    const char first = tight.low ? low[0] : '0', last = tight.high ? high[0] : '9';
+  // A digit of first..last, then what `rest` gives for the bounds that still hold behind it: the
+  // lower one only behind `first`, the upper one only behind `last`.
+  template <typename Rest>
+  ExprId FirstDigit(char first, char last, Tight tight, const Rest& rest) {
     std::vector<ExprId> ways;
     const auto add = [&](char from, char to, Tight next) {
       if (from > to) return;
-      ways.push_back(
-          builder_.Sequence({Digits(from, to), SameLength(low.substr(1), high.substr(1), next)}));
+      const ExprId behind = rest(next);
+      ways.push_back(builder_.Sequence({Digits(from, to), behind}));
     };
     if (first == last) {
       add(first, last, tight);
@@ -93,6 +91,16 @@ class NumberForms {
       if (tight.high) add(last, last, {.high = true});
     }
     return builder_.Alternatives(std::move(ways));
+  }
+
+  ExprId SameLength(std::string_view low, std::string_view high, Tight tight) {
+    tight.low &= low.find_first_not_of('0') != low.npos;
+    tight.high &= high.find_first_not_of('9') != high.npos;
+    const auto left = static_cast<int>(low.size());
+    if (!tight.low && !tight.high) return builder_.Repeat(Digits('0', '9'), left, left);
+    const char first = tight.low ? low[0] : '0', last = tight.high ? high[0] : '9';
+    return FirstDigit(first, last, tight,
+                      [&](Tight next) { return SameLength(low.substr(1), high.substr(1), next); });
   }
 
   // What may stand behind a whole part that equals that of `low` and of `high`; null = no bound.
@@ -122,22 +130,10 @@ class NumberForms {
                        : at < low_->value.fraction.size() ? low_->value.fraction[at]
                                                           : '0';
     const char last = tight.high ? high_->value.fraction[at] : '9';
-    std::vector<ExprId> ways;
-    const auto add = [&](char from, char to, Tight next) {
-      if (from > to) return;
+    return FirstDigit(first, last, tight, [&](Tight next) {
       const ExprId more = MoreDigits(at + 1, next);
-      const ExprId rest =
-          builder_.Alternatives({MayEnd(at + 1, next) ? builder_.Empty() : kNothing, more});
-      ways.push_back(builder_.Sequence({Digits(from, to), rest}));
-    };
-    if (first == last) {
-      add(first, last, tight);
-    } else {
-      if (tight.low) add(first, first, {.low = true});
-      add(static_cast<char>(first + tight.low), static_cast<char>(last - tight.high), {});
-      if (tight.high) add(last, last, {.high = true});
-    }
-    return builder_.Alternatives(std::move(ways));
+      return builder_.Alternatives({MayEnd(at + 1, next) ? builder_.Empty() : kNothing, more});
+    });
   }
 
   GrammarBuilder& builder_;

@@ -41,13 +41,17 @@ bool OutOfSpace(const rocksdb::Status& s) {
                            text.find("Disk quota exceeded") != std::string::npos);
 }
 
+Status NoRoom(StatusCode code, std::string_view what) {
+  return {code,
+          StrCat(what, "; nothing of this write was applied: free some disk space and repeat it")};
+}
+
 // The one place where RocksDB's outcomes become ours.
 Status FromRocks(const rocksdb::Status& s, const std::string& directory) {
   if (s.ok()) return OkStatus();
   const std::string what = StrCat("store ", directory, ": ", s.ToString());
   if (OutOfSpace(s)) {
-    return ResourceExhausted(
-        StrCat(what, "; nothing of this write was applied: free some disk space and repeat it"));
+    return NoRoom(StatusCode::kResourceExhausted, what);
   }
   if (s.IsCorruption()) {
     return DataLoss(StrCat(what,
@@ -182,9 +186,7 @@ Status Kv::Impl::ResumeWriting() {
   if (!resuming.valid()) {
     const Status room = TryToWrite(directory, MemoryTableBytes() + kBesideTables);
     if (!room.ok()) {
-      return {room.code(),
-              StrCat("store ", directory, ": ", room.message(),
-                     "; nothing of this write was applied: free some disk space and repeat it")};
+      return NoRoom(room.code(), StrCat("store ", directory, ": ", room.message()));
     }
     resuming = std::async(std::launch::async, [this] { return db->Resume(); });
   }

@@ -118,12 +118,15 @@ Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
 
 Result<AnswerForm> ReadForm(const AskFlags& flags) {
   AnswerForm form;
-  if (flags.schema_file.empty() && flags.grammar_file.empty()) return form;
-  form.kind =
-      flags.grammar_file.empty() ? AnswerForm::Kind::kJsonSchema : AnswerForm::Kind::kGrammar;
-  ASSIGN_OR_RETURN(
-      form.definition,
-      ReadFile(flags.grammar_file.empty() ? flags.schema_file : flags.grammar_file, kMaxFormBytes));
+  std::string file;
+  if (!flags.schema_file.empty()) {
+    form.kind = AnswerForm::Kind::kJsonSchema, file = flags.schema_file;
+  } else if (!flags.grammar_file.empty()) {
+    form.kind = AnswerForm::Kind::kGrammar, file = flags.grammar_file;
+  } else {
+    return form;
+  }
+  ASSIGN_OR_RETURN(form.definition, ReadFile(file, kMaxFormBytes));
   return form;
 }
 

@@ -22,15 +22,7 @@ namespace vade {
 namespace {
 
 using testing::JsonRow;
-
-Hit ToHit(const JsonRow& row) {
-  Hit hit;
-  hit.passage.document_id = row.Get("id");
-  hit.passage.text = row.Get("text");
-  hit.passage.end = hit.passage.text.size();
-  hit.title = row.Get("title");
-  return hit;
-}
+using testing::ToHit;
 
 std::vector<GenerateRequest> Requests(const std::string& dir, const std::string& lang, size_t count,
                                       size_t passages_each) {

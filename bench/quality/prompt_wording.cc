@@ -35,6 +35,7 @@ const PromptWording& Wording(PromptLanguage) { return current_wording; }
 namespace {
 
 using testing::JsonRow;
+using testing::ToHit;
 
 struct Named {
   std::string name;
@@ -110,13 +111,6 @@ struct Sums {
   int answerable = 0, unanswerable = 0, wrong_abstentions = 0, rejections = 0;
   double f1 = 0, em = 0, tokens = 0;
 };
-
-Hit ToHit(const JsonRow& row) {
-  Hit hit;
-  hit.passage.text = row.Get("text");
-  hit.title = row.Get("title");
-  return hit;
-}
 
 // The passages that share the rarest words with the question, best first; a stand-in for retrieval.
 std::vector<Hit> Nearest(const std::string& question, const std::vector<JsonRow>& passages,

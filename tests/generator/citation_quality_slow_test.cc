@@ -13,6 +13,7 @@ namespace {
 
 using testing::JsonRow;
 using testing::ReadJsonLines;
+using testing::ToHit;
 
 constexpr size_t kPassages = 4;
 
@@ -24,15 +25,6 @@ struct Score {
 };
 
 std::string Folder() { return std::string(VADE_SOURCE_DIR) + "/../shared/data/xquad/"; }
-
-Hit ToHit(const JsonRow& row) {
-  Hit hit;
-  hit.passage.document_id = row.Get("id");
-  hit.passage.text = row.Get("text");
-  hit.passage.end = hit.passage.text.size();
-  hit.title = row.Get("title");
-  return hit;
-}
 
 // The byte where the answer stands; `answer_starts` counts code points.
 size_t AnswerByte(const JsonRow& question, const std::string& text) {

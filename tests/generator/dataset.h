@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/unicode.h"
+#include "index/passage.h"
 
 namespace vade::testing {
 
@@ -112,6 +113,16 @@ inline std::vector<JsonRow> ReadJsonLines(const std::string& path) {
     if (!line.empty()) rows.push_back(JsonLineReader(line).Read());
   }
   return rows;
+}
+
+// A row of passages.*.jsonl as search would have found it.
+inline Hit ToHit(const JsonRow& row) {
+  Hit hit;
+  hit.passage.document_id = row.Get("id");
+  hit.passage.text = row.Get("text");
+  hit.passage.end = hit.passage.text.size();
+  hit.title = row.Get("title");
+  return hit;
 }
 
 }  // namespace vade::testing

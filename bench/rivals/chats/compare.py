@@ -15,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from llama_cpp_build import print_system_info  # noqa: E402
+
 RIVAL = r"""
 import ctypes, json, resource, sys, time
 import numpy
 import llama_cpp
 path, threads, chats, prompt, tokens, flash = sys.argv[1], *map(int, sys.argv[2:7])
-if chats == 0:
-    print(llama_cpp.llama_print_system_info().decode()); sys.exit()
 llama_cpp.llama_backend_init()
 @llama_cpp.llama_log_callback
 def quiet(level, text, data): pass
@@ -86,11 +87,6 @@ def ours(path, a, packed):
                       "--tokens", str(a.tokens), "--packed", packed])
 
 
-def system_info():
-    command = [sys.executable, "-c", RIVAL, "x", "1", "0", "1", "1", "0"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
@@ -106,10 +102,7 @@ def main():
     names = ("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf")
     models = a.models or [str(pathlib.Path(a.models_dir) / name) for name in names]
 
-    info = system_info()
-    print("rival:", info)
-    if "avx512_vnni" in pathlib.Path("/proc/cpuinfo").read_text() and "AVX512_VNNI = 1" not in info:
-        sys.exit("error: this processor has AVX-512 VNNI but the rival was built without it; remove its environment and run again")
+    print_system_info()
 
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if a.neighbour else None
     try:

@@ -14,13 +14,14 @@ import statistics
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from llama_cpp_build import print_system_info  # noqa: E402
+
 RIVAL = r"""
 import ctypes, json, sys, time
 import llama_cpp
 path, threads, tokens, depth, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 flash = sys.argv[6] == "1"
-if kind == "info":
-    print(llama_cpp.llama_print_system_info().decode()); sys.exit()
 llama = llama_cpp.Llama(path, n_ctx=tokens + depth + 8, n_batch=512, n_ubatch=512, n_threads=threads,
                         n_threads_batch=threads, flash_attn=flash, verbose=False)
 ids = [(i * 7919) % 20000 + 100 for i in range(tokens + depth)]
@@ -51,12 +52,6 @@ def ours(vade, path, threads, tokens, depth, kind):
     return json.loads(out)["tokens_per_second"]
 
 
-def system_info():
-    out = subprocess.run([sys.executable, "-c", RIVAL, "x", "1", "1", "0", "info", "0"], check=True,
-                         capture_output=True, text=True)
-    return out.stdout.strip()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+")
@@ -65,11 +60,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=5)
     arguments = parser.parse_args()
 
-    info = system_info()
-    print("rival:", info)
-    has_vnni = "avx512_vnni" in pathlib.Path("/proc/cpuinfo").read_text()
-    if has_vnni and "AVX512_VNNI = 1" not in info:
-        sys.exit("error: this processor has AVX-512 VNNI but the rival was built without it; remove .venv/rival-decoder and run again")
+    print_system_info()
 
     print(f"| model | what | vade | llama.cpp | ratio (min..max of {arguments.repeat}) |")
     print("| --- | --- | --- | --- | --- |")
