@@ -4,12 +4,9 @@
 //
 //   prompt_wording MODEL.gguf WORDINGS DATASET_DIR LANG QUESTIONS PASSAGES [all]
 //
-// WORDINGS holds one wording a paragraph, lines "key=value" (name, system, opening, before, after,
-// decline: replies parted by "|"; "\n" is a line break), blank lines between. PASSAGES: 1 is the
-// right one alone. `all`: every reply is printed, with the probability of declining at its first
-// token. The rules of scoring are those of the data sets: SQuAD for English, signs for Chinese.
-//
-// Links its own Wording() in place of generator/wording.cc.
+// WORDINGS: bench/quality/wordings.h. PASSAGES: 1 is the right one alone. `all`: every reply is
+// printed, with the probability of declining at its first token. The rules of scoring are those of
+// the data sets: SQuAD for English, signs for Chinese.
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -20,6 +17,7 @@
 #include "base/strings.h"
 #include "base/threads.h"
 #include "base/unicode.h"
+#include "bench/quality/wordings.h"
 #include "generator/answer_text.h"
 #include "generator/budget.h"
 #include "generator/engine.h"
@@ -29,50 +27,10 @@
 
 namespace vade {
 
-static PromptWording current_wording;
-const PromptWording& Wording(PromptLanguage) { return current_wording; }
-
 namespace {
 
 using testing::JsonRow;
 using testing::ToHit;
-
-struct Named {
-  std::string name;
-  PromptWording wording;
-};
-
-std::string Unescape(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool line = text[i] == '\\' && i + 1 < text.size() && text[i + 1] == 'n';
-    out += line ? '\n' : text[i];
-    i += line;
-  }
-  return out;
-}
-
-std::vector<Named> ReadWordings(const std::string& path) {
-  std::vector<Named> all(1);
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    if (line.empty()) {
-      if (!all.back().name.empty()) all.emplace_back();
-      continue;
-    }
-    const size_t equals = line.find('=');
-    const std::string key = line.substr(0, equals), value = Unescape(line.substr(equals + 1));
-    PromptWording& wording = all.back().wording;
-    if (key == "name") all.back().name = value;
-    if (key == "system") wording.system = value;
-    if (key == "opening") wording.opening = value;
-    if (key == "before") wording.before_question = value;
-    if (key == "after") wording.after_question = value;
-    if (key == "decline") wording.decline = Split(value, '|');
-  }
-  if (all.back().name.empty()) all.pop_back();
-  return all;
-}
 
 std::vector<std::string> ScoredTokens(std::string_view text, bool chinese) {
   std::vector<std::string> tokens;
@@ -251,8 +209,8 @@ int Main(int argc, char** argv) {
   const bool chinese = std::string_view(argv[4]) == "zh";
   const auto questions =
       ChooseQuestions(argv[3], argv[4], std::stoul(argv[5]), std::stoul(argv[6]));
-  for (const Named& named : ReadWordings(argv[2])) {
-    current_wording = named.wording;
+  for (const NamedWording& named : ReadWordings(argv[2])) {
+    UseWording(named.wording);
     const Sums s = Measure(decoder->get(), questions, chinese, argc > 7);
     const double n = std::max(s.answerable, 1);
     std::printf(
