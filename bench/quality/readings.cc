@@ -4,7 +4,7 @@
 // answered from the file, without the model (bench/quality/readings.py).
 //
 //   readings MODEL.gguf WORDINGS QUESTIONS.jsonl [--hits N=6] [--threads N] [--kv-mib N=4096]
-//            [--likelihood 0|1] [--decode 0|1]
+//            [--likelihood 0|1] [--decode N=99]
 //
 // WORDINGS: bench/quality/wordings.h. QUESTIONS: lines {"id", "question", "hits": [{"title",
 // "heading", "text"}]}, as bench/quality/readings.py writes them. The prompt is that of the
@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ constexpr JsonLimits kLineLimits{.bytes = 16 << 20};
 
 struct Flags {
   std::string model, wordings, questions;
-  int hits = 6, threads = UsableCores(), kv_mib = 4096, likelihood = 1, decode = 1;
+  int hits = 6, threads = UsableCores(), kv_mib = 4096, likelihood = 1, decode = 99;
 };
 
 struct Asked {
@@ -58,6 +59,7 @@ struct Heard {
   std::vector<double> log_probabilities;
   bool ended = false;
   std::vector<double> question;  // log probabilities of its tokens
+  double verified = -1;          // probability of yes; -1: was not asked
 };
 
 std::string TextOf(const JsonValue& object, std::string_view key) {
@@ -122,11 +124,12 @@ void HearFirst(std::span<const float> logits, const Tokens& declining, Heard* he
 class Reader {
  public:
   Reader(Decoder* decoder, const ChatTemplate* chat, const Flags& flags)
-      : decoder_(decoder), writer_(&decoder->tokenizer(), chat), flags_(flags) {}
+      : decoder_(decoder), chat_(chat), writer_(&decoder->tokenizer(), chat), flags_(flags) {}
 
   // Passages that another wording with the same prefix has read are kept.
-  Status Begin(const PromptWording& wording) {
-    UseWording(wording);
+  Status Begin(const NamedWording& named) {
+    UseWording(named.wording);
+    named_ = named;
     const Tokens prefix = writer_.Prefix(kAny);
     if (prefix == prefix_) return OkStatus();
     kept_.clear();
@@ -173,14 +176,13 @@ class Reader {
       sequences.pop_back();
     }
     if (flags_.decode) RETURN_IF_ERROR(Decode(sequences, &heard));
+    if (flags_.decode && !named_.verify.empty()) RETURN_IF_ERROR(Verify(sequences, &heard));
     return heard;
   }
 
   Suffix SuffixOf(const std::string& question) const {
     const PromptWording& wording = Wording(kAny);
-    const auto count = [&](const std::string& text) {
-      return decoder_->tokenizer().Encode(text, Special::kText).size();
-    };
+    const auto count = [&](const std::string& text) { return Text(text).size(); };
     Suffix suffix{writer_.Question(question, kAny), count(wording.before_question),
                   count(wording.before_question + question)};
     suffix.question_begin = std::max<size_t>(suffix.question_begin, 1);
@@ -236,18 +238,32 @@ class Reader {
     return heard;
   }
 
+  std::vector<bool> ToDecode(const std::vector<Heard>& heard) const {
+    std::vector<double> likelihoods;
+    for (const Heard& one : heard)
+      likelihoods.push_back(std::accumulate(one.question.begin(), one.question.end(), 0.0));
+    std::vector<bool> wanted;
+    for (const double own : likelihoods) {
+      const auto above = std::count_if(likelihoods.begin(), likelihoods.end(),
+                                       [own](double other) { return other > own; });
+      wanted.push_back(wanted.empty() || above < flags_.decode);
+    }
+    return wanted;
+  }
+
   // All answers in one batch, each until it ends.
   Status Decode(const std::vector<std::unique_ptr<Sequence>>& sequences,
                 std::vector<Heard>* heard) {
     std::vector<std::pair<int32_t, double>> next = firsts_;
     next.resize(sequences.size());
+    const std::vector<bool> wanted = ToDecode(*heard);
     for (int step = 0;; ++step) {
       std::vector<ForwardItem> items;
       std::vector<size_t> running;
       static constexpr int32_t kLast[] = {0};
       for (size_t s = 0; s < sequences.size(); ++s) {
         Heard& one = (*heard)[s];
-        if (one.ended || step == kAnswerTokens) continue;
+        if (!wanted[s] || one.ended) continue;
         one.log_probabilities.push_back(next[s].second);
         one.ended = decoder_->tokenizer().IsEnd(next[s].first);
         if (one.ended) continue;
@@ -265,9 +281,39 @@ class Reader {
     }
   }
 
+  // The answers stand in their sequences; one more turn asks whether they are right.
+  Status Verify(const std::vector<std::unique_ptr<Sequence>>& sequences,
+                std::vector<Heard>* heard) {
+    Tokens turn = chat_->Close();
+    for (const Tokens& part : {chat_->Open(Role::kUser), Text(named_.verify), chat_->Close(),
+                               chat_->Open(Role::kAssistant)})
+      turn.insert(turn.end(), part.begin(), part.end());
+    const int32_t last[] = {static_cast<int32_t>(turn.size()) - 1};
+    std::vector<ForwardItem> items;
+    for (const auto& sequence : sequences) items.push_back({sequence.get(), turn, {}, last});
+    ASSIGN_OR_RETURN(const Logits logits, decoder_->Forward(items, Context()));
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      const double yes = ProbabilityOf(logits.row(s), FirstTokens(named_.yes));
+      const double no = ProbabilityOf(logits.row(s), FirstTokens(named_.no));
+      (*heard)[s].verified = yes / std::max(yes + no, 1e-9);
+    }
+    return OkStatus();
+  }
+
+  Tokens Text(std::string_view text) const {
+    return decoder_->tokenizer().Encode(text, Special::kText);
+  }
+  Tokens FirstTokens(const std::vector<std::string>& replies) const {
+    Tokens first;
+    for (const std::string& reply : replies) first.push_back(Text(reply).at(0));
+    return first;
+  }
+
   Decoder* const decoder_;
+  const ChatTemplate* const chat_;
   const PromptWriter writer_;
   const Flags flags_;
+  NamedWording named_;
   Tokens prefix_;
   std::unique_ptr<Sequence> prefix_sequence_;
   std::map<std::string, std::unique_ptr<Sequence>> kept_;  // prefix and block, by the block's text
@@ -303,6 +349,7 @@ void Print(const std::string& wording, const Asked& asked, size_t rank, const To
               QuotedJson(AnswerOf(tokenizer, heard.answer)).c_str(),
               List(heard.log_probabilities).c_str(), heard.ended ? "true" : "false",
               List(heard.question).c_str());
+  if (heard.verified >= 0) std::printf(",\"verified\":%.4f", heard.verified);
 }
 
 // Of wordings that share a prefix, so that what is known early compares them.
@@ -310,7 +357,7 @@ Status ReadAll(std::span<const NamedWording> wordings, const std::vector<Asked>&
                const Tokenizer& tokenizer, Reader* reader) {
   for (const Asked& asked : questions) {
     for (const NamedWording& named : wordings) {
-      RETURN_IF_ERROR(reader->Begin(named.wording));
+      RETURN_IF_ERROR(reader->Begin(named));
       std::vector<double> alone;
       ASSIGN_OR_RETURN(const auto heard, reader->Read(asked, &alone));
       for (size_t rank = 0; rank < heard.size(); ++rank) {
@@ -370,7 +417,7 @@ int Main(int argc, char** argv) {
   if (!Parse(argc, argv, &flags)) {
     std::fprintf(stderr,
                  "usage: readings MODEL.gguf WORDINGS QUESTIONS.jsonl [--hits N] [--threads N] "
-                 "[--kv-mib N] [--likelihood 0|1] [--decode 0|1]\n");
+                 "[--kv-mib N] [--likelihood 0|1] [--decode N]\n");
     return 2;
   }
   const Status status = Run(flags);

@@ -133,14 +133,41 @@ class Asked:
     readings: list
     gold: object
 
-    def withheld(self, k):
-        """The same without the passages that answer."""
-        rest = [r for r in self.readings if r["document_id"] != self.row["passage_id"]]
-        return Asked(self.row, rest[:k], None)
+    def withheld(self):
+        """The same as if the passages that answer were not in the store: the rest, with the scores that search gives
+        to a list without them."""
+        rest = [dict(r) for r in self.readings if r["document_id"] != self.row["passage_id"]]
+        if rest:
+            rescore(self.readings, rest)
+        return Asked(self.row, rest, None)
 
     def first(self, k):
         gold = self.gold if self.gold is not None and self.gold < k else None
         return Asked(self.row, self.readings[:k], gold)
+
+
+TERM_WEIGHT, LEAST_SPAN = 0.3, 0.08  # retriever/retriever.cc, retriever/term_scores.h
+
+
+def rescore(before, after):
+    """Each part of a score is scaled within its list: what search would have said of `after` alone. The least cosine,
+    of a candidate that is not among the hits, is found from the scores."""
+    best, best_left = (max(r["term_score"] for r in hits) for hits in (before, after))
+    high, high_left = (max(r["dense_score"] for r in hits) for hits in (before, after))
+    farthest = min(before, key=lambda r: r["dense_score"])
+    scaled = (farthest["score"] - (TERM_WEIGHT * farthest["term_score"] / best if best else 0)) / (1 - TERM_WEIGHT)
+    span = (high - farthest["dense_score"]) / (1 - scaled) if scaled < 1 - 1e-9 else LEAST_SPAN
+    span_left = max(span - (high - high_left), LEAST_SPAN)
+    for r in after:
+        r["score"] = (1 - TERM_WEIGHT) * (1 - (high_left - r["dense_score"]) / span_left)
+        r["score"] += TERM_WEIGHT * r["term_score"] / best_left if best_left else 0
+    after.sort(key=lambda r: -r["score"])
+    set_gaps(after)
+
+
+def set_gaps(readings):
+    for r in readings:
+        r["gap"] = r["score"] - max(other["score"] for other in readings)
 
 
 def logit(p):
@@ -176,6 +203,7 @@ def load(hits_path, readings_path, wording=None):
         gold = None
         if not row["is_impossible"]:
             gold = next((i for i, r in enumerate(readings) if holds_answer(r, row)), None)
+        set_gaps(readings)
         asked.append(Asked(row, sorted(readings, key=lambda r: r["rank"]), gold))
     return asked
 

@@ -36,6 +36,9 @@ std::vector<NamedWording> ReadWordings(const std::string& path) {
     const std::string key = line.substr(0, equals), value = Unescape(line.substr(equals + 1));
     PromptWording& wording = all.back().wording;
     if (key == "name") all.back().name = value;
+    if (key == "verify") all.back().verify = value;
+    if (key == "yes") all.back().yes = Split(value, '|');
+    if (key == "no") all.back().no = Split(value, '|');
     if (key == "system") wording.system = value;
     if (key == "opening") wording.opening = value;
     if (key == "before") wording.before_question = value;

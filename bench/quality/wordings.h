@@ -2,7 +2,7 @@
 // place of generator/wording.cc. Not thread-safe.
 //
 // The file holds one wording a paragraph, lines "key=value" (name, system, opening, before, after,
-// decline: replies parted by "|"; "\n" is a line break), blank lines between.
+// decline: replies parted by "|", verify, yes, no; "\n" is a line break), blank lines between.
 #pragma once
 
 #include <string>
@@ -15,6 +15,8 @@ namespace vade {
 struct NamedWording {
   std::string name;
   PromptWording wording;
+  std::string verify = {};  // asks in a next turn whether the answer is right; "": is not asked
+  std::vector<std::string> yes = {}, no = {};  // replies to that
 };
 
 // Empty when the file does not exist.

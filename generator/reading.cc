@@ -1,0 +1,87 @@
+#include "generator/reading.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace vade {
+namespace {
+
+// Beyond these a reading is as sure as it gets: one odd figure does not outweigh all others.
+constexpr double kLeastProbability = 1e-6;
+constexpr double kMostGain = 8;  // nats a token
+constexpr double kMostUtility = 50;
+
+double Logit(double p) {
+  p = std::clamp(p, kLeastProbability, 1 - kLeastProbability);
+  return std::log(p / (1 - p));
+}
+
+double Utility(const Reading& reading, double best_score, const ReadingCalibration& weights) {
+  const double utility =
+      weights.constant + weights.answered * Logit(1 - reading.decline_probability) +
+      weights.question_gain * std::clamp(reading.question_gain, -kMostGain, kMostGain) +
+      weights.score_gap * (reading.score - best_score);
+  return std::isnan(utility) ? -kMostUtility : std::clamp(utility, -kMostUtility, kMostUtility);
+}
+
+double BestScore(std::span<const Reading> readings) {
+  double best = -std::numeric_limits<double>::infinity();
+  for (const Reading& reading : readings) best = std::max(best, reading.score);
+  return best;
+}
+
+}  // namespace
+
+// Fitted by `bench/quality/readings.py report` (docs/performance.md, "Reading each passage alone").
+const ReadingCalibration& CalibrationOf(std::string_view decoder_name) {
+  static const ReadingCalibration qwen_1_5b = {.constant = -4.76,
+                                               .answered = 0.46,
+                                               .question_gain = 1.58,
+                                               .score_gap = 9.7,
+                                               .min_answerable = 0.22};
+  static const ReadingCalibration qwen_0_5b = {.constant = -3.88,
+                                               .answered = 0.29,
+                                               .question_gain = 1.65,
+                                               .score_gap = 7.9,
+                                               .min_answerable = 0.21};
+  // Not fitted: of a first token whose worth nobody measured half, and more of search
+  static const ReadingCalibration unknown = {.constant = -3.5,
+                                             .answered = 0.15,
+                                             .question_gain = 1.5,
+                                             .score_gap = 10,
+                                             .min_answerable = 0.15};
+  const bool qwen = decoder_name.starts_with("Qwen2.5");
+  if (qwen && decoder_name.find("1.5B") != decoder_name.npos) return qwen_1_5b;
+  if (qwen && decoder_name.find("0.5B") != decoder_name.npos) return qwen_0_5b;
+  return unknown;
+}
+
+double AnswersProbability(const Reading& reading, double best_score,
+                          const ReadingCalibration& calibration) {
+  return 1 / (1 + std::exp(-Utility(reading, best_score, calibration)));
+}
+
+Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration& calibration) {
+  Choice choice;
+  const double best_score = BestScore(readings);
+  double sum = 1;  // of saying nothing, with utility 0
+  for (const Reading& reading : readings) {
+    choice.probabilities.push_back(std::exp(Utility(reading, best_score, calibration)));
+    sum += choice.probabilities.back();
+  }
+  for (double& p : choice.probabilities) {
+    p /= sum;
+    choice.answerable += p;
+  }
+  choice.order.resize(readings.size());
+  std::iota(choice.order.begin(), choice.order.end(), size_t{0});
+  std::stable_sort(choice.order.begin(), choice.order.end(), [&](size_t a, size_t b) {
+    return choice.probabilities[a] > choice.probabilities[b];
+  });
+  choice.abstains = readings.empty() || choice.answerable < calibration.min_answerable;
+  return choice;
+}
+
+}  // namespace vade
