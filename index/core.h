@@ -75,6 +75,7 @@ void RemoveSegments(const StoreCore& core, CollectionId c);
 
 Result<SearchResult> SearchView(const StoreCore& core, const View& view,
                                 const SearchRequest& request, const Context& ctx);
+Result<ChangeList> ChangesOf(const Kv& kv, const View& view, uint64_t after, int limit);
 Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx);
 
 // Reads the text of one revision, piece by piece; keeps the last piece.

@@ -112,6 +112,7 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
   ASSIGN_OR_RETURN(const CollectionRecord record, DecodeCollection(bytes));
   auto state = std::make_shared<CollectionState>();
   state->id = id;
+  state->info.id = id;
   state->info.name = record.name;
   state->info.embedder_id = record.embedder_id;
   state->info.dimension = static_cast<int>(record.dimension);

@@ -56,12 +56,7 @@ struct PassageRecord {
   std::string heading_path;
 };
 
-enum class ChangeKind : uint8_t {
-  kPut = 1,
-  kDelete = 2,
-  kCreateCollection = 3,
-  kDeleteCollection = 4,
-};
+using ChangeKind = StoreChange::Kind;
 
 struct Change {
   ChangeKind kind = ChangeKind::kPut;
