@@ -126,6 +126,7 @@ Result<SearchResult> SearchView(const StoreCore& core, const View& view,
                                  AllowedSets(*state->group_sets, request.groups), options, ctx));
   SearchResult result;
   result.commit = view.commit;
+  result.collection = state->id;
   const HitReader reader(*core.kv, view.snapshot, state->id);
   for (const VectorHit& found : nearest) {
     ASSIGN_OR_RETURN(Hit hit, reader.Read(found, request.groups));

@@ -35,6 +35,9 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.min_confidence",
                                                 "answer.passage_gap",
                                                 "answer.guessed_tokens",
+                                                "answer.reading",
+                                                "answer.kept_share",
+                                                "answer.kept_disk_bytes",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -93,6 +96,15 @@ class Reader {
         StrCat(key, " is '", name, "'; give debug, info, warning, error or off"));
   }
 
+  Status Reading(std::string_view key, ReadingMode* out) const {
+    const std::string name = config_.GetString(key, "alone");
+    if (name != "alone" && name != "together")
+      return InvalidArgument(StrCat(key, " is '", name, "'; give alone or together"));
+    if (config_.Has(key))
+      *out = name == "alone" ? ReadingMode::kAlone : ReadingMode::kTogether;
+    return OkStatus();
+  }
+
   static Status CheckRange(std::string_view key, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most) return OkStatus();
     return InvalidArgument(StrCat(key, " is ", value, "; give ", least, " to ", most));
@@ -122,6 +134,9 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
   RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
+  RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
+  RETURN_IF_ERROR(file.Real("answer.kept_share", 0, 0.9, &local->kept_share));
+  RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 

@@ -168,7 +168,7 @@ class MemoryStore : public Store {
     ++counts_.searches;
     ASSIGN_OR_RETURN(Collection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
-    SearchResult result{.commit = commit_, .hits = {}};
+    SearchResult result{.commit = commit_, .collection = found->info.id, .hits = {}};
     for (const auto& [id, stored] : found->documents) {
       if (MayRead(stored.info, request.groups)) Score(stored, request, &result.hits);
     }
