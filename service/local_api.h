@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "generator/generator.h"
 #include "index/index.h"
+#include "model/decoder.h"
 #include "service/api.h"
 
 namespace vade {
@@ -23,6 +24,7 @@ struct LocalOptions {
   int threads = 0;             // 0: all that this process may use
   int context_tokens = 8192;
   uint64_t kv_budget_bytes = 512ull << 20;
+  kernels::KvType kv_type = DecoderOptions().kv_type;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
