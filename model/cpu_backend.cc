@@ -11,7 +11,8 @@
 namespace vade {
 
 uint64_t PageBytes(const AttentionShape& shape) {
-  return 2ull * shape.layers * shape.kv_width() * kPageTokens * kernels::KvBytes(shape.kv_type);
+  return 2ull * shape.layers * shape.kv_heads * kPageTokens *
+         kernels::KvBytes(shape.kv_type, shape.head_dim);
 }
 
 void ScratchBytes::Free::operator()(uint8_t* p) const { std::free(p); }

@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/strings.h"
 
@@ -38,8 +39,12 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
                                            .eps = config_.norm_epsilon,
                                            .projections = qkv,
                                            .out = w.qkv}));
-    RETURN_IF_ERROR(
-        backend_->StoreKeysValues(shape, index, w.qkv, step.slots(), kv_pool_->buffer()));
+    RETURN_IF_ERROR(backend_->StoreKeysValues({.shape = &shape,
+                                               .layer = index,
+                                               .qkv = w.qkv,
+                                               .key_bias = layer.k.bias,
+                                               .slots = step.slots(),
+                                               .pages = kv_pool_->buffer()}));
     if (index + 1 == config_.layers && !all_wanted) {
       rows = static_cast<int>(step.wanted().size());
       spans = step.wanted_spans();
@@ -50,6 +55,7 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
     RETURN_IF_ERROR(backend_->Attend({.shape = &shape,
                                       .layer = index,
                                       .qkv = w.qkv,
+                                      .key_bias = layer.k.bias,
                                       .spans = spans,
                                       .pages = kv_pool_->buffer(),
                                       .out = w.mixed}));
@@ -147,13 +153,10 @@ Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) con
   return reading;
 }
 
-Status Transformer::CopySharedPages(std::span<const Reading> readings) {
-  for (const Reading& reading : readings) {
-    const auto [from, to] = reading.growth->copy();
-    if (from < 0) continue;
-    RETURN_IF_ERROR(backend_->CopyPage(config_.attention, kv_pool_->buffer(), from, to));
-  }
-  return OkStatus();
+Status Transformer::CopySharedPage(const KvGrowth& growth) {
+  const auto [from, to] = growth.copy();
+  if (from < 0) return OkStatus();
+  return backend_->CopyPage(config_.attention, kv_pool_->buffer(), from, to);
 }
 
 Status Transformer::EnsureWorkspace(int rows, int head_rows) {
@@ -243,7 +246,7 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   for (Reading& reading : readings) {
     ASSIGN_OR_RETURN(reading.growth, KvGrowth::Begin(reading.sequence, reading.positions));
   }
-  RETURN_IF_ERROR(CopySharedPages(readings));
+  for (const Reading& reading : readings) RETURN_IF_ERROR(CopySharedPage(*reading.growth));
 
   Logits logits;
   logits.vocab_size = config_.vocab_size;
@@ -289,6 +292,62 @@ Status Transformer::Truncate(Sequence& sequence, int length) {
         StrCat("cannot truncate a sequence of ", paged->length(), " tokens to ", length));
   }
   paged->Truncate(length);
+  return OkStatus();
+}
+
+uint64_t Transformer::SavedBytes(int tokens) const {
+  return tokens <= 0 ? 0 : tokens * TokenBytes(config_.attention);
+}
+
+Status Transformer::CheckSaved(uint64_t bytes, int tokens) const {
+  if (bytes == SavedBytes(tokens)) return OkStatus();
+  return InvalidArgument(StrCat(tokens, " saved tokens are ", SavedBytes(tokens), " bytes, got ",
+                                bytes, "; were they saved with these weights and kv_type ",
+                                info_.kv_type, "?"));
+}
+
+Status Transformer::Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) {
+  std::lock_guard lock(forward_mutex_);
+  const auto* paged = dynamic_cast<const PagedSequence*>(&sequence);
+  if (!paged || paged->pool() != kv_pool_.get()) {
+    return InvalidArgument("a sequence must be saved by the decoder that made it");
+  }
+  if (begin < 0 || end < begin || end > paged->length()) {
+    return InvalidArgument(
+        StrCat("cannot save tokens [", begin, ", ", end, ") of a sequence of ", paged->length()));
+  }
+  RETURN_IF_ERROR(CheckSaved(out.size(), end - begin));
+  std::vector<KvSlot> slots;
+  for (int i = begin; i < end; ++i) slots.push_back(paged->SlotOf(i));
+  return backend_->CopyOut(
+      {.shape = &config_.attention, .slots = slots, .pages = kv_pool_->buffer()}, out);
+}
+
+Status Transformer::Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) {
+  std::lock_guard lock(forward_mutex_);
+  auto* paged = dynamic_cast<PagedSequence*>(&sequence);
+  if (!paged || paged->pool() != kv_pool_.get()) {
+    return InvalidArgument("saved tokens must be appended by the decoder that made the sequence");
+  }
+  if (tokens < 0) return InvalidArgument(StrCat("cannot append ", tokens, " tokens"));
+  RETURN_IF_ERROR(CheckSaved(saved.size(), tokens));
+  const int first = paged->length() == 0 ? 0 : paged->positions().back() + 1;
+  if (tokens > config_.context_tokens - first) {
+    return OutOfRange(StrCat(tokens, " saved tokens from position ", first,
+                             " on are beyond the context of ", config_.context_tokens, " tokens"));
+  }
+  if (tokens == 0) return OkStatus();
+  std::vector<int32_t> positions(tokens);
+  std::iota(positions.begin(), positions.end(), first);
+  ASSIGN_OR_RETURN(auto growth, KvGrowth::Begin(paged, positions));
+  RETURN_IF_ERROR(CopySharedPage(*growth));
+  std::vector<KvSlot> slots;
+  for (int i = paged->length(); i < paged->length() + tokens; ++i) {
+    slots.push_back(growth->SlotOf(i));
+  }
+  RETURN_IF_ERROR(backend_->CopyIn(
+      {.shape = &config_.attention, .slots = slots, .pages = kv_pool_->buffer()}, saved));
+  growth->Commit();
   return OkStatus();
 }
 

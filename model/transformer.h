@@ -36,6 +36,9 @@ class Transformer final : public Decoder {
   Result<std::unique_ptr<Sequence>> NewSequence() override;
   Result<std::unique_ptr<Sequence>> Fork(const Sequence& from, int length) override;
   Status Truncate(Sequence& sequence, int length) override;
+  uint64_t SavedBytes(int tokens) const override;
+  Status Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) override;
+  Status Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) override;
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override;
 
   const DecoderConfig& config() const { return config_; }
@@ -68,7 +71,8 @@ class Transformer final : public Decoder {
   Result<Reading> CheckItem(const ForwardItem& item) const;
   Status CheckPositions(const ForwardItem& item, const PagedSequence& sequence,
                         std::vector<int32_t>* positions) const;
-  Status CopySharedPages(std::span<const Reading> readings);
+  Status CheckSaved(uint64_t bytes, int tokens) const;
+  Status CopySharedPage(const KvGrowth& growth);
   Status EnsureWorkspace(int rows, int head_rows);
   Status RunStep(const Step& step, const Context& ctx, float* logits);
   Status RunLayers(const Step& step, const Context& ctx);

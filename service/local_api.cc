@@ -168,8 +168,14 @@ class LocalApiImpl final : public LocalApi {
     options.pool = &pool_;
     options.context_tokens = options_.context_tokens;
     options.kv_budget_bytes = options_.kv_budget_bytes;
+    options.kv_type = options_.kv_type;
     options.packed_cache_dir = PackedDir(options_);
-    return LoadDecoder(path, options);
+    ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
+    const DecoderInfo& info = decoder->info();
+    LogInfo(StrCat("keys and values: ", info.kv_type, ", ", info.kv_bytes_per_token,
+                   " bytes a token, ", options.kv_budget_bytes / info.kv_bytes_per_token,
+                   " tokens in ", options.kv_budget_bytes >> 20, " MiB"));
+    return decoder;
   }
 
   Result<std::unique_ptr<Generator>> MakeGenerator(const Context& ctx) {

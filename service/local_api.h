@@ -11,6 +11,7 @@
 #include "generator/block_files.h"
 #include "generator/generator.h"
 #include "index/index.h"
+#include "model/decoder.h"
 #include "service/api.h"
 
 namespace vade {
@@ -28,6 +29,7 @@ struct LocalOptions {
   // that they may take in memory (0: none is kept), and their files in data_dir/kv (0: none).
   double kept_share = 0.6;
   uint64_t kept_disk_bytes = 4ull << 30;
+  kernels::KvType kv_type = DecoderOptions().kv_type;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).

@@ -27,6 +27,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "model.threads",
                                                 "model.context_tokens",
                                                 "model.kv_bytes",
+                                                "model.kv_type",
                                                 "answer.max_active",
                                                 "answer.max_waiting",
                                                 "answer.max_prompt_tokens",
@@ -79,6 +80,15 @@ class Reader {
     return OkStatus();
   }
 
+  Status Type(std::string_view key, kernels::KvType* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    const auto type = kernels::ParseKvType(name);
+    if (!type) return InvalidArgument(StrCat(key, " is '", name, "'; give q8, f16 or f32"));
+    *out = *type;
+    return OkStatus();
+  }
+
   Status Level(std::string_view key, LogLevel* out) const {
     constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
                                                                  {"info", LogLevel::kInfo},
@@ -123,6 +133,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("model.threads", 0, 1024, &local->threads));
   RETURN_IF_ERROR(file.Int("model.context_tokens", 256, 131072, &local->context_tokens));
   RETURN_IF_ERROR(file.Bytes("model.kv_bytes", 1 << 20, 1ull << 40, &local->kv_budget_bytes));
+  RETURN_IF_ERROR(file.Type("model.kv_type", &local->kv_type));
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
