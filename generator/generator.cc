@@ -113,9 +113,15 @@ struct Generator::Impl {
   Result<Answer> ReadAlone(const GenerateRequest& request, ReadingPlan plan,
                            std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
                            const Context& ctx);
-  // `used` in the order of their labels. The answer that is given comes with what is known already.
-  Result<Answer> Write(const GenerateRequest& request, EngineJob job, std::vector<size_t> used,
-                       Answer answer, const GenerateSink& sink, const Context& ctx);
+  // An answer about to be written.
+  struct Beginning {
+    EngineJob job;
+    std::vector<size_t> used;   // hits in the order of their labels
+    Answer answer;              // what is known of it already
+    double min_confidence = 0;  // as GeneratorOptions::min_confidence
+  };
+  Result<Answer> Write(const GenerateRequest& request, Beginning beginning,
+                       const GenerateSink& sink, const Context& ctx);
   BudgetLimits Limits() const {
     return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
             options.passage_gap};
@@ -140,6 +146,10 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
 // many tokens. Most answers that the documents hold pass at their first token.
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
+
+// The reading of its passage vouches for the beginning of an answer at this probability: nothing is
+// withheld until more of it is known.
+constexpr double kSureReading = 0.9;
 
 // A model that is held to a form cannot decline; that it would have is read off its first token.
 constexpr double kDeclines = 0.5;
@@ -287,18 +297,21 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
                                              std::unique_ptr<TokenConstraint> constraint,
                                              const GenerateSink& sink, const Context& ctx) {
   ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, Limits(), writer));
-  Answer answer;
-  answer.omitted = std::move(plan.omitted);
-  if (plan.used.empty()) return Abstain(request, "no_passages", std::move(answer), sink, ctx);
-  answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
-  EngineJob job;
+  Beginning beginning;
+  beginning.min_confidence = options.min_confidence;
+  beginning.answer.omitted = std::move(plan.omitted);
+  if (plan.used.empty())
+    return Abstain(request, "no_passages", std::move(beginning.answer), sink, ctx);
+  beginning.answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
+  beginning.used = std::move(plan.used);
+  EngineJob& job = beginning.job;
   job.prefix = std::move(plan.prefix);
   job.rest = std::move(plan.rest);
   job.watched = writer.DeclineTokens(plan.language);
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;
-  return Write(request, std::move(job), std::move(plan.used), std::move(answer), sink, ctx);
+  return Write(request, std::move(beginning), sink, ctx);
 }
 
 // The question behind each passage; the answer goes on from the passage that answers best.
@@ -307,7 +320,8 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
                                           const GenerateSink& sink, const Context& ctx) {
   const Tokens watched = writer.DeclineTokens(plan.language);
   ASSIGN_OR_RETURN(auto readings, reader.Read(request, &plan, watched, ctx));
-  Answer answer;
+  Beginning beginning;
+  Answer& answer = beginning.answer;
   answer.omitted = std::move(plan.omitted);
   std::vector<Reading> read;
   for (const PassageReading& r : readings) {
@@ -316,7 +330,7 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     read.push_back({r.block->watched_probability, request.hits[r.hit].score});
   }
   const ReadingChoice choice = ChooseReading(read, CalibrationOf(decoder->info(), plan.language));
-  std::vector<size_t> used;
+  std::vector<size_t>& used = beginning.used;
   for (size_t i : choice.order) {
     const Hit& hit = request.hits[readings[i].hit];
     answer.readings.push_back(
@@ -328,7 +342,7 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     }
   }
   if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", readings[0].block->prefill_ms);
-  EngineJob job;
+  EngineJob& job = beginning.job;
   job.from = std::move(readings[choice.order[0]].block);
   readings.clear();  // others may be waiting for their pages
   if (choice.abstains) {
@@ -339,7 +353,9 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;
-  return Write(request, std::move(job), std::move(used), std::move(answer), sink, ctx);
+  const bool sure = choice.answers[choice.order[0]] >= kSureReading;
+  beginning.min_confidence = sure ? 0 : options.min_confidence;
+  return Write(request, std::move(beginning), sink, ctx);
 }
 
 Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::string_view reason,
@@ -354,12 +370,13 @@ Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::str
   return answer;
 }
 
-Result<Answer> Generator::Impl::Write(const GenerateRequest& request, EngineJob job,
-                                      std::vector<size_t> used, Answer answer,
+Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning beginning,
                                       const GenerateSink& sink, const Context& ctx) {
+  EngineJob& job = beginning.job;
+  Answer answer = std::move(beginning.answer);
   const bool formed = job.constraint != nullptr, goes_on = job.from != nullptr;
   std::vector<const Hit*> passages;
-  for (size_t index : used) passages.push_back(&request.hits[index]);
+  for (size_t index : beginning.used) passages.push_back(&request.hits[index]);
   const auto started = std::chrono::steady_clock::now();
   job.ctx = ctx.WithTrace(nullptr);
   ASSIGN_OR_RETURN(auto stream, engine.Start(std::move(job)));
@@ -370,7 +387,7 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, EngineJob 
       &citer, &sink,
       request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
       MarkFirstToken(ctx));
-  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence, formed);
+  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, beginning.min_confidence, formed);
   RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();

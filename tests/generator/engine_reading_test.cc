@@ -158,12 +158,11 @@ TEST_F(EngineReadings, WhatWasForgottenIsReadAgain) {
 }
 
 TEST_F(EngineReadings, TheBudgetInMemoryHolds) {
-  Engine engine(&decoder_, {.kept_bytes = 40});
-  decoder_.SetKvBytesPerToken(1);
+  Engine engine(&decoder_, {.kept_bytes = 40 * decoder_.info().kv_bytes_per_token});
   std::vector<std::string> texts;
   for (int i = 0; i < 20; ++i) texts.push_back("lease " + std::to_string(i));
   ASSERT_TRUE(engine.Read(Job(texts)).ok());
-  EXPECT_LE(engine.kept_blocks().bytes(), 40u);
+  EXPECT_LE(engine.kept_blocks().bytes(), 40 * decoder_.info().kv_bytes_per_token);
   EXPECT_GE(engine.kept_blocks().blocks(), 4u);
 }
 

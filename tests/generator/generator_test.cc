@@ -145,7 +145,7 @@ TEST_F(Generators, SentencesThatComeAtOnceAreStillFollowedByTheirOwnCitations) {
 TEST_F(Generators, AnAnswerMayHaveWhatTheContextHasLeftAndSaysWhenThatWasIt) {
   ScriptedDecoder decoder({}, /*context_tokens=*/1024);
   decoder.Say("sick leave", std::string(5000, 'x'));
-  auto generator = Generator::Create(&decoder, {});
+  auto generator = Generator::Create(&decoder, {.reading = ReadingMode::kTogether});
   GenerateRequest request = SickLeave();
   request.sampling.max_tokens = 8192;  // more than the whole context
   auto answer = AskWith(**generator, request, {}, &events_);
@@ -310,7 +310,8 @@ TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
 
 TEST_F(Generators, AnAnswerThatBeginsLikeARefusalIsSent) {
   decoder_.Say("sick leave", "None of it is paid.");
-  auto answer = Ask(SickLeave());
+  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
+  auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   EXPECT_FALSE(answer->abstained);
   EXPECT_EQ(answer->text, "None of it is paid.");
 }
@@ -425,7 +426,7 @@ TEST_F(Generators, TheTraceTellsWhereTheTimeWent) {
 
 TEST_F(Generators, TheSecondQuestionOfALanguageReusesThePrefix) {
   decoder_.Say("sick leave", "14 days.");
-  auto generator = Generator::Create(&decoder_, {});
+  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens, 0u);
   const PromptWriter writer(&decoder_.tokenizer(), *decoder_.chat_template());
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens,
