@@ -39,6 +39,7 @@ struct StoreCore {
   StoreOptions options;
   const Clock* clock = nullptr;
   StoreId store_id{};
+  uint32_t format = 0;  // of the database as it was opened
   std::unique_ptr<Kv> kv;
   std::unique_ptr<IdAllocator> ids;
   std::unique_ptr<Committer> committer;

@@ -97,6 +97,7 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   core.clock = options.clock ? options.clock : &SystemClock();
   RETURN_IF_ERROR(OpenDatabase(&core));
   RETURN_IF_ERROR(CollectLeftovers(&core));
+  RETURN_IF_ERROR(MigrateFormat(&core));
   ASSIGN_OR_RETURN(auto view, LoadView(&core));
   core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
   store->sealer_ = std::make_unique<Sealer>(&core);
@@ -205,6 +206,7 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
                  .end = passage.begin + passage.length,
                  .page = passage.page,
                  .heading_path = std::move(passage.heading_path),
+                 .language = LanguageName(passage.language),
                  .text = std::move(words)};
 }
 

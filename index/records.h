@@ -7,13 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/language.h"
 #include "base/status.h"
 #include "index/index.h"
 #include "index/passage.h"
 
 namespace vade {
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
@@ -54,6 +55,7 @@ struct PassageRecord {
   uint64_t length = 0;
   uint32_t page = 0;
   std::string heading_path;
+  LanguageCode language = kUnknownLanguage;
 };
 
 using ChangeKind = StoreChange::Kind;

@@ -83,12 +83,13 @@ class HitReader {
                            .end = record.begin + record.length,
                            .page = record.page,
                            .heading_path = record.heading_path,
+                           .language = LanguageName(record.language),
                            .text = std::move(words)},
                .title = document.info.title,
                .source = document.info.source,
                .valid_from = document.info.valid_from,
                .score = found.score,
-               .dense_score = found.score,
+               .dense_score = found.cosine,
                .term_score = 0};
   }
 
