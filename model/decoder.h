@@ -99,7 +99,7 @@ struct DecoderOptions {
   int context_tokens = 8192;   // upper bound on one sequence
   // Of the key/value pages. kQ8 takes head sizes that are multiples of 32; a model with others gets
   // kF16 instead, which info() and the log say.
-  kernels::KvType kv_type = kernels::KvType::kF16;
+  kernels::KvType kv_type = kernels::KvType::kQ8;
   uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
   std::string packed_cache_dir;             // repacked weights are kept there; "": memory only
 };

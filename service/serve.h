@@ -24,7 +24,7 @@
 //   model.context_tokens       longest prompt and answer together, 256 to 131072, default 8192
 //   model.kv_bytes             memory for keys and values, default 512M
 //   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), f16, f32;
-//                              default f16
+//                              default q8
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
