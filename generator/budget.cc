@@ -55,6 +55,7 @@ namespace {
 struct Frame {
   PromptLanguage language = PromptLanguage::kEnglish;
   Tokens prefix, suffix;
+  PromptWriter::Span question;  // in the suffix
   size_t history_turns = 0;
   int64_t room = 0;
 };
@@ -78,6 +79,8 @@ Result<Frame> PlanFrame(const GenerateRequest& request, const BudgetLimits& limi
   frame.suffix = FitHistory(request, history_room, frame.language, writer, &frame.history_turns);
   frame.room -= static_cast<int64_t>(frame.suffix.size());
   Append(&frame.suffix, system);
+  const PromptWriter::Span span = writer.QuestionSpan(request.question, frame.language);
+  frame.question = {frame.suffix.size() + span.begin, frame.suffix.size() + span.end};
   Append(&frame.suffix, question);
   return frame;
 }
@@ -147,6 +150,7 @@ Result<ReadingPlan> PlanReading(const GenerateRequest& request, const BudgetLimi
       AnswerTokens(request, limits, frame.prefix.size() + longest + frame.suffix.size());
   plan.prefix = std::move(frame.prefix);
   plan.suffix = std::move(frame.suffix);
+  plan.question = frame.question;
   return plan;
 }
 

@@ -44,6 +44,7 @@ struct ReadingPlan {
   Tokens prefix;
   std::vector<Tokens> blocks;  // of hits[used[i]]
   Tokens suffix;               // turns, system text, question, template tokens
+  PromptWriter::Span question;  // the question's own tokens in the suffix
   std::vector<size_t> used;
   std::vector<Omission> omitted;
   size_t history_turns = 0;

@@ -134,6 +134,9 @@ Result<std::unique_ptr<TokenStream>> Engine::Impl::Start(EngineJob job) {
 Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) {
   if (job.suffix.empty()) return InvalidArgument("a reading needs a token behind its blocks");
   if (job.blocks.empty()) return InvalidArgument("a reading needs at least one block");
+  const bool scores = job.scored_begin < job.scored_end;
+  if (scores && (job.scored_begin == 0 || job.scored_end > job.suffix.size()))
+    return InvalidArgument("tokens to be scored must lie in the suffix, behind its first");
   auto readings = std::make_shared<Readings>();
   readings->missing = job.blocks.size();
   readings->blocks.resize(job.blocks.size());
@@ -153,6 +156,9 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) 
     task->tokens.insert(task->tokens.end(), job.suffix.begin(), job.suffix.end());
     task->prompt_tokens = task->tokens.size();
     task->watched = job.watched;
+    const size_t suffix_begin = task->tokens.size() - job.suffix.size();
+    task->scored_begin = suffix_begin + job.scored_begin;
+    task->scored_end = suffix_begin + job.scored_end;
     task->key = std::move(block.key);
     task->saved = std::move(block.saved);
     task->commit = job.commit;

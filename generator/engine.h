@@ -61,6 +61,9 @@ struct ReadJob {
   std::vector<BlockToRead> blocks;
   Tokens suffix;        // at least one token
   Tokens watched;       // their summed probability as the next token is reported
+  // Of the suffix's tokens [scored_begin, scored_end), from 1 on: their summed log probability is
+  // reported.
+  size_t scored_begin = 0, scored_end = 0;
   uint64_t commit = 0;  // of the view in which the passages were found
   Context ctx;          // its trace is not touched by the engine
 };
@@ -68,6 +71,7 @@ struct ReadJob {
 // One passage that was read up to the first token of an answer. Holds pages: let go of it soon.
 struct ReadBlock {
   double watched_probability = 0;
+  double scored_log_probability = 0;  // natural, summed
   uint64_t prompt_tokens = 0, cached_tokens = 0;
   double prefill_ms = 0;  // from admission until all of the job's blocks were read
 

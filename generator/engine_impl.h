@@ -76,6 +76,8 @@ struct Engine::Impl {
     BlockKey key;
     std::shared_ptr<const std::string> saved_prefix, saved;  // from files; null: none
     uint64_t commit = 0;
+    size_t scored_begin = 0, scored_end = 0;  // indices into `tokens`
+    double scored_log_probability = 0;
 
     // An answer.
     std::optional<Sampler> sampler;
@@ -99,6 +101,7 @@ struct Engine::Impl {
     std::span<const int32_t> tokens;
     // Of the last token of what is to be read, when the piece reaches it, and of each guessed one.
     std::vector<int32_t> wanted = {};
+    std::vector<int32_t> scored = {};  // whose next tokens' probabilities are summed
     int matched = 0;
   };
 
@@ -126,10 +129,12 @@ struct Engine::Impl {
   void TakeSavedBlock(Task* task);
   void KeepPrefix(Task* task);
   std::vector<Piece> PlanStep();
+  size_t WithScoresWhole(const Task& task, size_t tokens) const;
   std::optional<Piece> PieceOf(Task* task, size_t* room);
   void GuessFor(Task* task, Piece* piece);
   void Step(std::vector<Piece> pieces);
   void Advance(const Piece& piece);
+  void AddScores(const Piece& piece, std::span<const float> scores);
   void ObserveStep(const std::vector<Piece>& pieces, double milliseconds);
   Result<Logits> Forward(const std::vector<Piece>& pieces);
   void Relieve(const Status& status, std::vector<Piece> pieces);

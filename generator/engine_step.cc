@@ -106,16 +106,32 @@ std::vector<Engine::Impl::Piece> Engine::Impl::PlanStep() {
   return pieces;
 }
 
+// Tokens that are scored are read in one piece, so that what else is in the batch shows in no score;
+// where a step is too small for them, those at the border count as certain.
+size_t Engine::Impl::WithScoresWhole(const Task& task, size_t tokens) const {
+  const size_t begin = task.scored_begin, end = task.read + tokens;
+  if (begin >= task.scored_end || end < begin || end >= task.scored_end) return tokens;
+  const size_t whole = task.scored_end - (begin - 1);
+  if (whole > static_cast<size_t>(std::max(options.prefill_tokens, 1))) return tokens;
+  return task.read < begin - 1 ? begin - 1 - task.read : 0;
+}
+
 std::optional<Engine::Impl::Piece> Engine::Impl::PieceOf(Task* task, size_t* room) {
   size_t tokens = 1;
   if (task->unread() > 1) {
     tokens = std::min(*room, task->unread());
     // The block comes from a file once the prefix is there.
     if (task->saved) tokens = std::min(tokens, task->prefix_tokens - task->read);
+    tokens = WithScoresWhole(*task, tokens);
     *room -= tokens;
   }
   if (tokens == 0) return std::nullopt;
   Piece piece{task, std::span(task->tokens).subspan(task->read, tokens)};
+  // The row before a token tells how probable it is; the last row of a piece belongs to the next.
+  const size_t scored_begin = std::max(task->scored_begin, task->read + 1);
+  const size_t scored_end = std::min(task->scored_end, task->read + tokens);
+  for (size_t i = scored_begin; i < scored_end; ++i)
+    piece.scored.push_back(static_cast<int32_t>(i - 1 - task->read));
   if (tokens == task->unread()) piece.wanted = {static_cast<int32_t>(tokens) - 1};
   if (task->sampled() > 0 && task->unread() == 1) GuessFor(task, &piece);
   return piece;
@@ -152,11 +168,18 @@ void Engine::Impl::Step(std::vector<Piece> pieces) {
   patience = kPatience;
   ObserveStep(pieces, MillisecondsSince(started));
   size_t row = 0;
+  std::span<const float> scores = logits->scores;
   for (const Piece& piece : pieces) {
+    AddScores(piece, scores.first(piece.scored.size()));
+    scores = scores.subspan(piece.scored.size());
     Advance(piece);
     if (!piece.wanted.empty()) Finish(piece, *logits, row);
     row += piece.wanted.size();
   }
+}
+
+void Engine::Impl::AddScores(const Piece& piece, std::span<const float> scores) {
+  for (float score : scores) piece.task->scored_log_probability += score;
 }
 
 // The piece has been read; what others may go on from is kept.
@@ -201,11 +224,14 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
     item.sequence = piece.task->sequence.get();
     item.tokens = piece.tokens;
     item.wanted = piece.wanted;
+    item.scored = piece.scored;
     rows += piece.wanted.size();
     items.push_back(item);
   }
   ASSIGN_OR_RETURN(Logits logits, decoder->Forward(items, step_context));
-  if (logits.vocab_size < 0 ||
+  size_t scored = 0;
+  for (const Piece& piece : pieces) scored += piece.scored.size();
+  if (logits.vocab_size < 0 || logits.scores.size() != scored ||
       logits.values.size() != rows * static_cast<size_t>(logits.vocab_size)) {
     return Internal(StrCat("the decoder returned ", logits.values.size(), " logits for ", rows,
                            " rows of ", logits.vocab_size));
@@ -276,6 +302,7 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
 void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
   auto block = std::make_unique<ReadBlock>();
   block->watched_probability = ProbabilityOf(logits, task->watched);
+  block->scored_log_probability = task->scored_log_probability;
   block->prompt_tokens = task->prompt_tokens;
   block->cached_tokens = task->cached_tokens;
   block->tokens = std::move(task->tokens);

@@ -12,6 +12,9 @@ namespace {
 constexpr size_t kMaxSuffixTokens = 1024;
 constexpr size_t kMinReadings = 2;
 
+// Of a question's tokens, the last so many are scored behind every passage.
+constexpr size_t kMaxScored = 64;
+
 // Reading alone may cost this much more than reading together: it tells which passage answers.
 constexpr double kWorth = 1.5;
 
@@ -70,6 +73,11 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
     const std::vector<Candidate>& candidates, ReadJob job) const {
   job.prefix = plan.prefix;
   job.suffix = plan.suffix;
+  if (plan.question.begin < plan.question.end) {
+    job.scored_end = plan.question.end;
+    job.scored_begin = std::max({plan.question.begin, size_t{1},
+                                 plan.question.end - std::min(plan.question.end, kMaxScored)});
+  }
   job.commit = request.commit;
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});

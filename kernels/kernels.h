@@ -91,6 +91,7 @@ struct VectorKernels {
   void (*silu_multiply)(const float* gate, const float* up, size_t n,
                         float* y);                   // gate/(1+e^-gate)*up
   void (*gelu)(const float* x, size_t n, float* y);  // erf form
+  float (*log_sum_exp)(const float* x, size_t n);    // log sum e^x[i], n at least 1
   // Rotates one head in place by position: cos and sin have dims/2 values (angle of each pair).
   void (*rotate)(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x);
   // Between float32 and the type of the key/value pages, n elements (KvBytes says how many fit).

@@ -155,6 +155,28 @@ VADE_AVX2 void Gelu(const float* x, size_t n, float* y) {
   }
 }
 
+// The greatest first, so that nothing overflows; lanes beyond the end repeat the first element, or
+// count as zero.
+VADE_AVX2 float LogSumExp(const float* x, size_t n) {
+  __m256 top = _mm256_set1_ps(x[0]);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    const __m256 v = _mm256_maskload_ps(x + i, lanes);
+    top = _mm256_max_ps(top, _mm256_blendv_ps(top, v, _mm256_castsi256_ps(lanes)));
+  }
+  const float maximum = Max(top);
+  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps()};
+  for (size_t i = 0, chain = 0; i < n; i += kLanes, chain = (chain + 1) % 4) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    const __m256 e =
+        Exp(_mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), _mm256_set1_ps(maximum)));
+    sums[chain] = _mm256_add_ps(sums[chain], _mm256_and_ps(e, _mm256_castsi256_ps(lanes)));
+  }
+  return maximum + std::log(Sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]),
+                                              _mm256_add_ps(sums[2], sums[3]))));
+}
+
 // Pairs (2i, 2i+1), four at a time: even lanes get x cos - y sin, odd lanes y cos + x sin.
 VADE_AVX2 size_t RotateInterleaved(const float* cos, const float* sin, size_t half, float* x) {
   const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
@@ -480,7 +502,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                   Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx2 = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                   LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

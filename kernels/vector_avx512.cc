@@ -150,6 +150,25 @@ VADE_AVX512 void Gelu(const float* x, size_t n, float* y) {
   }
 }
 
+VADE_AVX512 float LogSumExp(const float* x, size_t n) {
+  __m512 top = _mm512_set1_ps(x[0]);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    top = _mm512_mask_max_ps(top, lanes, top, _mm512_maskz_loadu_ps(lanes, x + i));
+  }
+  const float maximum = _mm512_reduce_max_ps(top);
+  __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps()};
+  for (size_t i = 0, chain = 0; i < n; i += kLanes, chain = (chain + 1) % 4) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    const __m512 e =
+        Exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(maximum)));
+    sums[chain] = _mm512_add_ps(sums[chain], _mm512_maskz_mov_ps(lanes, e));
+  }
+  return maximum + std::log(Sum(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]),
+                                              _mm512_add_ps(sums[2], sums[3]))));
+}
+
 // Pairs (2i, 2i+1), eight at a time: even lanes get x cos - y sin, odd lanes y cos + x sin.
 VADE_AVX512 void RotateInterleaved(const float* cos, const float* sin, size_t half, float* x) {
   const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
@@ -459,7 +478,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx512 = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                     LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

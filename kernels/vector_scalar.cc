@@ -40,6 +40,13 @@ void Gelu(const float* x, size_t n, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + std::erf(x[i] * 0.70710678f));
 }
 
+float LogSumExp(const float* x, size_t n) {
+  const float maximum = *std::max_element(x, x + n);
+  double sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += std::exp(x[i] - maximum);
+  return maximum + static_cast<float>(std::log(sum));
+}
+
 void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x) {
   const size_t half = dims / 2;
   for (size_t i = 0; i < half; ++i) {
@@ -167,7 +174,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorScalar = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                     LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

@@ -156,6 +156,10 @@ class Backend {
   };
   virtual Status FeedForward(const FeedForwardArgs& args) = 0;
 
+  // out[i] = log softmax(row i of logits)[targets[i]]; rows with a negative target are passed over.
+  virtual Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                                  std::span<float> out) = 0;
+
   // Moves rows `keep` (ascending) of [rows, width] to the front.
   virtual Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) = 0;
 

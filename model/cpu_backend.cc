@@ -163,6 +163,21 @@ Status CpuBackend::Embed(TableHandle handle, std::span<const int32_t> tokens, Bu
   return OkStatus();
 }
 
+Status CpuBackend::LogProbabilities(BufferHandle logits, int width,
+                                    std::span<const int32_t> targets, std::span<float> out) {
+  const auto& kernel = kernels::Active().vector;
+  const float* rows = Floats(logits, targets.size() * static_cast<uint64_t>(width));
+  For(targets.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (targets[i] < 0) continue;
+      VADE_CHECK(targets[i] < width, "tokens are checked on entry");
+      const float* row = rows + i * static_cast<size_t>(width);
+      out[i] = row[targets[i]] - kernel.log_sum_exp(row, static_cast<size_t>(width));
+    }
+  });
+  return OkStatus();
+}
+
 Status CpuBackend::KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) {
   if (keep.empty()) return OkStatus();
   float* rows = Floats(buffer, (keep.back() + 1ull) * width);

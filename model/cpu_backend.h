@@ -52,6 +52,8 @@ class CpuBackend final : public Backend {
   Status Attend(const AttendArgs& args) override;
   Status ProjectAdd(MatrixHandle matrix, BufferHandle in, int rows, BufferHandle x) override;
   Status FeedForward(const FeedForwardArgs& args) override;
+  Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                          std::span<float> out) override;
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override;
   Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override;
   Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override;

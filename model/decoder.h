@@ -36,14 +36,18 @@ class Sequence {
 struct ForwardItem {
   Sequence* sequence = nullptr;
   std::span<const int32_t> tokens;     // at least one; appended to the sequence
-  std::span<const int32_t> positions;  // one a token, each greater than all positions read before;
+  std::span<const int32_t> positions = {};  // one a token, each greater than all positions read before;
                                        // empty: continue from sequence->length()
-  std::span<const int32_t> wanted;     // indices into `tokens` whose logits are returned, ascending
+  std::span<const int32_t> wanted = {};  // indices into `tokens` whose logits are returned, ascending
+  // Indices into `tokens`, ascending, below the last: of the token behind each, the log probability
+  // (natural) is returned. What a text makes of another one behind it, without its logits.
+  std::span<const int32_t> scored = {};
 };
 
 struct Logits {
   int vocab_size = 0;
   std::vector<float> values;  // [rows, vocab_size], in the order of items and their `wanted`
+  std::vector<float> scores;  // in the order of items and their `scored`
   std::span<const float> row(size_t i) const {
     return {values.data() + i * vocab_size, static_cast<size_t>(vocab_size)};
   }
@@ -101,7 +105,7 @@ struct DecoderOptions {
   // kF16 instead, which info() and the log say.
   kernels::KvType kv_type = kernels::KvType::kQ8;
   uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
-  std::string packed_cache_dir;             // repacked weights are kept there; "": memory only
+  std::string packed_cache_dir = {};        // repacked weights are kept there; "": memory only
 };
 
 // A GGUF file of architecture "qwen2" or "llama". UNIMPLEMENTED names another architecture.

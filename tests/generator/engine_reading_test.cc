@@ -135,6 +135,30 @@ TEST_F(EngineReadings, TheNextProcessGoesOnFromFiles) {
   EXPECT_EQ(AnswerFrom(engine, std::move((*read)[0])), "14 days");
 }
 
+TEST_F(EngineReadings, AScoreDoesNotDependOnWhatElseIsRead) {
+  // A token is as probable as the place it stands at, so that a place that is left out shows.
+  decoder_.SetScores([](const std::vector<int32_t>& sequence, int32_t next) {
+    return -static_cast<float>(sequence.size() * 1000 + static_cast<size_t>(next));
+  });
+  auto score = [&](Engine& engine, const std::string& text) {
+    ReadJob job = Job({text});
+    job.scored_begin = 1;
+    job.scored_end = 9;
+    auto read = engine.Read(std::move(job));
+    EXPECT_TRUE(read.ok());
+    return read.ok() ? (*read)[0]->scored_log_probability : 0.0;
+  };
+  const std::string text = "the lease.";
+  double expected = 0;
+  const std::string all = std::string(kPrefix) + text + kQuestion;
+  for (size_t i = all.size() - 9 + 1; i < all.size(); ++i)
+    expected -= static_cast<double>(i * 1000 + static_cast<size_t>(all[i]));
+  for (int prefill : {9, 10, 12, 17, 256}) {
+    Engine engine(&decoder_, {.prefill_tokens = prefill});
+    EXPECT_EQ(score(engine, text), expected) << prefill;
+  }
+}
+
 TEST_F(EngineReadings, SavedBytesThatDoNotFitAreReadAnew) {
   Engine engine(&decoder_, {.kept_bytes = 1 << 20});
   ReadJob job = Job({"the lease."});

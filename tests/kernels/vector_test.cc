@@ -112,6 +112,21 @@ TEST_P(VectorLevel, GeluIsTheErrorFunctionForm) {
   }
 }
 
+TEST_P(VectorLevel, LogSumExpIsThatOfAWideSumWhateverTheLengthAndTheSizes) {
+  for (size_t n : {1, 2, 7, 8, 9, 31, 33, 1000, 4099}) {
+    for (float shift : {0.0f, 80.0f, -300.0f}) {
+      std::vector<float> x(n);
+      for (size_t i = 0; i < n; ++i)
+        x[i] = shift + 12.0f * std::sin(0.37f * static_cast<float>(i * i % 1013));
+      double sum = 0;
+      const double maximum = *std::max_element(x.begin(), x.end());
+      for (float value : x) sum += std::exp(static_cast<double>(value) - maximum);
+      EXPECT_NEAR(kernels().log_sum_exp(x.data(), n), maximum + std::log(sum), 2e-5 + 1e-6 * 300)
+          << n << " values about " << shift;
+    }
+  }
+}
+
 TEST_P(VectorLevel, RotateTurnsEachPairByItsAngle) {
   for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
     for (size_t dims : {2, 4, 6, 14, 16, 30, 32, 34, 64, 80, 128}) {

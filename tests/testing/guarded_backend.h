@@ -78,6 +78,11 @@ class GuardedBackend final : public Backend {
     const Gate gate(this);
     return inner_.FeedForward(args);
   }
+  Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                          std::span<float> out) override {
+    const Gate gate(this);
+    return inner_.LogProbabilities(logits, width, targets, out);
+  }
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override {
     const Gate gate(this);
     return inner_.KeepRows(buffer, width, keep);

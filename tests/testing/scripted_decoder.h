@@ -133,6 +133,9 @@ class ScriptedDecoder : public Decoder {
     rules_.emplace_back(std::move(needle), std::move(answer));
   }
   void SetLogits(LogitsHook hook) { logits_hook_ = std::move(hook); }  // before use
+  // The log probability of `next` behind a sequence; 0 unless set. Before use.
+  using ScoreHook = std::function<float(const std::vector<int32_t>& sequence, int32_t next)>;
+  void SetScores(ScoreHook hook) { score_hook_ = std::move(hook); }
   void BeforeForward(ForwardHook hook) { forward_hook_ = std::move(hook); }
   void LimitPages(int tokens) { page_tokens_ = tokens; }  // of all sequences together
 
@@ -257,6 +260,12 @@ class ScriptedDecoder : public Decoder {
         AppendRow({sequence.tokens.begin(), sequence.tokens.begin() + length}, &logits);
         ++record.rows;
       }
+      for (int32_t index : item.scored) {
+        const size_t length = sequence.tokens.size() - item.tokens.size() + index + 1;
+        const std::vector<int32_t> before(sequence.tokens.begin(),
+                                          sequence.tokens.begin() + static_cast<long>(length));
+        logits.scores.push_back(score_hook_ ? score_hook_(before, item.tokens[index + 1]) : 0);
+      }
     }
     batches_.push_back(std::move(record));
     return logits;
@@ -310,6 +319,7 @@ class ScriptedDecoder : public Decoder {
   std::vector<std::pair<std::string, std::vector<int32_t>>> rules_;
   LogitsHook logits_hook_;
   ForwardHook forward_hook_;
+  ScoreHook score_hook_;
   std::shared_ptr<std::atomic<int>> used_ = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<int>> alive_ = std::make_shared<std::atomic<int>>(0);
   std::atomic<int> forks_{0}, saves_{0}, appends_{0};
