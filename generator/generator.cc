@@ -319,6 +319,8 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
                                           std::unique_ptr<TokenConstraint> constraint,
                                           const GenerateSink& sink, const Context& ctx) {
   const Tokens watched = writer.DeclineTokens(plan.language);
+  const ReadingCalibration& calibration = CalibrationOf(decoder->info().name, plan.language);
+  if (calibration.question_gain == 0) plan.question = {};
   ASSIGN_OR_RETURN(auto readings, reader.Read(request, &plan, watched, ctx));
   Beginning beginning;
   Answer& answer = beginning.answer;
@@ -327,15 +329,20 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   for (const PassageReading& r : readings) {
     answer.usage.prompt_tokens += r.block->prompt_tokens;
     answer.usage.cached_tokens += r.block->cached_tokens;
-    read.push_back({r.block->watched_probability, request.hits[r.hit].score});
+    const Hit& hit = request.hits[r.hit];
+    read.push_back({.decline_probability = r.block->watched_probability,
+                    .question_gain = r.question_gain,
+                    .score = hit.score,
+                    .dense_score = hit.dense_score,
+                    .term_score = hit.term_score});
   }
-  const ReadingChoice choice = ChooseReading(read, CalibrationOf(decoder->info(), plan.language));
+  const Choice choice = ChooseReading(read, calibration);
   std::vector<size_t>& used = beginning.used;
   for (size_t i : choice.order) {
     const Hit& hit = request.hits[readings[i].hit];
-    answer.readings.push_back(
-        {hit.passage.id, hit.passage.document_id, choice.answers[i], readings[i].kept});
-    if (used.empty() || choice.answers[i] >= kAnswers) {
+    const double answers = AnswersProbability(read[i], calibration);
+    answer.readings.push_back({hit.passage.id, hit.passage.document_id, answers, readings[i].kept});
+    if (used.empty() || answers >= kAnswers) {
       used.push_back(readings[i].hit);
     } else {
       answer.omitted.push_back({hit.passage.id, hit.passage.document_id, "declined"});
@@ -353,7 +360,7 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;
-  const bool sure = choice.answers[choice.order[0]] >= kSureReading;
+  const bool sure = choice.answerable >= kSureReading;
   beginning.min_confidence = sure ? 0 : options.min_confidence;
   return Write(request, std::move(beginning), sink, ctx);
 }

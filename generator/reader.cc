@@ -8,15 +8,14 @@ namespace vade {
 namespace {
 
 // Tokens behind all the passages of one question together: what they cost in time and pages even
-// where every passage is kept. At least two passages are read.
+// where every passage is kept.
 constexpr size_t kMaxSuffixTokens = 1024;
-constexpr size_t kMinReadings = 2;
 
 // Of a question's tokens, the last so many are scored behind every passage.
 constexpr size_t kMaxScored = 64;
 
 // Reading alone may cost this much more than reading together: it tells which passage answers.
-constexpr double kWorth = 1.5;
+constexpr double kWorth = 2;
 
 BlockKey KeyOf(const GenerateRequest& request, const ReadingPlan& plan, size_t place) {
   const Passage& passage = request.hits[plan.used[place]].passage;
@@ -26,6 +25,12 @@ BlockKey KeyOf(const GenerateRequest& request, const ReadingPlan& plan, size_t p
   key.passage_id = request.collection == 0 ? 0 : passage.id;
   key.content = BlockContent(plan.prefix, plan.blocks[place]);
   return key;
+}
+
+// Of the suffix; empty where no score is wanted.
+PromptWriter::Span Scored(const ReadingPlan& plan) {
+  const size_t end = plan.question.end;
+  return {std::max({plan.question.begin, size_t{1}, end - std::min(end, kMaxScored)}), end};
 }
 
 }  // namespace
@@ -46,8 +51,6 @@ std::vector<Reader::Candidate> Reader::Choose(const GenerateRequest& request,
   const KeptBlocks& kept = engine_->kept_blocks();
   std::vector<Candidate> candidates;
   for (size_t place = 0; place < plan.used.size(); ++place) {
-    const size_t tokens = plan.suffix.size() * (candidates.size() + 1);
-    if (candidates.size() >= kMinReadings && tokens > kMaxSuffixTokens) break;
     Candidate candidate;
     candidate.place = place;
     candidate.key = KeyOf(request, plan, place);
@@ -60,7 +63,10 @@ std::vector<Reader::Candidate> Reader::Choose(const GenerateRequest& request,
 
 bool Reader::Pays(const GenerateRequest& request, const ReadingPlan& plan) const {
   size_t alone = 0, together = plan.suffix.size();
-  for (const Candidate& candidate : Choose(request, plan)) {
+  const std::vector<Candidate> candidates = Choose(request, plan);
+  if (candidates.size() > 1 && candidates.size() * plan.suffix.size() > kMaxSuffixTokens)
+    return false;
+  for (const Candidate& candidate : candidates) {
     const size_t block = plan.blocks[candidate.place].size();
     alone += plan.suffix.size() + (candidate.kept ? 0 : block);
     together += block;
@@ -73,14 +79,13 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
     const std::vector<Candidate>& candidates, ReadJob job) const {
   job.prefix = plan.prefix;
   job.suffix = plan.suffix;
-  if (plan.question.begin < plan.question.end) {
-    job.scored_end = plan.question.end;
-    job.scored_begin = std::max({plan.question.begin, size_t{1},
-                                 plan.question.end - std::min(plan.question.end, kMaxScored)});
-  }
+  const PromptWriter::Span scored = Scored(plan);
+  job.scored_begin = scored.begin;
+  job.scored_end = scored.end;
   job.commit = request.commit;
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});
+  if (scored.begin < scored.end) job.blocks.emplace_back();  // the question without a passage
   return engine_->Read(std::move(job));
 }
 
@@ -109,10 +114,20 @@ Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
     job.ctx = ctx.WithTrace(nullptr);
     auto read = Ask(request, *plan, candidates, std::move(job));
     if (read.ok()) {
+      const PromptWriter::Span scored = Scored(*plan);
+      const bool scores = scored.begin < scored.end;
+      const double bare = scores ? read->back()->scored_log_probability : 0;
       std::vector<PassageReading> readings;
       for (size_t i = 0; i < candidates.size(); ++i) {
-        readings.push_back(
-            {plan->used[candidates[i].place], candidates[i].kept, std::move((*read)[i])});
+        PassageReading reading;
+        reading.hit = plan->used[candidates[i].place];
+        reading.kept = candidates[i].kept;
+        reading.block = std::move((*read)[i]);
+        if (scores) {
+          reading.question_gain = (reading.block->scored_log_probability - bare) /
+                                  static_cast<double>(scored.end - scored.begin);
+        }
+        readings.push_back(std::move(reading));
       }
       for (size_t hit : plan->used) {
         const bool was_read = std::any_of(readings.begin(), readings.end(),

@@ -151,7 +151,7 @@ TEST_F(EngineReadings, AScoreDoesNotDependOnWhatElseIsRead) {
   const std::string text = "the lease.";
   double expected = 0;
   const std::string all = std::string(kPrefix) + text + kQuestion;
-  for (size_t i = all.size() - 9 + 1; i < all.size(); ++i)
+  for (size_t i = all.size() - 9; i < all.size() - 1; ++i)
     expected -= static_cast<double>(i * 1000 + static_cast<size_t>(all[i]));
   for (int prefill : {9, 10, 12, 17, 256}) {
     Engine engine(&decoder_, {.prefill_tokens = prefill});

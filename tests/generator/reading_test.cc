@@ -1,0 +1,92 @@
+#include "generator/reading.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace vade {
+namespace {
+
+using ::testing::DoubleNear;
+using ::testing::Each;
+using ::testing::ElementsAre;
+
+// Round numbers, so that the expected values can be worked out by hand.
+constexpr ReadingCalibration kPlain{
+    .constant = -1, .answered = 1, .question_gain = 1, .score = 2, .min_answerable = 0.5};
+
+Reading Read(double decline, double gain, double score) {
+  return {.decline_probability = decline, .question_gain = gain, .score = score};
+}
+
+double Sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+TEST(Reading, ProbabilityIsTheLogisticOfTheWeightedSum) {
+  // logit(.5) = 0: -1 + 0 + .5 + 2 * .25
+  EXPECT_NEAR(AnswersProbability(Read(.5, .5, .25), kPlain), Sigmoid(0), 1e-12);
+  // logit(.9) = ln 9
+  EXPECT_NEAR(AnswersProbability(Read(.1, 0, 0), kPlain), Sigmoid(std::log(9.0) - 1), 1e-12);
+}
+
+TEST(Reading, TheLeastDeclinedPassageComesFirst) {
+  const Reading readings[] = {Read(.9, 0, .5), Read(.01, 0, .5), Read(.3, 0, .5)};
+  EXPECT_THAT(ChooseReading(readings, kPlain).order, ElementsAre(1, 2, 0));
+}
+
+TEST(Reading, AFirmReadingBeatsALeadInSearchAndAFaintOneDoesNot) {
+  const Reading firm[] = {Read(.9, 0, 1), Read(.01, 1, .6)};
+  EXPECT_EQ(ChooseReading(firm, kPlain).order[0], 1u);
+  const Reading faint[] = {Read(.30, 0, 1), Read(.28, 0, .6)};
+  EXPECT_EQ(ChooseReading(faint, kPlain).order[0], 0u);
+}
+
+TEST(Reading, EqualReadingsStayInTheOrderOfSearch) {
+  const Reading readings[] = {Read(.2, 0, .5), Read(.2, 0, .5), Read(.2, 0, .5)};
+  EXPECT_THAT(ChooseReading(readings, kPlain).order, ElementsAre(0, 1, 2));
+}
+
+TEST(Reading, OnePassageAnswersAsProbablyAsIfAskedAlone) {
+  const Reading reading = Read(.2, .3, .7);
+  const Choice choice = ChooseReading({&reading, 1}, kPlain);
+  EXPECT_NEAR(choice.answerable, AnswersProbability(reading, kPlain), 1e-12);
+  EXPECT_THAT(choice.probabilities, ElementsAre(DoubleNear(choice.answerable, 1e-12)));
+}
+
+TEST(Reading, ProbabilitiesAddUpToThatOfAnyAnswering) {
+  const Reading readings[] = {Read(.5, 0, .5), Read(.5, 0, .5), Read(.5, 0, .5)};  // utility 0 each
+  const Choice choice = ChooseReading(readings, kPlain);
+  EXPECT_NEAR(choice.answerable, .75, 1e-12);  // three of four equal options
+  EXPECT_THAT(choice.probabilities, Each(DoubleNear(.25, 1e-12)));
+}
+
+TEST(Reading, AbstainsExactlyBelowTheThreshold) {
+  ReadingCalibration calibration = kPlain;
+  const Reading reading = Read(.5, .5, .25);  // probability one half
+  EXPECT_FALSE(ChooseReading({&reading, 1}, calibration).abstains);
+  calibration.min_answerable = std::nextafter(AnswersProbability(reading, kPlain), 1);
+  EXPECT_TRUE(ChooseReading({&reading, 1}, calibration).abstains);
+}
+
+TEST(Reading, NothingReadIsAnAbstention) {
+  const Choice choice = ChooseReading({}, kPlain);
+  EXPECT_TRUE(choice.abstains);
+  EXPECT_EQ(choice.answerable, 0);
+  EXPECT_TRUE(choice.order.empty());
+}
+
+TEST(Reading, CertainAndBrokenReadingsKeepProbabilitiesInOrder) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const double infinite = std::numeric_limits<double>::infinity();
+  const Reading readings[] = {Read(nan, nan, nan), Read(1, -infinite, 0), Read(0, infinite, 1),
+                              Read(.5, 0, .5)};
+  const Choice choice = ChooseReading(readings, kPlain);
+  EXPECT_EQ(choice.order[0], 2u);
+  EXPECT_EQ(choice.order.size(), 4u);
+  for (const double p : choice.probabilities) EXPECT_TRUE(p >= 0 && p <= 1) << p;
+  EXPECT_TRUE(choice.answerable > .99 && choice.answerable <= 1) << choice.answerable;
+}
+
+}  // namespace
+}  // namespace vade
