@@ -124,12 +124,17 @@ std::vector<double> TermScores(std::string_view question, const std::vector<Hit>
 
 namespace {
 
-// A question is nearest to passages of its own language, which settles what a few words leave open.
+// "" when no hit is in the question's language: then none has an advantage of words. A question is
+// nearest to passages of its own language, which settles what a few words leave open.
 std::string LanguageOf(std::string_view question, const std::vector<Hit>& hits) {
   const auto nearest = std::max_element(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) {
     return a.dense_score < b.dense_score;
   });
-  return LanguageName(DetectLanguage(question, ParseLanguage(nearest->passage.language)));
+  const std::string language =
+      LanguageName(DetectLanguage(question, ParseLanguage(nearest->passage.language)));
+  const bool shared = std::any_of(hits.begin(), hits.end(),
+                                  [&](const Hit& hit) { return hit.passage.language == language; });
+  return shared ? language : "";
 }
 
 bool Differs(const std::string& a, const std::string& b) {

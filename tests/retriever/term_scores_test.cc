@@ -95,6 +95,13 @@ TEST(FuseTermScores, APassageInAnotherLanguageDoesNotLoseForLackOfTheQuestionsWo
   EXPECT_EQ(hits[0].term_score, 0);
 }
 
+TEST(FuseTermScores, WhereAllPassagesAreInOneLanguageWordsCountForAllOfThem) {
+  std::vector<Hit> hits = {InLanguage(MakeHit("a", "没有阳光可以工作九天", 0.86), "zh"),
+                           InLanguage(MakeHit("b", "FL-20 可以工作九天", 0.84), "zh")};
+  FuseTermScores("How many days does the FL-20 run without any sun?", 0.3, &hits);
+  EXPECT_EQ(Order(hits), (std::vector<std::string>{"b", "a"}));
+}
+
 TEST(FuseTermScores, TheSearchesScoreIsWhatCountsNotTheBareCosine) {
   std::vector<Hit> hits = {MakeHit("a", "x", 0.9), MakeHit("b", "y", 0.8)};
   hits[1].score = 0.95;  // its language was given back
