@@ -1,5 +1,6 @@
 #include "service/local_api.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/files.h"
@@ -181,8 +182,7 @@ class LocalApiImpl final : public LocalApi {
   Result<std::unique_ptr<Generator>> MakeGenerator(const Context& ctx) {
     ASSIGN_OR_RETURN(Decoder * decoder, GetDecoder(ctx));
     GeneratorOptions options = options_.generator;
-    options.kept_bytes = static_cast<uint64_t>(options_.kept_share *
-                                               static_cast<double>(options_.kv_budget_bytes));
+    options.kept_bytes = std::min(options_.kept_bytes, options_.kv_budget_bytes / 10 * 6);
     options.block_files = block_files_.get();
     return Generator::Create(decoder, options);
   }
@@ -213,7 +213,7 @@ Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   store_options.create_if_missing = options.create_if_missing;
   LocalParts parts;
   ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
-  const bool files = options.kept_share > 0 && options.kept_disk_bytes > 0;
+  const bool files = options.kept_bytes > 0;
   ASSIGN_OR_RETURN(parts.block_files,
                    BlockFiles::Open({.directory = JoinPath(options.data_dir, "kv"),
                                      .budget_bytes = files ? options.kept_disk_bytes : 0}));

@@ -25,9 +25,9 @@ struct LocalOptions {
   int threads = 0;             // 0: all that this process may use
   int context_tokens = 8192;
   uint64_t kv_budget_bytes = 512ull << 20;
-  // Keys and values of passages, kept for the next question about them: the share of kv_budget_bytes
-  // that they may take in memory (0: none is kept), and their files in data_dir/kv (0: none).
-  double kept_share = 0.6;
+  // Keys and values of passages, kept for the next question about them: in memory, of
+  // kv_budget_bytes and at most 60% of it (0: none is kept), and in files in data_dir/kv (0: none).
+  uint64_t kept_bytes = 300ull << 20;
   uint64_t kept_disk_bytes = 4ull << 30;
   kernels::KvType kv_type = DecoderOptions().kv_type;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir

@@ -37,7 +37,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.passage_gap",
                                                 "answer.guessed_tokens",
                                                 "answer.reading",
-                                                "answer.kept_share",
+                                                "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
@@ -146,7 +146,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
   RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
-  RETURN_IF_ERROR(file.Real("answer.kept_share", 0, 0.9, &local->kept_share));
+  RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));
   RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }

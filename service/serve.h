@@ -43,8 +43,8 @@
 //   answer.reading             alone (default): each passage is asked by itself, from what is kept
 //                              of it, and the answer goes on from the best one; together: all in one
 //                              prompt
-//   answer.kept_share          share of model.kv_bytes for passages that were read, 0 to 0.9,
-//                              default 0.6; 0: none is kept
+//   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
+//                              most 60% of it; 0: none is kept
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64

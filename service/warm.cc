@@ -36,7 +36,7 @@ Result<WarmReport> WarmCollection(Store* store, const std::string& collection,
                                   const Context& ctx) {
   if (!files.writes() || files.budget_bytes() == 0) {
     return FailedPrecondition(
-        "passages are not kept in files; give answer.kept_share and answer.kept_disk_bytes room");
+        "passages are not kept in files; give answer.kept_bytes and answer.kept_disk_bytes room");
   }
   WarmReport report;
   WarmRequest request;
