@@ -60,14 +60,18 @@ mode_t ModeFor(const std::string& path, bool* replaces) {
   return *replaces ? info.st_mode & 07777 : 0666;
 }
 
-Status WriteNewFile(const std::string& path, std::string_view bytes, const std::string& target) {
+enum class Durability { kSynced, kUnsynced };
+
+Status WriteNewFile(const std::string& path, std::span<const std::string_view> pieces,
+                    const std::string& target, Durability durability) {
   bool replaces = false;
   const mode_t mode = ModeFor(target, &replaces);
   Fd fd = OpenFile(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? mode & 0700 : mode);
   if (!fd.valid()) return ErrnoStatus(errno, "cannot create", path);
   if (replaces && fchmod(fd.get(), mode) != 0) return ErrnoStatus(errno, "cannot set modes", path);
-  RETURN_IF_ERROR(WriteAll(fd.get(), bytes, target));
-  if (SyncFd(fd.get()) != 0) return ErrnoStatus(errno, "cannot flush", target);
+  for (std::string_view piece : pieces) RETURN_IF_ERROR(WriteAll(fd.get(), piece, target));
+  if (durability == Durability::kSynced && SyncFd(fd.get()) != 0)
+    return ErrnoStatus(errno, "cannot flush", target);
   if (fd.Close() != 0) return ErrnoStatus(errno, "cannot close", target);
   return OkStatus();
 }
@@ -96,17 +100,28 @@ Result<std::string> ReadFile(const std::string& path, uint64_t limit_bytes) {
   return bytes;
 }
 
-Status WriteFileAtomically(const std::string& path, std::string_view bytes) {
+namespace {
+
+Status WriteBeside(const std::string& path, std::span<const std::string_view> pieces,
+                   Durability durability) {
   const std::string temporary = TemporaryNameFor(path);
-  Status status = WriteNewFile(temporary, bytes, path);
+  Status status = WriteNewFile(temporary, pieces, path, durability);
   if (status.ok() && std::rename(temporary.c_str(), path.c_str()) != 0) {
     status = ErrnoStatus(errno, "cannot rename a finished file to", path);
   }
-  if (!status.ok()) {
-    unlink(temporary.c_str());
-    return status;
-  }
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+}  // namespace
+
+Status WriteFileAtomically(const std::string& path, std::string_view bytes) {
+  RETURN_IF_ERROR(WriteBeside(path, {&bytes, 1}, Durability::kSynced));
   return SyncDirectory(ParentFolder(path));
+}
+
+Status WriteDerivedFile(const std::string& path, std::span<const std::string_view> pieces) {
+  return WriteBeside(path, pieces, Durability::kUnsynced);
 }
 
 Status MakeDirectories(const std::string& path) {

@@ -22,6 +22,9 @@ Result<std::string> ReadFile(const std::string& path, uint64_t limit_bytes);
 // Writes beside the target, flushes to the disk, renames over it: readers see the old or the new
 // file.
 Status WriteFileAtomically(const std::string& path, std::string_view bytes);
+// The same without waiting for the disk, for what is checked when it is read and can be made again:
+// after a loss of power the file may be torn or missing. The pieces one after the other.
+Status WriteDerivedFile(const std::string& path, std::span<const std::string_view> pieces);
 
 Status MakeDirectories(const std::string& path);
 Status RemoveFile(const std::string& path);     // OK when it is not there

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -47,49 +49,108 @@ double LeastScore(const std::vector<Hit>& hits, double gap) {
 
 }  // namespace
 
-Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
-                              const PromptWriter& writer) {
-  PromptPlan plan;
-  plan.language = LanguageOf(request.question);
-  plan.prefix = writer.Prefix(plan.language);
-  const Tokens question = writer.Question(request.question, plan.language);
+namespace {
+
+// What stands around the passages, the same for both ways of reading, and the room left for them.
+struct Frame {
+  PromptLanguage language = PromptLanguage::kEnglish;
+  Tokens prefix, suffix;
+  PromptWriter::Span question;  // in the suffix
+  size_t history_turns = 0;
+  int64_t room = 0;
+};
+
+Result<Frame> PlanFrame(const GenerateRequest& request, const BudgetLimits& limits,
+                        const PromptWriter& writer) {
+  Frame frame;
+  frame.language = LanguageOf(request.question);
+  frame.prefix = writer.Prefix(frame.language);
+  const Tokens question = writer.Question(request.question, frame.language);
   const Tokens system =
-      writer.UserSystem(PromptWriter::WithForm(request.system, request.form, plan.language));
+      writer.UserSystem(PromptWriter::WithForm(request.system, request.form, frame.language));
   const int kept = std::min(request.sampling.max_tokens, std::max(limits.context_tokens / 4, 1));
 
-  int64_t room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - kept);
-  RETURN_IF_ERROR(CheckReserved(plan.prefix.size(), question.size(), system.size(), kept, room));
-  room -= static_cast<int64_t>(plan.prefix.size() + question.size() + system.size());
+  frame.room = std::min<int64_t>(limits.max_prompt_tokens, int64_t{limits.context_tokens} - kept);
+  RETURN_IF_ERROR(
+      CheckReserved(frame.prefix.size(), question.size(), system.size(), kept, frame.room));
+  frame.room -= static_cast<int64_t>(frame.prefix.size() + question.size() + system.size());
 
-  const size_t history_room = std::min<int64_t>(room, std::max(limits.history_tokens, 0));
-  const Tokens history =
-      FitHistory(request, history_room, plan.language, writer, &plan.history_turns);
-  room -= static_cast<int64_t>(history.size());
+  const size_t history_room = std::min<int64_t>(frame.room, std::max(limits.history_tokens, 0));
+  frame.suffix = FitHistory(request, history_room, frame.language, writer, &frame.history_turns);
+  frame.room -= static_cast<int64_t>(frame.suffix.size());
+  Append(&frame.suffix, system);
+  const PromptWriter::Span span = writer.QuestionSpan(request.question, frame.language);
+  frame.question = {frame.suffix.size() + span.begin, frame.suffix.size() + span.end};
+  Append(&frame.suffix, question);
+  return frame;
+}
 
+int AnswerTokens(const GenerateRequest& request, const BudgetLimits& limits, size_t prompt) {
+  const int64_t left = limits.context_tokens - static_cast<int64_t>(prompt);
+  return static_cast<int>(std::min<int64_t>(request.sampling.max_tokens, left));
+}
+
+Omission Omit(const Hit& hit, std::string_view reason) {
+  return {hit.passage.id, hit.passage.document_id, std::string(reason)};
+}
+
+}  // namespace
+
+Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
+                              const PromptWriter& writer) {
+  ASSIGN_OR_RETURN(Frame frame, PlanFrame(request, limits, writer));
+  PromptPlan plan;
+  plan.language = frame.language;
+  plan.prefix = std::move(frame.prefix);
+  plan.history_turns = frame.history_turns;
   const double least_score = LeastScore(request.hits, limits.passage_gap);
   for (size_t i = 0; i < request.hits.size(); ++i) {
-    const Passage& passage = request.hits[i].passage;
     if (request.hits[i].score < least_score) {
-      plan.omitted.push_back({passage.id, passage.document_id, "weaker"});
+      plan.omitted.push_back(Omit(request.hits[i], "weaker"));
       continue;
     }
     const Tokens label = writer.Label(static_cast<int>(plan.used.size()) + 1);
     const Tokens block = writer.Block(request.hits[i]);
-    if (static_cast<int64_t>(label.size() + block.size()) > room) {
-      plan.omitted.push_back({passage.id, passage.document_id, "budget"});
+    if (static_cast<int64_t>(label.size() + block.size()) > frame.room) {
+      plan.omitted.push_back(Omit(request.hits[i], "budget"));
       continue;
     }
     Append(&plan.rest, label);
     Append(&plan.rest, block);
     plan.used.push_back(i);
-    room -= static_cast<int64_t>(label.size() + block.size());
+    frame.room -= static_cast<int64_t>(label.size() + block.size());
   }
-  Append(&plan.rest, history);
-  Append(&plan.rest, system);
-  Append(&plan.rest, question);
-  const int64_t left =
-      limits.context_tokens - static_cast<int64_t>(plan.prefix.size() + plan.rest.size());
-  plan.answer_tokens = static_cast<int>(std::min<int64_t>(request.sampling.max_tokens, left));
+  Append(&plan.rest, frame.suffix);
+  plan.answer_tokens = AnswerTokens(request, limits, plan.prefix.size() + plan.rest.size());
+  return plan;
+}
+
+Result<ReadingPlan> PlanReading(const GenerateRequest& request, const BudgetLimits& limits,
+                                const PromptWriter& writer) {
+  ASSIGN_OR_RETURN(Frame frame, PlanFrame(request, limits, writer));
+  ReadingPlan plan;
+  plan.language = frame.language;
+  plan.history_turns = frame.history_turns;
+  size_t longest = 0;
+  for (size_t i = 0; i < request.hits.size(); ++i) {
+    if (static_cast<int>(plan.used.size()) >= limits.max_readings) {
+      plan.omitted.push_back(Omit(request.hits[i], "weaker"));
+      continue;
+    }
+    Tokens block = writer.Block(request.hits[i]);
+    if (static_cast<int64_t>(block.size()) > frame.room) {
+      plan.omitted.push_back(Omit(request.hits[i], "budget"));
+      continue;
+    }
+    longest = std::max(longest, block.size());
+    plan.blocks.push_back(std::move(block));
+    plan.used.push_back(i);
+  }
+  plan.answer_tokens =
+      AnswerTokens(request, limits, frame.prefix.size() + longest + frame.suffix.size());
+  plan.prefix = std::move(frame.prefix);
+  plan.suffix = std::move(frame.suffix);
+  plan.question = frame.question;
   return plan;
 }
 

@@ -20,6 +20,7 @@ struct BudgetLimits {
   int history_tokens = 2048;
   int context_tokens = 8192;  // prompt and answer together
   double passage_gap = 0;     // see GeneratorOptions
+  int max_readings = 10;
 };
 
 struct PromptPlan {
@@ -32,8 +33,27 @@ struct PromptPlan {
   int answer_tokens = 0;     // what the answer may have: max_tokens, or what the context has left
 };
 
-// INVALID_ARGUMENT, with the numbers, when the reserved parts alone exceed the budget.
+// Passages read one after the other in one prompt. INVALID_ARGUMENT, with the numbers, when the
+// reserved parts alone exceed the budget.
 Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,
                               const PromptWriter& writer);
+
+// Passages that are each asked alone: `prefix | block | suffix` for every block.
+struct ReadingPlan {
+  PromptLanguage language = PromptLanguage::kEnglish;
+  Tokens prefix;
+  std::vector<Tokens> blocks;  // of hits[used[i]]
+  Tokens suffix;               // turns, system text, question, template tokens
+  PromptWriter::Span question;  // the question's own tokens in the suffix
+  std::vector<size_t> used;
+  std::vector<Omission> omitted;
+  size_t history_turns = 0;
+  int answer_tokens = 0;  // what the answer may have behind the longest of them
+};
+
+// At most max_readings passages, in rank order; a passage that does not fit by itself is omitted
+// ("budget"), those beyond max_readings as "weaker". Errors as above.
+Result<ReadingPlan> PlanReading(const GenerateRequest& request, const BudgetLimits& limits,
+                                const PromptWriter& writer);
 
 }  // namespace vade

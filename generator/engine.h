@@ -11,32 +11,75 @@
 // foretold wrongly is taken back from the sequence.
 //
 // The prefix of a job is read once: a few prefix sequences are kept, least recently used first out,
-// and forked. When the decoder's key/value pages run out, the newest active answer is set aside and
-// goes on (from its beginning, with the same tokens) once another has ended; one that does not fit
-// alone fails.
+// and forked. So are passage blocks (generator/kept_blocks.h): Read() asks each of several passages
+// alone, and an answer goes on from one of them. What two of them need is read by one, the other
+// waits for it. When the decoder's key/value pages run out, kept blocks go first, then prefixes,
+// then the newest active answer is set aside and goes on (from its beginning, with the same tokens)
+// once another has ended; one that does not fit alone fails.
 //
-// Start() and TokenStream may be used from any thread, one thread a stream. The destructor ends
+// Start(), Read() and TokenStream may be used from any thread, one thread a stream. The destructor ends
 // waiting and active answers with UNAVAILABLE and joins the thread; streams may outlive the engine.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
 #include "generator/constraint.h"
 #include "generator/generator.h"
+#include "generator/kept_blocks.h"
 #include "generator/prompt.h"
 
 namespace vade {
 
 struct EngineOptions {
-  int max_active = 8;
+  int max_active = 8;  // requests in one batch
   int max_waiting = 32;
   int prefill_tokens = 256;  // of all prompts together, a step
   int kept_prefixes = 4;
   int guessed_tokens = 0;  // read at most at a time for an answer beyond its last token; 0: off
+  uint64_t kept_bytes = 0;            // of passage blocks in memory; 0: none are kept
+  BlockFiles* block_files = nullptr;  // not owned; null: kept in memory only
+};
+
+// A passage block behind a prefix.
+struct BlockToRead {
+  BlockKey key;
+  Tokens tokens;
+  // Its keys and values, from a file (KeptBlocks::Load); null: kept in memory, or to be read.
+  std::shared_ptr<const std::string> saved = nullptr;
+};
+
+// Several passages, each asked alone: `prefix | block | suffix` for every block, in one batch.
+struct ReadJob {
+  Tokens prefix;
+  std::shared_ptr<const std::string> saved_prefix = nullptr;  // as BlockToRead::saved
+  std::vector<BlockToRead> blocks;
+  Tokens suffix;        // at least one token
+  Tokens watched;       // their summed probability as the next token is reported
+  // Of the suffix's tokens [scored_begin, scored_end), from 1 on: their summed log probability is
+  // reported.
+  size_t scored_begin = 0, scored_end = 0;
+  uint64_t commit = 0;  // of the view in which the passages were found
+  Context ctx;          // its trace is not touched by the engine
+};
+
+// One passage that was read up to the first token of an answer. Holds pages: let go of it soon.
+struct ReadBlock {
+  double watched_probability = 0;
+  double scored_log_probability = 0;  // natural, summed
+  uint64_t prompt_tokens = 0, cached_tokens = 0;
+  double prefill_ms = 0;  // from admission until all of the job's blocks were read
+
+  Tokens tokens;  // prefix, block and suffix
+  size_t prefix_tokens = 0;
+  std::vector<float> logits;  // of the next token
+  std::unique_ptr<Sequence> sequence;
+  std::shared_ptr<int> held;  // the engine counts what is held
 };
 
 struct EngineJob {
@@ -45,6 +88,7 @@ struct EngineJob {
   Tokens watched;  // their summed probability at the first token is reported
   std::unique_ptr<TokenConstraint> constraint;  // of what may be sampled; null: none
   Context ctx;                                  // its trace is not touched by the engine
+  std::unique_ptr<ReadBlock> from = nullptr;    // goes on from here; prefix and rest are not used
 };
 
 struct StreamToken {
@@ -92,6 +136,12 @@ class Engine {
   // RESOURCE_EXHAUSTED when max_active + max_waiting answers are under way, with a hint when to
   // retry.
   Result<std::unique_ptr<TokenStream>> Start(EngineJob job);
+
+  // Reads the blocks and waits for them; the results are in the order of the blocks. Errors as
+  // those of Start() and of TokenStream::Next().
+  Result<std::vector<std::unique_ptr<ReadBlock>>> Read(ReadJob job);
+
+  KeptBlocks& kept_blocks();
 
  private:
   struct Impl;

@@ -15,6 +15,8 @@
 #include "generator/engine.h"
 #include "generator/grammar.h"
 #include "generator/prompt.h"
+#include "generator/reader.h"
+#include "generator/reading.h"
 #include "generator/refusal.h"
 #include "generator/sampler.h"
 
@@ -98,13 +100,28 @@ struct Generator::Impl {
         writer(&d->tokenizer(), chat),
         engine(d, {.max_active = o.max_active,
                    .max_waiting = o.max_waiting,
-                   .guessed_tokens = o.guessed_tokens}) {}
+                   .guessed_tokens = o.guessed_tokens,
+                   .kept_bytes = o.kept_bytes,
+                   .block_files = o.block_files}),
+        reader(&engine, o.passage_gap) {}
 
   Result<Answer> Abstain(const GenerateRequest& request, std::string_view reason, Answer answer,
                          const GenerateSink& sink, const Context& ctx);
-  Result<Answer> Write(const GenerateRequest& request, PromptPlan plan,
-                       std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
-                       const Context& ctx);
+  Result<Answer> ReadTogether(const GenerateRequest& request,
+                              std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
+                              const Context& ctx);
+  Result<Answer> ReadAlone(const GenerateRequest& request, ReadingPlan plan,
+                           std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
+                           const Context& ctx);
+  // An answer about to be written.
+  struct Beginning {
+    EngineJob job;
+    std::vector<size_t> used;   // hits in the order of their labels
+    Answer answer;              // what is known of it already
+    double min_confidence = 0;  // as GeneratorOptions::min_confidence
+  };
+  Result<Answer> Write(const GenerateRequest& request, Beginning beginning,
+                       const GenerateSink& sink, const Context& ctx);
   BudgetLimits Limits() const {
     return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
             options.passage_gap};
@@ -114,6 +131,7 @@ struct Generator::Impl {
   const GeneratorOptions options;
   const PromptWriter writer;
   Engine engine;
+  const Reader reader;
 };
 
 namespace {
@@ -128,6 +146,10 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
 // many tokens. Most answers that the documents hold pass at their first token.
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
+
+// The reading of its passage vouches for the beginning of an answer at this probability: nothing is
+// withheld until more of it is known.
+constexpr double kSureReading = 0.9;
 
 // A model that is held to a form cannot decline; that it would have is read off its first token.
 constexpr double kDeclines = 0.5;
@@ -223,16 +245,124 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
     return impl_->Abstain(request, "irrelevant", std::move(answer), sink, ctx);
   }
   ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &impl_->decoder->tokenizer()));
-  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, impl_->Limits(), impl_->writer));
-  if (plan.used.empty()) {
-    Answer answer;
-    answer.omitted = std::move(plan.omitted);
-    return impl_->Abstain(request, "no_passages", std::move(answer), sink, ctx);
+  if (impl_->options.reading == ReadingMode::kAlone) {
+    ASSIGN_OR_RETURN(ReadingPlan plan, PlanReading(request, impl_->Limits(), impl_->writer));
+    if (!plan.used.empty() && impl_->reader.Pays(request, plan))
+      return impl_->ReadAlone(request, std::move(plan), std::move(constraint), sink, ctx);
   }
-  return impl_->Write(request, std::move(plan), std::move(constraint), sink, ctx);
+  return impl_->ReadTogether(request, std::move(constraint), sink, ctx);
 }
 
-// `answer` holds what is known already: usage and omissions.
+Result<uint64_t> Generator::Warm(const WarmRequest& request, const Context& ctx) {
+  constexpr size_t kTogether = 4;
+  const PromptWriter& writer = impl_->writer;
+  uint64_t total = 0;
+  for (PromptLanguage language : {PromptLanguage::kEnglish, PromptLanguage::kChinese}) {
+    GenerateRequest some;
+    some.collection = request.collection;
+    some.commit = request.commit;
+    ReadingPlan plan;
+    plan.prefix = writer.Prefix(language);
+    plan.suffix = {writer.Question("", language).front()};
+    auto flush = [&]() -> Status {
+      ASSIGN_OR_RETURN(const uint64_t read, impl_->reader.Warm(some, plan, ctx));
+      total += read;
+      some.hits.clear();
+      plan.blocks.clear();
+      plan.used.clear();
+      return OkStatus();
+    };
+    const size_t most = impl_->Limits().max_prompt_tokens;
+    for (const Hit& hit : request.hits) {
+      if (LanguageOf(hit.passage.text) != language) continue;
+      Tokens block = writer.Block(hit);
+      if (plan.prefix.size() + block.size() + 1 > most) continue;  // no question reads it either
+      plan.used.push_back(some.hits.size());
+      plan.blocks.push_back(std::move(block));
+      some.hits.push_back(hit);
+      if (some.hits.size() == kTogether) RETURN_IF_ERROR(flush());
+    }
+    RETURN_IF_ERROR(flush());
+  }
+  return total;
+}
+
+void Generator::Forget(uint32_t collection, const std::string& document_id) {
+  impl_->engine.kept_blocks().Forget(collection, document_id);
+}
+
+void Generator::ForgetAll() { impl_->engine.kept_blocks().Clear(); }
+
+Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
+                                             std::unique_ptr<TokenConstraint> constraint,
+                                             const GenerateSink& sink, const Context& ctx) {
+  ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, Limits(), writer));
+  Beginning beginning;
+  beginning.min_confidence = options.min_confidence;
+  beginning.answer.omitted = std::move(plan.omitted);
+  if (plan.used.empty())
+    return Abstain(request, "no_passages", std::move(beginning.answer), sink, ctx);
+  beginning.answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
+  beginning.used = std::move(plan.used);
+  EngineJob& job = beginning.job;
+  job.prefix = std::move(plan.prefix);
+  job.rest = std::move(plan.rest);
+  job.watched = writer.DeclineTokens(plan.language);
+  job.constraint = std::move(constraint);
+  job.sampling = request.sampling;
+  job.sampling.max_tokens = plan.answer_tokens;
+  return Write(request, std::move(beginning), sink, ctx);
+}
+
+// The question behind each passage; the answer goes on from the passage that answers best.
+Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, ReadingPlan plan,
+                                          std::unique_ptr<TokenConstraint> constraint,
+                                          const GenerateSink& sink, const Context& ctx) {
+  const Tokens watched = writer.DeclineTokens(plan.language);
+  const ReadingCalibration& calibration = CalibrationOf(decoder->info().name);
+  if (calibration.question_gain == 0) plan.question = {};
+  ASSIGN_OR_RETURN(auto readings, reader.Read(request, &plan, watched, ctx));
+  Beginning beginning;
+  Answer& answer = beginning.answer;
+  answer.omitted = std::move(plan.omitted);
+  std::vector<Reading> read;
+  for (const PassageReading& r : readings) {
+    answer.usage.prompt_tokens += r.block->prompt_tokens;
+    answer.usage.cached_tokens += r.block->cached_tokens;
+    const Hit& hit = request.hits[r.hit];
+    read.push_back({.decline_probability = r.block->watched_probability,
+                    .question_gain = r.question_gain,
+                    .score = hit.score});
+  }
+  const Choice choice = ChooseReading(read, calibration);
+  std::vector<size_t>& used = beginning.used;
+  for (size_t i : choice.order) {
+    const Hit& hit = request.hits[readings[i].hit];
+    const double answers = AnswersProbability(read[i], choice.best_score, calibration);
+    answer.readings.push_back({hit.passage.id, hit.passage.document_id, answers, readings[i].kept});
+    if (used.empty() || answers >= kAnswers) {
+      used.push_back(readings[i].hit);
+    } else {
+      answer.omitted.push_back({hit.passage.id, hit.passage.document_id, "declined"});
+    }
+  }
+  if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", readings[0].block->prefill_ms);
+  EngineJob& job = beginning.job;
+  job.from = std::move(readings[choice.order[0]].block);
+  readings.clear();  // others may be waiting for their pages
+  if (choice.abstains) {
+    job.from.reset();
+    return Abstain(request, "model_declined", std::move(answer), sink, ctx);
+  }
+  job.watched = watched;
+  job.constraint = std::move(constraint);
+  job.sampling = request.sampling;
+  job.sampling.max_tokens = plan.answer_tokens;
+  const bool sure = choice.answerable >= kSureReading;
+  beginning.min_confidence = sure ? 0 : options.min_confidence;
+  return Write(request, std::move(beginning), sink, ctx);
+}
+
 Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::string_view reason,
                                         Answer answer, const GenerateSink& sink,
                                         const Context& ctx) {
@@ -245,41 +375,34 @@ Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::str
   return answer;
 }
 
-Result<Answer> Generator::Impl::Write(const GenerateRequest& request, PromptPlan plan,
-                                      std::unique_ptr<TokenConstraint> constraint,
+Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning beginning,
                                       const GenerateSink& sink, const Context& ctx) {
-  const bool formed = constraint != nullptr;
-  std::vector<const Hit*> used;
-  for (size_t index : plan.used) used.push_back(&request.hits[index]);
-
-  Answer answer;
-  answer.omitted = std::move(plan.omitted);
-  answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
-  Sampling sampling = request.sampling;
-  sampling.max_tokens = plan.answer_tokens;
+  EngineJob& job = beginning.job;
+  Answer answer = std::move(beginning.answer);
+  const bool formed = job.constraint != nullptr, goes_on = job.from != nullptr;
+  std::vector<const Hit*> passages;
+  for (size_t index : beginning.used) passages.push_back(&request.hits[index]);
   const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(auto stream,
-                   engine.Start({std::move(plan.prefix), std::move(plan.rest), std::move(sampling),
-                                 writer.DeclineTokens(plan.language), std::move(constraint),
-                                 ctx.WithTrace(nullptr)}));
-  const Citer citer(request.question, std::move(used));
+  job.ctx = ctx.WithTrace(nullptr);
+  ASSIGN_OR_RETURN(auto stream, engine.Start(std::move(job)));
+  const Citer citer(request.question, std::move(passages));
   AnswerText text(request.sampling.stop,
                   formed ? AnswerText::Marks::kText : AnswerText::Marks::kTakenOut);
   AnswerWriter out(
       &citer, &sink,
       request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
       MarkFirstToken(ctx));
-  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, options.min_confidence, formed);
+  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, beginning.min_confidence, formed);
   RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();
   const double all_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
   if (ctx.trace() != nullptr) {
-    ctx.trace()->AddTime("prefill", facts.prefill_ms);
-    ctx.trace()->AddTime("decode", std::max(0.0, all_ms - facts.prefill_ms));
+    if (!goes_on) ctx.trace()->AddTime("prefill", facts.prefill_ms);
+    ctx.trace()->AddTime("decode", std::max(0.0, goes_on ? all_ms : all_ms - facts.prefill_ms));
   }
-  answer.usage.cached_tokens = facts.cached_tokens;
+  if (!goes_on) answer.usage.cached_tokens = facts.cached_tokens;
   answer.usage.completion_tokens = pump.tokens();
   answer.usage.draft_accepted = facts.held_tokens;
   // A stop string in front of everything leaves nothing, which is no refusal.

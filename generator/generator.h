@@ -22,6 +22,8 @@
 
 namespace vade {
 
+class BlockFiles;
+
 // Where a part of the answer stands in a document. Byte offsets are half-open UTF-8.
 struct Citation {
   uint64_t answer_begin = 0, answer_end = 0;  // the supported sentence in the answer
@@ -33,13 +35,23 @@ struct Citation {
   int label = 0;      // the [n] of the block, from 1
 };
 
-// A passage that did not go into the prompt, and why.
+// A passage that the answer does not rest on, and why.
 struct Omission {
   PassageId passage_id = 0;
   std::string document_id;
-  std::string reason;  // "budget", "irrelevant"
+  // "budget", "irrelevant", "weaker" (not read), "declined" (read: it does not answer)
+  std::string reason;
 };
 
+// What reading one passage alone said.
+struct ReadingFact {
+  PassageId passage_id = 0;
+  std::string document_id;
+  double answers = 0;  // 0..1, that the passage holds the answer
+  bool kept = false;   // its keys and values were at hand
+};
+
+// Of passages that are read alone, prompt and cached tokens are summed over all of them.
 struct Usage {
   uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
 };
@@ -52,6 +64,7 @@ struct Answer {
   double confidence = 0;   // 0..1
   std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
+  std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
   Usage usage;
 };
 
@@ -87,6 +100,8 @@ enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 struct GenerateRequest {
   std::string question;
   std::vector<Hit> hits;                    // best first
+  uint32_t collection = 0;  // of the hits, its number; 0: not known, and no passage is kept
+  uint64_t commit = 0;      // of the view in which they were found
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
   std::string system;  // the user's own instructions, after the passages; "" = none
   AnswerMode mode = AnswerMode::kDirect;  // others: UNIMPLEMENTED
@@ -104,7 +119,14 @@ struct GenerateEvent {
 // False asks to stop (the client has gone away).
 using GenerateSink = std::function<bool(const GenerateEvent&)>;
 
+// Alone: each passage is asked by itself and the answer goes on from the best one. Together: all of
+// them in one prompt.
+enum class ReadingMode { kAlone, kTogether };
+
 struct GeneratorOptions {
+  ReadingMode reading = ReadingMode::kAlone;
+  uint64_t kept_bytes = 0;  // of keys and values of passages in memory, within the decoder's pages
+  BlockFiles* block_files = nullptr;  // not owned; null: none are written
   int history_tokens = 2048;  // budget for earlier turns
   int max_prompt_tokens =
       4096;  // prefix, passages, history and question; capped by the decoder's context
@@ -120,6 +142,13 @@ struct GeneratorOptions {
   int max_waiting = 32;  // beyond: RESOURCE_EXHAUSTED
 };
 
+// Passages to be read ahead of the questions about them.
+struct WarmRequest {
+  std::vector<Hit> hits;  // passage, title and valid_from, as a search gives them
+  uint32_t collection = 0;
+  uint64_t commit = 0;
+};
+
 class Generator {
  public:
   // UNIMPLEMENTED when the model's chat template is not known.
@@ -128,6 +157,16 @@ class Generator {
   ~Generator();
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
+
+  // Reads passages and keeps their keys and values, behind the prefix of the language that each is
+  // written in: a question in another one reads its passages anew. What is kept already is passed
+  // over; returns how many were read. Waits until they are in files, where there are any.
+  Result<uint64_t> Warm(const WarmRequest& request, const Context& ctx);
+
+  // Nothing is kept any longer of a document ("": of the whole collection) that was replaced or
+  // deleted; what its files hold is up to BlockFiles::Forget().
+  void Forget(uint32_t collection, const std::string& document_id);
+  void ForgetAll();
 
   // Stages: prefill, first_token (instant), decode. INVALID_ARGUMENT: a question that alone exceeds
   // the budget. Stops within one decoder step of cancellation, deadline, or a sink that returns

@@ -113,6 +113,12 @@ Tokens PromptWriter::Question(std::string_view question, PromptLanguage language
   return tokens;
 }
 
+PromptWriter::Span PromptWriter::QuestionSpan(std::string_view question,
+                                              PromptLanguage language) const {
+  const std::string& before = Wording(language).before_question;
+  return {Text(before).size(), Text(StrCat(before, question)).size()};
+}
+
 Tokens PromptWriter::DeclineTokens(PromptLanguage language) const {
   Tokens first;
   for (const std::string& reply : Wording(language).decline) {

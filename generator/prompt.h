@@ -55,6 +55,12 @@ class PromptWriter {
                               PromptLanguage language);
   // The question inside the open user turn, closed, and the assistant turn opened.
   Tokens Question(std::string_view question, PromptLanguage language) const;
+  // Where the question's own tokens stand in Question(); a token that holds a border may be counted
+  // to either side.
+  struct Span {
+    size_t begin = 0, end = 0;
+  };
+  Span QuestionSpan(std::string_view question, PromptLanguage language) const;
 
   // First tokens of the reply that means "the passages do not hold the answer".
   Tokens DeclineTokens(PromptLanguage language) const;

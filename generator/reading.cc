@@ -27,6 +27,7 @@ double Utility(const Reading& reading, double best_score, const ReadingCalibrati
 }
 
 double BestScore(std::span<const Reading> readings) {
+  if (readings.empty()) return 0;
   double best = -std::numeric_limits<double>::infinity();
   for (const Reading& reading : readings) best = std::max(best, reading.score);
   return best;
@@ -65,10 +66,10 @@ double AnswersProbability(const Reading& reading, double best_score,
 
 Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration& calibration) {
   Choice choice;
-  const double best_score = BestScore(readings);
+  choice.best_score = BestScore(readings);
   double sum = 1;  // of saying nothing, with utility 0
   for (const Reading& reading : readings) {
-    choice.probabilities.push_back(std::exp(Utility(reading, best_score, calibration)));
+    choice.probabilities.push_back(std::exp(Utility(reading, choice.best_score, calibration)));
     sum += choice.probabilities.back();
   }
   for (double& p : choice.probabilities) {

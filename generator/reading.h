@@ -54,6 +54,7 @@ struct Choice {
   std::vector<size_t> order;          // indices of the readings, the likeliest to answer first
   std::vector<double> probabilities;  // by reading: that it is the one that answers
   double answerable = 0;              // that any does: their sum
+  double best_score = 0;              // of the readings
   bool abstains = true;               // `answerable` is below the threshold, or nothing was read
 };
 Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration& calibration);

@@ -22,6 +22,7 @@ Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit
   auto state = std::make_shared<CollectionState>();
   state->id = id;
   state->info = info;
+  state->info.id = id;
   state->info.document_count = state->info.passage_count = 0;
   state->group_sets = std::make_shared<GroupSets>(1);
   edit.AddCollection(std::move(state));

@@ -39,6 +39,7 @@ struct StoreCore {
   StoreOptions options;
   const Clock* clock = nullptr;
   StoreId store_id{};
+  uint32_t format = 0;  // of the database as it was opened
   std::unique_ptr<Kv> kv;
   std::unique_ptr<IdAllocator> ids;
   std::unique_ptr<Committer> committer;
@@ -75,6 +76,7 @@ void RemoveSegments(const StoreCore& core, CollectionId c);
 
 Result<SearchResult> SearchView(const StoreCore& core, const View& view,
                                 const SearchRequest& request, const Context& ctx);
+Result<ChangeList> ChangesOf(const Kv& kv, const View& view, uint64_t after, int limit);
 Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx);
 
 // Reads the text of one revision, piece by piece; keeps the last piece.

@@ -166,6 +166,10 @@ Status StagedDocument::CheckPassage(const Passage& passage) {
                                   " has a heading path that is not valid UTF-8 of up to 65536 "
                                   "bytes"));
   }
+  if (!passage.language.empty() && ParseLanguage(passage.language) == kUnknownLanguage) {
+    return InvalidArgument(StrCat(where, " has the language '", passage.language,
+                                  "'; expected two or three letters a-z of ISO 639, or none"));
+  }
   return OkStatus();
 }
 
@@ -186,8 +190,9 @@ void StagedDocument::StagePassage(PassageId id, const Passage& passage, const fl
   record.length = passage.end - passage.begin;
   record.page = passage.page;
   record.heading_path = passage.heading_path;
+  record.language = ParseLanguage(passage.language);
   batch_.Put(Family::kPassages, PassageKey(collection_, id), Encode(record));
-  vectors_.Append(id, 0, vector);
+  vectors_.Append({.id = id, .language = record.language}, vector);
   const auto halves = vectors_.HalvesOf(vectors_.size() - 1);
   batch_.Put(Family::kVectors, PassageKey(collection_, id),
              {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
@@ -295,7 +300,7 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
     next->info.passage_count -= old->info.passage_count;
   }
   PutRecords(edit);
-  AppendToTail(&next->tail, vectors_.rows());
+  AppendPassages(next, vectors_.rows());
   ++next->info.document_count;
   next->info.passage_count += info.passage_count;
   edit.Log({ChangeKind::kPut, collection_, key_, old ? old->revision_key : 0, info.id});

@@ -37,6 +37,7 @@ struct CollectionInfo {
   std::string name;         // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
   std::string embedder_id;  // Embedder::id(); vectors of another embedder are refused
   int dimension = 0;
+  uint32_t id = 0;              // set by the store; never reused, unlike the name
   uint64_t document_count = 0;  // set by the store
   uint64_t passage_count = 0;   // set by the store
 };
@@ -72,7 +73,8 @@ struct SearchRequest {
 };
 
 struct SearchResult {
-  uint64_t commit = 0;    // of the view that was searched
+  uint64_t commit = 0;      // of the view that was searched
+  uint32_t collection = 0;  // CollectionInfo::id in that view; 0: not known
   std::vector<Hit> hits;  // best first
 };
 
@@ -84,6 +86,31 @@ struct DocumentPage {
 struct Document {
   DocumentInfo info;
   std::string text;
+};
+
+// One thing that a commit changed.
+struct StoreChange {
+  enum class Kind : uint8_t {  // the numbers are those of the log on disk
+    kPut = 1,
+    kDelete = 2,
+    kCreateCollection = 3,
+    kDeleteCollection = 4,  // and with it all of its documents
+  };
+  uint64_t commit = 0;
+  Kind kind = Kind::kPut;
+  uint32_t collection = 0;  // CollectionInfo::id
+  std::string document_id;  // "" when it is about the collection
+  bool replaced = false;    // kPut: an earlier revision went
+};
+
+struct ChangeList {
+  std::vector<StoreChange> changes;  // by commit, ascending; all of a commit or none
+  uint64_t through = 0;              // all is listed up to this commit: where to go on from
+  bool more = false;                 // there are later ones
+  // What happened after the commit asked for is not known: the log begins later, or that commit is
+  // not of this store's past (a copy was restored). Nothing is listed; whoever follows the log must
+  // start anew from `through`.
+  bool trimmed = false;
 };
 
 // A consistency report of Verify().
@@ -126,6 +153,9 @@ class Store {
   virtual Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) = 0;
 
   virtual uint64_t commit_number() = 0;
+  // What the commits after `commit` changed, in the state of one view: for whoever keeps something
+  // derived from documents. Ends with the commit that brings the list to `limit` (1 or more).
+  virtual Result<ChangeList> ChangesSince(uint64_t commit, int limit) = 0;
   // Compares text, vectors and derived files; checks every invariant of docs/formats.md.
   virtual Result<VerifyReport> Verify(const Context& ctx) = 0;
   // Seals the tails of all collections into segments now (they seal by themselves when long

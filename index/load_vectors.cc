@@ -74,7 +74,10 @@ class VectorLoader {
   void TakeSegment(uint64_t number);
   bool Match(SegmentState* segment);
   Status ReadUncovered();
-  Status ReadRange(const LiveRange& live, size_t start, KvIterator* scan);
+  struct Scans {
+    std::unique_ptr<KvIterator> vectors, passages;
+  };
+  Status ReadRange(const LiveRange& live, size_t start, const Scans& scans);
   void SealRebuilt();
 
   StoreCore* const core_;
@@ -126,21 +129,33 @@ bool VectorLoader::Match(SegmentState* segment) {
   return dead.size() < rows.count;
 }
 
-Status VectorLoader::ReadRange(const LiveRange& live, size_t start, KvIterator* scan) {
+// Goes to the key, which most often is the next one.
+Result<bool> Find(KvIterator* scan, const std::string& key) {
+  if (scan->Valid() && scan->key() < key) scan->Next();
+  if (!scan->Valid() || scan->key() != key) scan->Seek(key);
+  RETURN_IF_ERROR(scan->status());
+  return scan->Valid() && scan->key() == key;
+}
+
+Status VectorLoader::ReadRange(const LiveRange& live, size_t start, const Scans& scans) {
   const size_t vector_bytes = static_cast<size_t>(state_->info.dimension) * sizeof(uint16_t);
   std::vector<uint16_t> halves(vector_bytes / sizeof(uint16_t));
   for (uint64_t i = 0; i < live.range.count; ++i) {
     if (covered_[start + i]) continue;
-    const std::string key = PassageKey(state_->id, live.range.first + i);
-    if (!scan->Valid() || scan->key() != key) scan->Seek(key);
-    if (!scan->Valid() || scan->key() != key || scan->value().size() != vector_bytes) {
-      RETURN_IF_ERROR(scan->status());
-      LogError(StrCat("passage ", live.range.first + i, " has no vector; run vade verify"));
+    const PassageId id = live.range.first + i;
+    const std::string key = PassageKey(state_->id, id);
+    ASSIGN_OR_RETURN(const bool found, Find(scans.vectors.get(), key));
+    if (!found || scans.vectors->value().size() != vector_bytes) {
+      LogError(StrCat("passage ", id, " has no vector; run vade verify"));
       continue;
     }
-    std::memcpy(halves.data(), scan->value().data(), vector_bytes);
-    rebuilt_.AppendHalves(live.range.first + i, live.group_set, halves.data());
-    scan->Next();
+    std::memcpy(halves.data(), scans.vectors->value().data(), vector_bytes);
+    ASSIGN_OR_RETURN(const bool described, Find(scans.passages.get(), key));
+    // A record that is missing or damaged costs the language only; verify names it.
+    const auto record =
+        described ? DecodePassage(scans.passages->value()) : Result<PassageRecord>(PassageRecord());
+    const LanguageCode language = record.ok() ? record->language : kUnknownLanguage;
+    rebuilt_.AppendHalves({id, live.group_set, language}, halves.data());
     if (rebuilt_.size() == kRebuiltRows) SealRebuilt();
   }
   return OkStatus();
@@ -148,11 +163,10 @@ Status VectorLoader::ReadRange(const LiveRange& live, size_t start, KvIterator* 
 
 Status VectorLoader::ReadUncovered() {
   if (covered_count_ == total_) return OkStatus();
-  const auto scan = core_->kv->Scan(Family::kVectors, CollectionPrefix(state_->id),
-                                    CollectionPrefix(state_->id + 1), nullptr);
-  for (size_t i = 0; i < live_.size(); ++i)
-    RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scan.get()));
-  RETURN_IF_ERROR(scan->status());
+  const std::string begin = CollectionPrefix(state_->id), end = CollectionPrefix(state_->id + 1);
+  const Scans scans{core_->kv->Scan(Family::kVectors, begin, end, nullptr),
+                    core_->kv->Scan(Family::kPassages, begin, end, nullptr)};
+  for (size_t i = 0; i < live_.size(); ++i) RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scans));
   AppendToTail(&state_->tail, rebuilt_.rows());
   return OkStatus();
 }
@@ -183,7 +197,9 @@ void VectorLoader::SealRebuilt() {
 
 Status LoadVectors(StoreCore* core, const std::vector<LiveRange>& live, uint64_t commit,
                    CollectionState* state) {
-  return VectorLoader(core, live, commit, state).Run();
+  RETURN_IF_ERROR(VectorLoader(core, live, commit, state).Run());
+  state->sums = SumLiveRows(*state);
+  return OkStatus();
 }
 
 void RemoveStraySegments(const StoreCore& core, const View& view) {

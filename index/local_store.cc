@@ -1,6 +1,6 @@
 // The Store of this machine: one process, one data directory. This file is the facade and the plain
-// reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, search.cc,
-// sealer.cc, open.cc, verify.cc.
+// reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, changes.cc,
+// search.cc, sealer.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -52,6 +52,9 @@ class LocalStore : public Store {
     return SearchView(core_, *core_.committer->Current(), request, ctx);
   }
   uint64_t commit_number() override { return core_.committer->Current()->commit; }
+  Result<ChangeList> ChangesSince(uint64_t commit, int limit) override {
+    return ChangesOf(*core_.kv, *core_.committer->Current(), commit, limit);
+  }
   Result<VerifyReport> Verify(const Context& ctx) override { return VerifyStore(core_, ctx); }
   Status SealAll(const Context& ctx) override { return sealer_->SealAll(ctx); }
   Status SealDue(const Context& ctx) override { return sealer_->SealDue(ctx); }
@@ -94,6 +97,7 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   core.clock = options.clock ? options.clock : &SystemClock();
   RETURN_IF_ERROR(OpenDatabase(&core));
   RETURN_IF_ERROR(CollectLeftovers(&core));
+  RETURN_IF_ERROR(MigrateFormat(&core));
   ASSIGN_OR_RETURN(auto view, LoadView(&core));
   core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
   store->sealer_ = std::make_unique<Sealer>(&core);
@@ -202,6 +206,7 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
                  .end = passage.begin + passage.length,
                  .page = passage.page,
                  .heading_path = std::move(passage.heading_path),
+                 .language = LanguageName(passage.language),
                  .text = std::move(words)};
 }
 

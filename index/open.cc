@@ -44,7 +44,8 @@ Status WriteFirstMeta(Kv* kv) {
   return kv->Write(batch, Durability::kSynced);
 }
 
-Status CheckFormat(const StoreCore& core) {
+Status CheckFormat(StoreCore* store) {
+  StoreCore& core = *store;
   ASSIGN_OR_RETURN(const uint32_t version, ReadMeta<uint32_t>(*core.kv, "format"));
   if (version > kFormatVersion) {
     return FailedPrecondition(StrCat("the store at ", core.directory, " has format version ",
@@ -52,6 +53,7 @@ Status CheckFormat(const StoreCore& core) {
                                      "; open it with the newer vade that wrote it"));
   }
   if (version == 0) return DataLoss("the database has format version 0: it is damaged");
+  core.format = version;
   return OkStatus();
 }
 
@@ -112,6 +114,7 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
   ASSIGN_OR_RETURN(const CollectionRecord record, DecodeCollection(bytes));
   auto state = std::make_shared<CollectionState>();
   state->id = id;
+  state->info.id = id;
   state->info.name = record.name;
   state->info.embedder_id = record.embedder_id;
   state->info.dimension = static_cast<int>(record.dimension);
@@ -151,7 +154,7 @@ Status OpenDatabase(StoreCore* core) {
     if (scan->Valid()) return DataLoss("the database has no format version: it is damaged");
     RETURN_IF_ERROR(WriteFirstMeta(core->kv.get()));
   }
-  RETURN_IF_ERROR(CheckFormat(*core));
+  RETURN_IF_ERROR(CheckFormat(core));
   ASSIGN_OR_RETURN(core->store_id, ReadMeta<StoreId>(*core->kv, "store_id"));
   ASSIGN_OR_RETURN(core->next_collection, ReadMeta<uint32_t>(*core->kv, "next_collection"));
   ASSIGN_OR_RETURN(const uint64_t next_id, ReadMeta<uint64_t>(*core->kv, "next_id"));

@@ -14,11 +14,16 @@ namespace vade {
 Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
                                                 bool create_if_missing);
 
-// Opens the database and checks or writes its format version; fills kv, ids, numbers and store id.
+// Opens the database and checks or writes its format version; fills kv, ids, numbers, store id and
+// the version.
 Status OpenDatabase(StoreCore* core);
 
 // Deletes what was staged and never became current.
 Status CollectLeftovers(StoreCore* core);
+
+// Brings a store of an earlier format up to this one (migrate.cc). May be cut short: the next open
+// begins again.
+Status MigrateFormat(StoreCore* core);
 
 // The view of what is there: the truth from the database, segments where they are sound.
 Result<std::shared_ptr<const View>> LoadView(StoreCore* core);

@@ -21,6 +21,7 @@ struct Passage {
   uint64_t end = 0;
   uint32_t page = 0;         // 1-based, 0 when the format has no pages
   std::string heading_path;  // "Handbook > Leave > Sick leave"; "" when none
+  std::string language;      // ISO 639 code, "en"; "" when not known
   std::string text;          // the bytes of that range
 };
 
@@ -30,7 +31,9 @@ struct Hit {
   std::string title;       // of the document
   std::string source;      // of the document: path or URI
   std::string valid_from;  // RFC 3339, "" when the document has none
-  double score = 0;        // what the list is ordered by, greater is better
+  // What the list is ordered by, greater is better. Of a search: dense_score, with what it loses by
+  // the language of the passage given back (index/language_lift.h).
+  double score = 0;
   double dense_score = 0;  // cosine of question and passage; 0 when not found that way
   double term_score = 0;   // BM25; 0 when not found that way
 };

@@ -307,6 +307,7 @@ std::string Encode(const PassageRecord& record) {
     AppendVarint(&out, number);
   }
   AppendString(&out, record.heading_path);
+  AppendVarint(&out, record.language);
   return out;
 }
 
@@ -319,6 +320,11 @@ Result<PassageRecord> DecodePassage(std::string_view bytes) {
   record.length = in.Varint();
   record.page = in.Varint32();
   record.heading_path = in.String();
+  if (in.ok() && !in.Finished()) {  // records of format 1 end here
+    const uint64_t language = in.Varint();
+    if (language > UINT16_MAX) in.Fail();
+    record.language = static_cast<LanguageCode>(language);
+  }
   if (!in.Finished() || record.length > UINT64_MAX - record.begin) return Damaged("passage record");
   return record;
 }

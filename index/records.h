@@ -7,13 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/language.h"
 #include "base/status.h"
 #include "index/index.h"
 #include "index/passage.h"
 
 namespace vade {
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
@@ -54,14 +55,10 @@ struct PassageRecord {
   uint64_t length = 0;
   uint32_t page = 0;
   std::string heading_path;
+  LanguageCode language = kUnknownLanguage;
 };
 
-enum class ChangeKind : uint8_t {
-  kPut = 1,
-  kDelete = 2,
-  kCreateCollection = 3,
-  kDeleteCollection = 4,
-};
+using ChangeKind = StoreChange::Kind;
 
 struct Change {
   ChangeKind kind = ChangeKind::kPut;

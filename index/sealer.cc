@@ -17,22 +17,23 @@ constexpr size_t kMergeFanIn = 4;
 
 size_t LiveCount(const SegmentState& s) { return s.segment->rows().count - s.dead_count; }
 
-// Live rows and where each came from, so that its fate can be looked up again at the end.
-struct Origin {
-  const Segment* segment = nullptr;  // null: the tail
-  size_t slot = 0;
-};
-
-struct Gathered {
-  explicit Gathered(size_t dimension) : rows(dimension) {}
-  VectorBuffer rows;
-  std::vector<Origin> origins;  // of rows, same order
-};
+// Live rows of the language that has most of them.
+size_t GreatestLanguage(const SegmentState& s) {
+  if (s.segment->language()) return LiveCount(s);
+  std::map<LanguageCode, size_t> counts;
+  size_t greatest = 0;
+  const VectorRows& rows = s.segment->rows();
+  for (size_t slot = 0; slot < rows.count; ++slot) {
+    if (IsDead(s.dead.get(), slot)) continue;
+    greatest = std::max(greatest, ++counts[rows.languages[slot]]);
+  }
+  return greatest;
+}
 
 struct Located {
   VectorRows rows;
   size_t slot;  // in rows
-  Origin origin;
+  RowOrigin origin;
 };
 
 std::vector<Located> LiveRows(const CollectionState& state, size_t tail_length,
@@ -56,10 +57,28 @@ std::vector<Located> LiveRows(const CollectionState& state, size_t tail_length,
   return live;
 }
 
-Gathered Gather(const CollectionState& state, size_t tail_length,
-                const std::vector<const Segment*>& segments) {
-  const std::vector<Located> live = LiveRows(state, tail_length, segments);
-  Gathered gathered(static_cast<size_t>(state.info.dimension));
+// Languages with enough rows for a graph come apart, so that a walk for a question in one of them
+// finds its way in the others too; the rest stays together and is scanned. Each part in order.
+std::vector<std::vector<Located>> ByLanguage(std::vector<Located> live, size_t enough) {
+  const auto language_of = [](const Located& l) { return l.rows.languages[l.slot]; };
+  std::map<LanguageCode, size_t> counts;
+  for (const Located& l : live) ++counts[language_of(l)];
+  std::vector<std::vector<Located>> parts(1);  // the first is the rest
+  std::map<LanguageCode, size_t> part_of;
+  for (const auto& [language, count] : counts) {
+    if (counts.size() == 1 || count < enough || count < 2) continue;
+    part_of[language] = parts.size();
+    parts.emplace_back();
+  }
+  for (Located& l : live) {
+    const auto apart = part_of.find(language_of(l));
+    parts[apart == part_of.end() ? 0 : apart->second].push_back(std::move(l));
+  }
+  return parts;
+}
+
+GatheredRows Gather(const std::vector<Located>& live, size_t dimension) {
+  GatheredRows gathered(dimension);
   gathered.rows.Resize(live.size());
   for (size_t i = 0; i < live.size(); ++i) {
     gathered.rows.SetRow(i, live[i].rows, live[i].slot);
@@ -68,7 +87,7 @@ Gathered Gather(const CollectionState& state, size_t tail_length,
   return gathered;
 }
 
-bool DiedMeanwhile(const CollectionState& now, const Origin& origin) {
+bool DiedMeanwhile(const CollectionState& now, const RowOrigin& origin) {
   if (!origin.segment) return IsDead(now.tail.dead.get(), origin.slot);
   for (const SegmentState& s : now.segments) {
     if (s.segment.get() == origin.segment) return IsDead(s.dead.get(), origin.slot);
@@ -154,11 +173,14 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
     job.tail_length = std::min(state.tail.length, core_->options.max_segment_rows);
     return job;
   }
-  std::map<size_t, std::vector<const Segment*>> classes;
+  // By language, 27^3 standing for several, and by size.
+  constexpr uint32_t kSeveral = 27 * 27 * 27;
+  std::map<std::pair<uint32_t, size_t>, std::vector<const Segment*>> classes;
   for (const SegmentState& s : state.segments) {
     const size_t count = s.segment->rows().count;
     const bool lacks_graph = s.segment->graph().links == 0 && LiveCount(s) > 1 &&
-                             LiveCount(s) >= core_->options.flat_below;
+                             LiveCount(s) >= core_->options.flat_below && GreatestLanguage(s) > 1 &&
+                             GreatestLanguage(s) >= core_->options.flat_below;
     if (lacks_graph || s.dead_count * 2 > count) {
       job.segments = {s.segment.get()};
       return job;
@@ -169,7 +191,8 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
          n /= 4) {
       ++size_class;
     }
-    std::vector<const Segment*>& peers = classes[size_class];
+    const auto language = s.segment->language();
+    std::vector<const Segment*>& peers = classes[{language ? *language : kSeveral, size_class}];
     peers.push_back(s.segment.get());
     if (peers.size() < kMergeFanIn) continue;
     job.segments = peers;
@@ -222,32 +245,51 @@ Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const
   return OpenSegment(path, number, owner);
 }
 
-Status Sealer::RunJob(const Job& job) {
-  const Gathered gathered = Gather(*job.state, job.tail_length, job.segments);
-  const VectorRows rows = gathered.rows.rows();
-  const CollectionId c = job.state->id;
-  std::shared_ptr<const Segment> made;
-  if (rows.count > 0) {
-    const uint64_t number = core_->next_segment++;
-    const std::string path = core_->SegmentPath(c, number);
-    auto result = MakeSegment(job, rows, path, number);
-    if (!result.ok()) {
-      (void)RemoveFile(path);  // written, perhaps, and of no use to anybody
-      return result.status();
-    }
-    made = std::move(*result);
-  }
+// A segment that nobody sees yet, and where its rows came from.
+struct Sealer::Made {
+  std::shared_ptr<const Segment> segment;
+  std::vector<RowOrigin> origins;
+};
 
+Result<Sealer::Made> Sealer::MakePart(const Job& job, GatheredRows part) {
+  const uint64_t number = core_->next_segment++;
+  const std::string path = core_->SegmentPath(job.state->id, number);
+  auto segment = MakeSegment(job, part.rows.rows(), path, number);
+  if (!segment.ok()) {
+    (void)RemoveFile(path);  // written, perhaps, and of no use to anybody
+    return segment.status();
+  }
+  return Made{std::move(*segment), std::move(part.origins)};
+}
+
+Result<std::vector<Sealer::Made>> Sealer::MakeParts(const Job& job) {
+  std::vector<Made> all;
+  const size_t dimension = static_cast<size_t>(job.state->info.dimension);
+  for (const auto& part :
+       ByLanguage(LiveRows(*job.state, job.tail_length, job.segments), core_->options.flat_below)) {
+    if (part.empty()) continue;
+    auto made = MakePart(job, Gather(part, dimension));
+    if (!made.ok()) {
+      for (const Made& earlier : all) (void)RemoveFile(earlier.segment->path());
+      return made.status();
+    }
+    all.push_back(std::move(*made));
+  }
+  return all;
+}
+
+// Puts what was made in place of its sources; false when the collection is no more.
+bool Sealer::Replace(const Job& job, const std::vector<Made>& all) {
   bool published = false;
   core_->committer->Republish([&](View* view) {
     const auto found = view->collections.find(job.state->info.name);
-    if (found == view->collections.end() || found->second->id != c) return;
+    if (found == view->collections.end() || found->second->id != job.state->id) return;
     auto next = std::make_shared<CollectionState>(*found->second);
-    if (made) {
-      SegmentState fresh{made, nullptr, 0};
+    for (const Made& made : all) {
+      SegmentState fresh{made.segment, nullptr, 0};
       std::vector<size_t> died;
-      for (size_t i = 0; i < gathered.origins.size(); ++i) {
-        if (DiedMeanwhile(*next, gathered.origins[i])) died.push_back(i);
+      for (size_t i = 0; i < made.origins.size(); ++i) {
+        if (DiedMeanwhile(*next, made.origins[i])) died.push_back(i);
       }
       KillSlots(&fresh, died);
       next->segments.push_back(std::move(fresh));
@@ -260,8 +302,13 @@ Status Sealer::RunJob(const Job& job) {
     found->second = std::move(next);
     published = true;
   });
-  if (!published) {
-    RemoveSegments(*core_, c);
+  return published;
+}
+
+Status Sealer::RunJob(const Job& job) {
+  ASSIGN_OR_RETURN(const std::vector<Made> made, MakeParts(job));
+  if (!Replace(job, made)) {
+    RemoveSegments(*core_, job.state->id);
     return OkStatus();
   }
   for (const Segment* old : job.segments) RETURN_IF_ERROR(RemoveFile(old->path()));

@@ -1,9 +1,10 @@
 // Makes segments beside the readers: seals the tail, merges small segments, rewrites half-dead
 // ones.
 //
-// One job at a time: gather the live rows of what is to be replaced, sort them by passage id, build
-// the graph, write the file, and in one short step put the segment in place of its sources, with
-// the slots that died meanwhile marked dead. Readers and writers go on all the time.
+// One job at a time: gather the live rows of what is to be replaced, sort them by passage id, take
+// the languages apart, build the graphs, write the files, and in one short step put the segments in
+// place of their sources, with the slots that died meanwhile marked dead. Readers and writers go on
+// all the time.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +16,18 @@
 #include "index/core.h"
 
 namespace vade {
+
+// Where a row came from, so that its fate can be looked up again at the end.
+struct RowOrigin {
+  const Segment* segment = nullptr;  // null: the tail
+  size_t slot = 0;
+};
+
+struct GatheredRows {
+  explicit GatheredRows(size_t dimension) : rows(dimension) {}
+  VectorBuffer rows;
+  std::vector<RowOrigin> origins;  // of rows, same order
+};
 
 class Sealer {
  public:
@@ -30,6 +43,7 @@ class Sealer {
 
  private:
   struct Job;
+  struct Made;
   void Loop();
   bool WaitForWork();
   void WaitToRetry();
@@ -39,6 +53,9 @@ class Sealer {
   Status SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx);
   Status SealNext(const std::string& name, size_t tail_at_least, bool* done);
   Status RunJob(const Job& job);
+  Result<Made> MakePart(const Job& job, GatheredRows part);
+  Result<std::vector<Made>> MakeParts(const Job& job);
+  bool Replace(const Job& job, const std::vector<Made>& all);
   Result<std::shared_ptr<const Segment>> MakeSegment(const Job& job, const VectorRows& rows,
                                                      const std::string& path, uint64_t number);
 

@@ -83,12 +83,13 @@ class HitReader {
                            .end = record.begin + record.length,
                            .page = record.page,
                            .heading_path = record.heading_path,
+                           .language = LanguageName(record.language),
                            .text = std::move(words)},
                .title = document.info.title,
                .source = document.info.source,
                .valid_from = document.info.valid_from,
                .score = found.score,
-               .dense_score = found.score,
+               .dense_score = found.cosine,
                .term_score = 0};
   }
 
@@ -126,6 +127,7 @@ Result<SearchResult> SearchView(const StoreCore& core, const View& view,
                                  AllowedSets(*state->group_sets, request.groups), options, ctx));
   SearchResult result;
   result.commit = view.commit;
+  result.collection = state->id;
   const HitReader reader(*core.kv, view.snapshot, state->id);
   for (const VectorHit& found : nearest) {
     ASSIGN_OR_RETURN(Hit hit, reader.Read(found, request.groups));

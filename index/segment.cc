@@ -1,5 +1,6 @@
 #include "index/segment.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -10,7 +11,7 @@ namespace vade {
 namespace {
 
 constexpr char kMagic[8] = {'V', 'A', 'D', 'E', 'S', 'E', 'G', '1'};
-constexpr uint32_t kSegmentVersion = 1;
+constexpr uint32_t kSegmentVersion = 2;
 // Left free for the database, its log and its compactions.
 constexpr uint64_t kReservedBytes = 256ull << 20;
 constexpr size_t kChecksumOffset = 16, kChecksummedFrom = 24, kAlignment = 64;
@@ -40,7 +41,8 @@ static_assert(offsetof(Header, checksum) == kChecksumOffset);
 // Where each section begins. All products fit 64 bits: count, stride and links are below 2^32 and
 // checked.
 struct Layout {
-  uint64_t ids, group_sets, scales, codes, halves, levels, first_upper, level0, upper, end;
+  uint64_t ids, group_sets, languages, scales, codes, halves, levels, first_upper, level0, upper,
+      end;
 };
 
 Layout LayoutOf(const Header& h) {
@@ -54,6 +56,7 @@ Layout LayoutOf(const Header& h) {
   Layout layout{};
   layout.ids = section(n * sizeof(PassageId));
   layout.group_sets = section(n * sizeof(uint32_t));
+  layout.languages = section(n * sizeof(LanguageCode));
   layout.scales = section(n * sizeof(float));
   layout.codes = section(n * h.stride);
   layout.halves = section(n * h.dimension * sizeof(uint16_t));
@@ -157,6 +160,7 @@ VectorRows RowsOf(std::span<const uint8_t> bytes, const Header& h, const Layout&
           .stride = h.stride,
           .ids = Section<PassageId>(bytes, layout.ids, n).data(),
           .group_sets = Section<uint32_t>(bytes, layout.group_sets, n).data(),
+          .languages = Section<LanguageCode>(bytes, layout.languages, n).data(),
           .scales = Section<float>(bytes, layout.scales, n).data(),
           .codes = Section<int8_t>(bytes, layout.codes, n * h.stride).data(),
           .halves = Section<uint16_t>(bytes, layout.halves, n * h.dimension).data()};
@@ -173,6 +177,13 @@ GraphView GraphOf(std::span<const uint8_t> bytes, const Header& h, const Layout&
           .first_upper = Section<uint32_t>(bytes, layout.first_upper, n),
           .level0 = Section<uint32_t>(bytes, layout.level0, n * h.links),
           .upper = Section<uint32_t>(bytes, layout.upper, uint64_t{h.upper_lists} * h.upper_links)};
+}
+
+std::optional<LanguageCode> CommonLanguage(const VectorRows& rows) {
+  const LanguageCode first = rows.languages[0];
+  const bool all = std::all_of(rows.languages, rows.languages + rows.count,
+                               [&](LanguageCode language) { return language == first; });
+  return all ? std::optional(first) : std::nullopt;
 }
 
 Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph* graph) {
@@ -231,6 +242,7 @@ Status WriteSegment(const std::string& path, const SegmentOwner& owner, const Ve
   Place(&file, 0, &h, sizeof(h));
   Place(&file, at.ids, rows.ids, n * sizeof(PassageId));
   Place(&file, at.group_sets, rows.group_sets, n * sizeof(uint32_t));
+  Place(&file, at.languages, rows.languages, n * sizeof(LanguageCode));
   Place(&file, at.scales, rows.scales, n * sizeof(float));
   Place(&file, at.codes, rows.codes, n * rows.stride);
   Place(&file, at.halves, rows.halves, n * rows.dimension * sizeof(uint16_t));
@@ -262,6 +274,7 @@ Result<std::shared_ptr<const Segment>> OpenSegment(const std::string& path, uint
   segment->graph_ = GraphOf(bytes, h, layout);
   RETURN_IF_ERROR(CheckRows(path, segment->rows_));
   RETURN_IF_ERROR(CheckGraph(path, segment->graph_, h.count));
+  segment->language_ = CommonLanguage(segment->rows_);
   segment->number_ = number;
   segment->file_ = std::move(file);
   return std::shared_ptr<const Segment>(std::move(segment));

@@ -32,6 +32,8 @@ class Segment {
   const VectorRows& rows() const { return rows_; }
   const GraphView& graph() const { return graph_; }
   uint64_t number() const { return number_; }
+  // The language of all of its rows, when that is one.
+  std::optional<LanguageCode> language() const { return language_; }
   const std::string& path() const { return file_->path(); }
 
  private:
@@ -41,6 +43,7 @@ class Segment {
   uint64_t number_ = 0;
   VectorRows rows_;
   GraphView graph_;
+  std::optional<LanguageCode> language_;
 };
 
 // Bytes of the file of `count` rows; with a graph of `links` on level 0 when that is not 0. For

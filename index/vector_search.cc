@@ -21,6 +21,42 @@ struct Source {
   size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
 };
 
+// A question as the search sees it.
+struct Question {
+  std::vector<int8_t> code;
+  float scale = 0;  // component = code * scale
+  LanguageLift lift;
+
+  Question(const LanguageSums& sums, std::span<const float> vector)
+      : code(CodeStride(vector.size())),
+        scale(QuantizeRow(vector.data(), vector.size(), code.data())),
+        lift(sums, vector) {}
+  // In the measure of products of codes.
+  float LiftOfCodes(LanguageCode language) const {
+    return lift.none() || scale == 0 ? 0 : lift.Of(language) / scale;
+  }
+};
+
+// Lifts of rows one after the other: neighbours are most often of one language.
+class LiftReader {
+ public:
+  explicit LiftReader(const Question& question) : question_(question) {}
+  float Of(LanguageCode language) {
+    if (language != language_ || !read_) {
+      language_ = language;
+      lift_ = question_.LiftOfCodes(language);
+      read_ = true;
+    }
+    return lift_;
+  }
+
+ private:
+  const Question& question_;
+  LanguageCode language_ = kUnknownLanguage;
+  float lift_ = 0;
+  bool read_ = false;
+};
+
 struct Found {
   float score;
   uint32_t source;
@@ -54,8 +90,10 @@ class Head {
 };
 
 // Rows that are all to be found are scored many at a time, the rest one by one.
-Status Scan(const Source& source, uint32_t number, const int8_t* query, const Context& ctx,
+Status Scan(const Source& source, uint32_t number, const Question& question, const Context& ctx,
             Head* head) {
+  const int8_t* query = question.code.data();
+  LiftReader lift(question);
   const auto& distance = kernels::Active().distance;
   const VectorRows& rows = source.rows;
   int32_t dots[kScanRows];
@@ -75,7 +113,8 @@ Status Scan(const Source& source, uint32_t number, const int8_t* query, const Co
       if (kept < count && !source.filter.Keeps(slot)) continue;
       const int32_t dot =
           all ? dots[i] : distance.dot_i8(query, rows.codes + slot * rows.stride, rows.dimension);
-      head->Offer(static_cast<float>(dot) * rows.scales[slot], number, static_cast<uint32_t>(slot));
+      head->Offer(static_cast<float>(dot) * rows.scales[slot] + lift.Of(rows.languages[slot]),
+                  number, static_cast<uint32_t>(slot));
     }
   }
   return OkStatus();
@@ -89,21 +128,26 @@ size_t CountKept(const Source& source) {
   return kept;
 }
 
-Status SearchSource(const Source& source, uint32_t number, const int8_t* query,
+Status SearchSource(const Source& source, uint32_t number, const Question& question,
                     const VectorSearchOptions& options, const Context& ctx, Head* head) {
   RETURN_IF_ERROR(ctx.Check());
   const size_t count = source.rows.count;
   if (!source.graph || source.graph->links == 0 || count < options.flat_below) {
-    return Scan(source, number, query, ctx, head);
+    return Scan(source, number, question, ctx, head);
   }
   const size_t kept = CountKept(source);
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) {
-    return Scan(source, number, query, ctx, head);
+    return Scan(source, number, question, ctx, head);
   }
-  const auto nearest = WalkGraph(source.rows, *source.graph, query, source.filter, options.ef);
+  // All of one language (sealer.cc), so that the lift does not change which are best.
+  const auto nearest =
+      WalkGraph(source.rows, *source.graph, question.code.data(), source.filter, options.ef);
   // A node that no link leads to cannot be walked to.
-  if (nearest.size() < std::min(options.k, kept)) return Scan(source, number, query, ctx, head);
-  for (const SlotScore& found : nearest) head->Offer(found.score, number, found.slot);
+  if (nearest.size() < std::min(options.k, kept)) return Scan(source, number, question, ctx, head);
+  LiftReader lift(question);
+  for (const SlotScore& found : nearest) {
+    head->Offer(found.score + lift.Of(source.rows.languages[found.slot]), number, found.slot);
+  }
   return OkStatus();
 }
 
@@ -133,19 +177,18 @@ std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint
 
 std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources,
                                   const std::vector<Found>& found, std::span<const float> query,
-                                  size_t k) {
+                                  const LanguageLift& lift) {
   const auto dot = kernels::Active().distance.dot_f16;
   std::vector<VectorHit> hits;
   hits.reserve(found.size());
   for (const Found& f : found) {
     const VectorRows& rows = sources[f.source].rows;
-    hits.push_back({rows.ids[f.slot],
-                    dot(query.data(), rows.halves + f.slot * rows.dimension, rows.dimension)});
+    const float cosine = dot(query.data(), rows.halves + f.slot * rows.dimension, rows.dimension);
+    hits.push_back({rows.ids[f.slot], cosine + lift.Of(rows.languages[f.slot]), cosine});
   }
   std::sort(hits.begin(), hits.end(), [](const VectorHit& a, const VectorHit& b) {
     return a.score != b.score ? a.score > b.score : a.id < b.id;
   });
-  if (hits.size() > k) hits.resize(k);
   return hits;
 }
 
@@ -157,17 +200,17 @@ Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
                                              const VectorSearchOptions& options,
                                              const Context& ctx) {
   const std::vector<Source> sources = SourcesOf(state, allowed);
-  std::vector<int8_t> code(CodeStride(query.size()));
-  QuantizeRow(query.data(), query.size(), code.data());
+  const Question question(state.sums, query);
   const size_t head_size = std::max(4 * options.k, kMinHead);
   VectorSearchOptions walk = options;
   walk.ef = std::max(options.ef, head_size);
   Head head(head_size);
   for (size_t i = 0; i < sources.size(); ++i) {
-    RETURN_IF_ERROR(
-        SearchSource(sources[i], static_cast<uint32_t>(i), code.data(), walk, ctx, &head));
+    RETURN_IF_ERROR(SearchSource(sources[i], static_cast<uint32_t>(i), question, walk, ctx, &head));
   }
-  return ScoreAgain(sources, head.Take(), query, options.k);
+  std::vector<VectorHit> hits = ScoreAgain(sources, head.Take(), query, question.lift);
+  if (hits.size() > options.k) hits.resize(options.k);
+  return hits;
 }
 
 }  // namespace vade

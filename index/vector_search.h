@@ -2,6 +2,9 @@
 // graphs of the others, scores the head of the list with float16 vectors. Single-threaded, touches
 // only its view.
 //
+// Passages of every language are found: scores are cosines with what the language takes off given
+// back (language_lift.h).
+//
 // Only slots that are alive and whose set of groups is allowed are found, and as many as are asked
 // for when there are that many: where few slots may be found they are scanned, since a walk would
 // starve.
@@ -25,7 +28,8 @@ struct VectorSearchOptions {
 
 struct VectorHit {
   PassageId id = 0;
-  float score = 0;  // inner product with the float16 vector
+  float score = 0;   // cosine and the lift of the passage's language
+  float cosine = 0;  // inner product with the float16 vector
 };
 
 // `query` has the collection's dimension. allowed[s] != 0: group set s may be found; a set beyond

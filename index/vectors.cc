@@ -26,22 +26,24 @@ float QuantizeRow(const float* x, size_t n, int8_t* codes) {
 void VectorBuffer::Resize(size_t count) {
   ids_.resize(count);
   group_sets_.resize(count);
+  languages_.resize(count);
   scales_.resize(count);
   codes_.resize(count * stride_);
   halves_.resize(count * dimension_);
 }
 
-void VectorBuffer::Append(PassageId id, uint32_t group_set, const float* vector) {
+void VectorBuffer::Append(const RowFacts& facts, const float* vector) {
   std::vector<uint16_t> halves(dimension_);
   kernels::Active().vector.to_kv(kernels::KvType::kF16, vector, dimension_, halves.data());
-  AppendHalves(id, group_set, halves.data());
+  AppendHalves(facts, halves.data());
 }
 
-void VectorBuffer::AppendHalves(PassageId id, uint32_t group_set, const uint16_t* halves) {
+void VectorBuffer::AppendHalves(const RowFacts& facts, const uint16_t* halves) {
   const size_t at = size();
   Resize(at + 1);
-  ids_[at] = id;
-  group_sets_[at] = group_set;
+  ids_[at] = facts.id;
+  group_sets_[at] = facts.group_set;
+  languages_[at] = facts.language;
   std::memcpy(halves_.data() + at * dimension_, halves, dimension_ * sizeof(uint16_t));
   std::vector<float> rounded(dimension_);
   kernels::Active().vector.from_kv(kernels::KvType::kF16, halves, dimension_, rounded.data());
@@ -56,6 +58,7 @@ void VectorBuffer::AppendRow(const VectorRows& rows, size_t slot) {
 void VectorBuffer::SetRow(size_t at, const VectorRows& rows, size_t slot) {
   ids_[at] = rows.ids[slot];
   group_sets_[at] = rows.group_sets[slot];
+  languages_[at] = rows.languages[slot];
   scales_[at] = rows.scales[slot];
   std::memcpy(codes_.data() + at * stride_, rows.codes + slot * rows.stride, stride_);
   std::memcpy(halves_.data() + at * dimension_, rows.halves + slot * dimension_,
@@ -72,6 +75,7 @@ VectorRows VectorBuffer::rows() const {
           .stride = stride_,
           .ids = ids_.data(),
           .group_sets = group_sets_.data(),
+          .languages = languages_.data(),
           .scales = scales_.data(),
           .codes = codes_.data(),
           .halves = halves_.data()};

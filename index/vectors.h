@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "base/language.h"
 #include "index/passage.h"
 
 namespace vade {
@@ -18,16 +19,24 @@ namespace vade {
 // Bytes of a row of codes: rows begin at multiples of this many bytes.
 inline size_t CodeStride(size_t dimension) { return (dimension + 63) / 64 * 64; }
 
+// What a row says of its passage besides the vector.
+struct RowFacts {
+  PassageId id = 0;
+  uint32_t group_set = 0;
+  LanguageCode language = kUnknownLanguage;
+};
+
 // Borrowed rows. Plain pointers, because two owners of different kinds lend them.
 struct VectorRows {
   size_t count = 0;
   size_t dimension = 0;
-  size_t stride = 0;                     // of codes, in bytes
-  const PassageId* ids = nullptr;        // [count]
-  const uint32_t* group_sets = nullptr;  // [count]
-  const float* scales = nullptr;         // [count]
-  const int8_t* codes = nullptr;         // [count, stride]
-  const uint16_t* halves = nullptr;      // [count, dimension]
+  size_t stride = 0;                        // of codes, in bytes
+  const PassageId* ids = nullptr;           // [count]
+  const uint32_t* group_sets = nullptr;     // [count]
+  const LanguageCode* languages = nullptr;  // [count]
+  const float* scales = nullptr;            // [count]
+  const int8_t* codes = nullptr;            // [count, stride]
+  const uint16_t* halves = nullptr;         // [count, dimension]
 };
 
 // Rounds x[n] to codes in -127..127 and returns the scale; 0 for a zero vector.
@@ -39,8 +48,8 @@ class VectorBuffer {
   explicit VectorBuffer(size_t dimension) : dimension_(dimension), stride_(CodeStride(dimension)) {}
 
   void Resize(size_t count);
-  void Append(PassageId id, uint32_t group_set, const float* vector);
-  void AppendHalves(PassageId id, uint32_t group_set, const uint16_t* halves);
+  void Append(const RowFacts& facts, const float* vector);
+  void AppendHalves(const RowFacts& facts, const uint16_t* halves);
   void AppendRow(const VectorRows& rows, size_t slot);
   // Row `at` (below the size) becomes a copy of row `slot` of `rows`.
   void SetRow(size_t at, const VectorRows& rows, size_t slot);
@@ -57,6 +66,7 @@ class VectorBuffer {
   size_t dimension_, stride_;
   std::vector<PassageId> ids_;
   std::vector<uint32_t> group_sets_;
+  std::vector<LanguageCode> languages_;
   std::vector<float> scales_;
   std::vector<int8_t> codes_;
   std::vector<uint16_t> halves_;

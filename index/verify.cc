@@ -66,6 +66,7 @@ class Verifier {
   // what has been counted so far.
   struct Live {
     GroupSetId group_set = 0;
+    LanguageCode language = kUnknownLanguage;
     uint64_t vector_checksum = 0;
   };
   std::unordered_map<PassageId, Live> live_;
@@ -151,7 +152,7 @@ Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord
     return OkStatus();
   }
   ++report_.vectors;
-  if (!live_.emplace(id, Live{record.group_set, Checksum64(*vector)}).second) {
+  if (!live_.emplace(id, Live{record.group_set, passage->language, Checksum64(*vector)}).second) {
     Problem(where, " is in two documents");
   }
   return OkStatus();
@@ -274,6 +275,8 @@ void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
   }
   if (found->second.group_set != rows.group_sets[slot])
     Problem("passage ", id, " has a wrong set of groups");
+  if (found->second.language != rows.languages[slot])
+    Problem("passage ", id, " is searched as of another language");
   const std::string_view halves(reinterpret_cast<const char*>(rows.halves + slot * rows.dimension),
                                 rows.dimension * 2);
   if (Checksum64(halves) != found->second.vector_checksum) {
@@ -298,6 +301,9 @@ void Verifier::CheckSlots(const CollectionState& state) {
   ForEachTailSlot(state.tail, state.tail.length, [&](const VectorRows& rows, size_t i, bool alive) {
     if (alive) CheckRow(rows, i);
   });
+  if (SumLiveRows(state) != state.sums) {
+    Problem("collection '", state.info.name, "' has wrong means of its languages' vectors");
+  }
   if (slots_ != live_.size()) {
     Problem("collection '", state.info.name, "' searches ", slots_, " vectors of ", live_.size(),
             " passages");

@@ -39,11 +39,13 @@ class BitSetter {
   ~BitSetter() {
     if (copy_) *dead_ = std::move(copy_);
   }
-  void Set(size_t slot) {
-    if (IsDead(copy_ ? copy_.get() : dead_->get(), slot)) return;
+  // False when it was set already.
+  bool Set(size_t slot) {
+    if (IsDead(copy_ ? copy_.get() : dead_->get(), slot)) return false;
     if (!copy_) copy_ = CopyBitmap(*dead_, slots_);
     (*copy_)[slot / 64] |= uint64_t{1} << (slot % 64);
     ++*dead_count_;
+    return true;
   }
 
  private:
@@ -60,14 +62,16 @@ bool Contains(const std::vector<PassageRange>& ranges, PassageId id) {
   return after != ranges.begin() && id - std::prev(after)->first < std::prev(after)->count;
 }
 
-void KillInSegment(SegmentState* state, const std::vector<PassageRange>& ranges) {
+void KillInSegment(SegmentState* state, const std::vector<PassageRange>& ranges,
+                   LanguageSums* sums) {
   const VectorRows& rows = state->segment->rows();
   BitSetter bits(&state->dead, &state->dead_count, rows.count);
   for (const PassageRange& range : ranges) {
     const PassageId* end = rows.ids + rows.count;
     for (const PassageId* id = std::lower_bound(rows.ids, end, range.first);
          id != end && *id - range.first < range.count; ++id) {
-      bits.Set(static_cast<size_t>(id - rows.ids));
+      const size_t slot = static_cast<size_t>(id - rows.ids);
+      if (bits.Set(slot)) sums->Subtract(rows, slot);
     }
   }
 }
@@ -78,15 +82,34 @@ void AppendToTail(Tail* tail, const VectorRows& rows) {
   for (size_t slot = 0; slot < rows.count; ++slot) AppendRow(tail, rows, slot);
 }
 
+void AppendPassages(CollectionState* state, const VectorRows& rows) {
+  AppendToTail(&state->tail, rows);
+  for (size_t slot = 0; slot < rows.count; ++slot) state->sums.Add(rows, slot);
+}
+
+LanguageSums SumLiveRows(const CollectionState& state) {
+  LanguageSums sums;
+  for (const SegmentState& s : state.segments) {
+    const VectorRows& rows = s.segment->rows();
+    for (size_t slot = 0; slot < rows.count; ++slot) {
+      if (!IsDead(s.dead.get(), slot)) sums.Add(rows, slot);
+    }
+  }
+  ForEachTailSlot(state.tail, state.tail.length, [&](const VectorRows& rows, size_t i, bool alive) {
+    if (alive) sums.Add(rows, i);
+  });
+  return sums;
+}
+
 void KillPassages(CollectionState* state, std::vector<PassageRange> ranges) {
   if (ranges.empty()) return;
   std::sort(ranges.begin(), ranges.end(),
             [](const PassageRange& a, const PassageRange& b) { return a.first < b.first; });
-  for (SegmentState& segment : state->segments) KillInSegment(&segment, ranges);
+  for (SegmentState& segment : state->segments) KillInSegment(&segment, ranges, &state->sums);
   BitSetter bits(&state->tail.dead, &state->tail.dead_count, state->tail.length);
   size_t slot = 0;
   ForEachTailSlot(state->tail, state->tail.length, [&](const VectorRows& rows, size_t i, bool) {
-    if (Contains(ranges, rows.ids[i])) bits.Set(slot);
+    if (Contains(ranges, rows.ids[i]) && bits.Set(slot)) state->sums.Subtract(rows, i);
     ++slot;
   });
 }

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "index/kv.h"
+#include "index/language_lift.h"
 #include "index/records.h"
 #include "index/segment.h"
 #include "index/vectors.h"
@@ -61,6 +62,7 @@ struct CollectionState {
   std::shared_ptr<const GroupSets> group_sets;
   std::vector<SegmentState> segments;
   Tail tail;
+  LanguageSums sums;  // of all live rows
 };
 
 struct View {
@@ -72,7 +74,14 @@ struct View {
 // Copies the rows behind the tail's end.
 void AppendToTail(Tail* tail, const VectorRows& rows);
 
-// Marks the slots of these passages dead, in the tail and in all segments. Unknown ids are skipped.
+// The same, for passages that become current: they are counted in the sums.
+void AppendPassages(CollectionState* state, const VectorRows& rows);
+
+// The sums of the rows that are alive, from the rows alone.
+LanguageSums SumLiveRows(const CollectionState& state);
+
+// Marks the slots of these passages dead, in the tail and in all segments, and takes them off the
+// sums. Unknown ids are skipped.
 void KillPassages(CollectionState* state, std::vector<PassageRange> ranges);
 
 // Marks slots of one segment dead.

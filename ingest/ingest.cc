@@ -59,6 +59,9 @@ Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
     batch.job = job;
     batch.first = first;
     while (more && batch.passages.size() < kBatchPassages) {
+      const std::string_view words =
+          std::string_view(job->text).substr(next.begin, next.end - next.begin);
+      next.language = LanguageName(DetectLanguage(words, job->language));
       batch.passages.push_back(std::move(next));
       more = splitter.Next(&next);
     }

@@ -57,6 +57,7 @@ Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& optio
   const std::string& name = info.source.empty() ? info.id : info.source;
   ASSIGN_OR_RETURN(ParsedDocument parsed, ParseDocument(request.bytes, name, info.mime_type));
   job->text = std::move(parsed.text);
+  job->language = DetectLanguage(job->text, kUnknownLanguage);
   if (info.title.empty()) info.title = std::move(parsed.title);
   if (info.source.empty()) info.source = info.id;
   info.mime_type = std::move(parsed.mime_type);

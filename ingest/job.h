@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/language.h"
 #include "base/status.h"
 #include "index/index.h"
 #include "index/passage.h"
@@ -21,8 +22,9 @@ struct Job {
   DocumentInfo info;  // complete but for what the store sets
   std::string text;   // normalised
   std::string embedded_title;
-  std::optional<DocumentInfo> previous;  // the revision that is current now
-  bool unchanged = false;                // `previous` says the same: nothing to do
+  LanguageCode language = kUnknownLanguage;  // of the text's beginning
+  std::optional<DocumentInfo> previous;      // the revision that is current now
+  bool unchanged = false;                    // `previous` says the same: nothing to do
 };
 
 // Passages of one job, in order. A job has one batch or more, and the last says so.

@@ -40,10 +40,28 @@ struct MatmulKernels {
 };
 
 // --- everything else a transformer does ----------------------------------------------------------
-enum class KvType : uint8_t { kF32, kF16 };
-enum class RopeStyle : uint8_t { kInterleaved, kHalfSplit };  // pairs (2i, 2i+1) or (i, i + dims/2)
+// What the key/value pages hold. kQ8: for each 32 elements a float16 scale and 32 signed bytes,
+// element = scale * byte. The scale is the largest magnitude / 127, rounded to float16; the bytes
+// are x / scale rounded to nearest even. A block with a NaN, an infinity or a magnitude that the
+// scale cannot hold (8.3 million) is NaN as a whole. All levels give the same bits.
+enum class KvType : uint8_t { kF32, kF16, kQ8 };
+inline constexpr size_t kQ8Block = 32;
+inline constexpr size_t kQ8BlockBytes = 2 + kQ8Block;
 
-inline size_t KvBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
+std::string_view KvTypeName(KvType type);  // "f32", "f16", "q8"
+std::optional<KvType> ParseKvType(std::string_view name);
+
+// Bytes of n elements; for kQ8, n is a multiple of kQ8Block.
+constexpr size_t KvBytes(KvType type, size_t n) {
+  switch (type) {
+    case KvType::kF32: return 4 * n;
+    case KvType::kF16: return 2 * n;
+    case KvType::kQ8: return n / kQ8Block * kQ8BlockBytes;
+  }
+  return 0;
+}
+
+enum class RopeStyle : uint8_t { kInterleaved, kHalfSplit };  // pairs (2i, 2i+1) or (i, i + dims/2)
 
 // Keys are taken from index 0 in tiles of this many, so that the order of the sums depends on the
 // index.
@@ -73,9 +91,10 @@ struct VectorKernels {
   void (*silu_multiply)(const float* gate, const float* up, size_t n,
                         float* y);                   // gate/(1+e^-gate)*up
   void (*gelu)(const float* x, size_t n, float* y);  // erf form
+  float (*log_sum_exp)(const float* x, size_t n);    // log sum e^x[i], n at least 1
   // Rotates one head in place by position: cos and sin have dims/2 values (angle of each pair).
   void (*rotate)(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x);
-  // Between float32 and the type of the key/value pages, n elements.
+  // Between float32 and the type of the key/value pages, n elements (KvBytes says how many fit).
   void (*to_kv)(KvType type, const float* x, size_t n, void* out);
   void (*from_kv)(KvType type, const void* x, size_t n, float* out);
   void (*attend)(const AttentionArgs& args);

@@ -67,6 +67,22 @@ std::optional<Level> ParseLevel(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view KvTypeName(KvType type) {
+  switch (type) {
+    case KvType::kF32: return "f32";
+    case KvType::kF16: return "f16";
+    case KvType::kQ8: return "q8";
+  }
+  return "unknown";
+}
+
+std::optional<KvType> ParseKvType(std::string_view name) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+    if (name == KvTypeName(type)) return type;
+  }
+  return std::nullopt;
+}
+
 bool LevelSupported(Level level) {
   const bool avx2 =
       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasHalfConversions();

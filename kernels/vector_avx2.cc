@@ -15,6 +15,7 @@ namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 8;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
 
 // The first n lanes, n in [0, 8].
 VADE_AVX2 inline __m256i FirstLanes(size_t n) {
@@ -154,6 +155,28 @@ VADE_AVX2 void Gelu(const float* x, size_t n, float* y) {
   }
 }
 
+// The greatest first, so that nothing overflows; lanes beyond the end repeat the first element, or
+// count as zero.
+VADE_AVX2 float LogSumExp(const float* x, size_t n) {
+  __m256 top = _mm256_set1_ps(x[0]);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    const __m256 v = _mm256_maskload_ps(x + i, lanes);
+    top = _mm256_max_ps(top, _mm256_blendv_ps(top, v, _mm256_castsi256_ps(lanes)));
+  }
+  const float maximum = Max(top);
+  __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                    _mm256_setzero_ps()};
+  for (size_t i = 0, chain = 0; i < n; i += kLanes, chain = (chain + 1) % 4) {
+    const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
+    const __m256 e =
+        Exp(_mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), _mm256_set1_ps(maximum)));
+    sums[chain] = _mm256_add_ps(sums[chain], _mm256_and_ps(e, _mm256_castsi256_ps(lanes)));
+  }
+  return maximum + std::log(Sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]),
+                                              _mm256_add_ps(sums[2], sums[3]))));
+}
+
 // Pairs (2i, 2i+1), four at a time: even lanes get x cos - y sin, odd lanes y cos + x sin.
 VADE_AVX2 size_t RotateInterleaved(const float* cos, const float* sin, size_t half, float* x) {
   const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
@@ -191,12 +214,7 @@ VADE_AVX2 void Rotate(RopeStyle style, const float* cos, const float* sin, size_
   }
 }
 
-VADE_AVX2 void ToKv(KvType type, const float* x, size_t n, void* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  char* bytes = static_cast<char*>(out);
+VADE_AVX2 void ToF16(const float* x, size_t n, char* bytes) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
@@ -208,12 +226,7 @@ VADE_AVX2 void ToKv(KvType type, const float* x, size_t n, void* out) {
   std::memcpy(bytes + 2 * i, &half, 2 * (n - i));
 }
 
-VADE_AVX2 void FromKv(KvType type, const void* x, size_t n, float* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  const char* bytes = static_cast<const char*>(x);
+VADE_AVX2 void FromF16(const char* bytes, size_t n, float* out) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 2 * i));
@@ -223,6 +236,75 @@ VADE_AVX2 void FromKv(KvType type, const void* x, size_t n, float* out) {
   __m128i half = _mm_setzero_si128();
   std::memcpy(&half, bytes + 2 * i, 2 * (n - i));
   _mm256_maskstore_ps(out + i, FirstLanes(n - i), _mm256_cvtph_ps(half));
+}
+
+// Of 32 values: largest magnitude / 127 as float16 bits, or NaN where that is not finite. As
+// integers, the magnitudes are ordered like the floats, with infinities and NaNs above.
+VADE_AVX2 inline uint16_t Q8Scale(const __m256* x) {
+  __m256i bits = _mm256_setzero_si256();
+  for (int k = 0; k < 4; ++k) {
+    const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
+    bits = _mm256_max_epi32(bits, _mm256_and_si256(_mm256_castps_si256(x[k]), magnitude));
+  }
+  __m128i most = _mm_max_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1));
+  const __m128 scale = _mm_div_ss(_mm_castsi128_ps(most), _mm_set_ss(127.0f));
+  const auto half =
+      static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(scale, _MM_FROUND_TO_NEAREST_INT)));
+  return half < kHalfInfinity ? half : kHalfNan;
+}
+
+VADE_AVX2 inline float HalfToFloat(uint16_t half) {
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+}
+
+VADE_AVX2 void ToQ8(const float* x, size_t n, char* bytes) {
+  for (size_t i = 0; i < n; i += kQ8Block, x += kQ8Block, bytes += kQ8BlockBytes) {
+    __m256 v[4];
+    for (int k = 0; k < 4; ++k) v[k] = _mm256_loadu_ps(x + k * kLanes);
+    const uint16_t half = Q8Scale(v);
+    __m256i codes = _mm256_setzero_si256();
+    if (half != 0 && half != kHalfNan) {
+      const __m256 inverse = _mm256_set1_ps(1.0f / HalfToFloat(half));
+      __m256i words[4];
+      for (int k = 0; k < 4; ++k) words[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], inverse));
+      codes = _mm256_packs_epi16(_mm256_packs_epi32(words[0], words[1]),
+                                 _mm256_packs_epi32(words[2], words[3]));
+      codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    std::memcpy(bytes, &half, sizeof(half));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(bytes + 2), codes);
+  }
+}
+
+VADE_AVX2 void FromQ8(const char* bytes, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kQ8Block, bytes += kQ8BlockBytes) {
+    uint16_t half;
+    std::memcpy(&half, bytes, sizeof(half));
+    const __m256 scale = _mm256_set1_ps(HalfToFloat(half));
+    for (size_t k = 0; k < kQ8Block; k += kLanes) {
+      const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 2 + k));
+      const __m256 values = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes));
+      _mm256_storeu_ps(out + i + k, _mm256_mul_ps(values, scale));
+    }
+  }
+}
+
+void ToKv(KvType type, const float* x, size_t n, void* out) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: ToF16(x, n, static_cast<char*>(out)); break;
+    case KvType::kQ8: ToQ8(x, n, static_cast<char*>(out)); break;
+  }
+}
+
+void FromKv(KvType type, const void* x, size_t n, float* out) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: FromF16(static_cast<const char*>(x), n, out); break;
+    case KvType::kQ8: FromQ8(static_cast<const char*>(x), n, out); break;
+  }
 }
 
 // --- attention: softmax in one pass over tiles of keys -------------------------------------------
@@ -420,7 +502,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx2 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                   Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx2 = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                   LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

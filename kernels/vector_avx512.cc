@@ -20,6 +20,7 @@ namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 16;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
 
 // The first n lanes; all sixteen beyond.
 VADE_AVX512 inline __mmask16 FirstLanes(size_t n) {
@@ -149,6 +150,25 @@ VADE_AVX512 void Gelu(const float* x, size_t n, float* y) {
   }
 }
 
+VADE_AVX512 float LogSumExp(const float* x, size_t n) {
+  __m512 top = _mm512_set1_ps(x[0]);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    top = _mm512_mask_max_ps(top, lanes, top, _mm512_maskz_loadu_ps(lanes, x + i));
+  }
+  const float maximum = _mm512_reduce_max_ps(top);
+  __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps()};
+  for (size_t i = 0, chain = 0; i < n; i += kLanes, chain = (chain + 1) % 4) {
+    const __mmask16 lanes = FirstLanes(n - i);
+    const __m512 e =
+        Exp(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, x + i), _mm512_set1_ps(maximum)));
+    sums[chain] = _mm512_add_ps(sums[chain], _mm512_maskz_mov_ps(lanes, e));
+  }
+  return maximum + std::log(Sum(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]),
+                                              _mm512_add_ps(sums[2], sums[3]))));
+}
+
 // Pairs (2i, 2i+1), eight at a time: even lanes get x cos - y sin, odd lanes y cos + x sin.
 VADE_AVX512 void RotateInterleaved(const float* cos, const float* sin, size_t half, float* x) {
   const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
@@ -184,12 +204,7 @@ VADE_AVX512 void Rotate(RopeStyle style, const float* cos, const float* sin, siz
   }
 }
 
-VADE_AVX512 void ToKv(KvType type, const float* x, size_t n, void* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  char* bytes = static_cast<char*>(out);
+VADE_AVX512 void ToF16(const float* x, size_t n, char* bytes) {
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
     const __m256i half = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(lanes, x + i),
@@ -198,16 +213,71 @@ VADE_AVX512 void ToKv(KvType type, const float* x, size_t n, void* out) {
   }
 }
 
-VADE_AVX512 void FromKv(KvType type, const void* x, size_t n, float* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  const char* bytes = static_cast<const char*>(x);
+VADE_AVX512 void FromF16(const char* bytes, size_t n, float* out) {
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
     const __m256i half = _mm256_maskz_loadu_epi16(lanes, bytes + 2 * i);
     _mm512_mask_storeu_ps(out + i, lanes, _mm512_cvtph_ps(half));
+  }
+}
+
+// See vector_avx2.cc.
+VADE_AVX512 inline uint16_t Q8Scale(__m512 a, __m512 b) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  const int32_t bits = _mm512_reduce_max_epi32(
+      _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
+                       _mm512_and_si512(_mm512_castps_si512(b), magnitude)));
+  const __m128 scale = _mm_div_ss(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)), _mm_set_ss(127.0f));
+  const auto half =
+      static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(scale, _MM_FROUND_TO_NEAREST_INT)));
+  return half < kHalfInfinity ? half : kHalfNan;
+}
+
+VADE_AVX512 inline float HalfToFloat(uint16_t half) {
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+}
+
+VADE_AVX512 void ToQ8(const float* x, size_t n, char* bytes) {
+  for (size_t i = 0; i < n; i += kQ8Block, x += kQ8Block, bytes += kQ8BlockBytes) {
+    const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + kLanes);
+    const uint16_t half = Q8Scale(a, b);
+    __m128i codes[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
+    if (half != 0 && half != kHalfNan) {
+      const __m512 inverse = _mm512_set1_ps(1.0f / HalfToFloat(half));
+      codes[0] = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)));
+      codes[1] = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, inverse)));
+    }
+    std::memcpy(bytes, &half, sizeof(half));
+    std::memcpy(bytes + 2, codes, sizeof(codes));
+  }
+}
+
+VADE_AVX512 void FromQ8(const char* bytes, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kQ8Block, bytes += kQ8BlockBytes) {
+    uint16_t half;
+    std::memcpy(&half, bytes, sizeof(half));
+    const __m512 scale = _mm512_set1_ps(HalfToFloat(half));
+    for (size_t k = 0; k < kQ8Block; k += kLanes) {
+      const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 2 + k));
+      const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes));
+      _mm512_storeu_ps(out + i + k, _mm512_mul_ps(values, scale));
+    }
+  }
+}
+
+void ToKv(KvType type, const float* x, size_t n, void* out) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: ToF16(x, n, static_cast<char*>(out)); break;
+    case KvType::kQ8: ToQ8(x, n, static_cast<char*>(out)); break;
+  }
+}
+
+void FromKv(KvType type, const void* x, size_t n, float* out) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: FromF16(static_cast<const char*>(x), n, out); break;
+    case KvType::kQ8: FromQ8(static_cast<const char*>(x), n, out); break;
   }
 }
 
@@ -408,7 +478,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorAvx512 = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorAvx512 = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                     LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

@@ -40,6 +40,13 @@ void Gelu(const float* x, size_t n, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + std::erf(x[i] * 0.70710678f));
 }
 
+float LogSumExp(const float* x, size_t n) {
+  const float maximum = *std::max_element(x, x + n);
+  double sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += std::exp(x[i] - maximum);
+  return maximum + static_cast<float>(std::log(sum));
+}
+
 void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, float* x) {
   const size_t half = dims / 2;
   for (size_t i = 0; i < half; ++i) {
@@ -51,28 +58,74 @@ void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, fl
   }
 }
 
-void ToKv(KvType type, const float* x, size_t n, void* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  uint8_t* bytes = static_cast<uint8_t*>(out);
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
+
+void ToF16(const float* x, size_t n, uint8_t* out) {
   for (size_t i = 0; i < n; ++i) {
     const uint16_t half = FloatToHalf(x[i]);
-    std::memcpy(bytes + 2 * i, &half, sizeof(half));
+    std::memcpy(out + 2 * i, &half, sizeof(half));
+  }
+}
+
+// Of 32 values: largest magnitude / 127 as float16 bits, or NaN where that is not finite.
+uint16_t Q8Scale(const float* x) {
+  float largest = 0;
+  for (size_t i = 0; i < kQ8Block; ++i) {
+    if (!std::isfinite(x[i])) return kHalfNan;
+    largest = std::max(largest, std::fabs(x[i]));
+  }
+  const uint16_t half = FloatToHalf(largest / 127.0f);
+  return half < kHalfInfinity ? half : kHalfNan;
+}
+
+void ToQ8(const float* x, size_t n, uint8_t* out) {
+  for (size_t begin = 0; begin < n; begin += kQ8Block, x += kQ8Block, out += kQ8BlockBytes) {
+    const uint16_t half = Q8Scale(x);
+    std::memset(out, 0, kQ8BlockBytes);
+    std::memcpy(out, &half, sizeof(half));
+    if (half == 0 || half == kHalfNan) continue;
+    // By the scale as it will be read. Only one that is subnormal as float16 can push a code beyond
+    // a byte.
+    const float inverse = 1.0f / HalfToFloat(half);
+    for (size_t i = 0; i < kQ8Block; ++i) {
+      const float code = std::clamp(std::nearbyint(x[i] * inverse), -128.0f, 127.0f);
+      out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(code));
+    }
+  }
+}
+
+void ToKv(KvType type, const float* x, size_t n, void* out) {
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: ToF16(x, n, static_cast<uint8_t*>(out)); break;
+    case KvType::kQ8: ToQ8(x, n, static_cast<uint8_t*>(out)); break;
+  }
+}
+
+void FromF16(const uint8_t* x, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) {
+    uint16_t half;
+    std::memcpy(&half, x + 2 * i, sizeof(half));
+    out[i] = HalfToFloat(half);
+  }
+}
+
+void FromQ8(const uint8_t* x, size_t n, float* out) {
+  for (size_t begin = 0; begin < n; begin += kQ8Block, x += kQ8BlockBytes, out += kQ8Block) {
+    uint16_t half;
+    std::memcpy(&half, x, sizeof(half));
+    const float scale = HalfToFloat(half);
+    for (size_t i = 0; i < kQ8Block; ++i) {
+      out[i] = static_cast<float>(static_cast<int8_t>(x[2 + i])) * scale;
+    }
   }
 }
 
 void FromKv(KvType type, const void* x, size_t n, float* out) {
-  if (type == KvType::kF32) {
-    std::memcpy(out, x, n * sizeof(float));
-    return;
-  }
-  const uint8_t* bytes = static_cast<const uint8_t*>(x);
-  for (size_t i = 0; i < n; ++i) {
-    uint16_t half;
-    std::memcpy(&half, bytes + 2 * i, sizeof(half));
-    out[i] = HalfToFloat(half);
+  switch (type) {
+    case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
+    case KvType::kF16: FromF16(static_cast<const uint8_t*>(x), n, out); break;
+    case KvType::kQ8: FromQ8(static_cast<const uint8_t*>(x), n, out); break;
   }
 }
 
@@ -121,7 +174,7 @@ void Attend(const AttentionArgs& args) {
 
 }  // namespace
 
-const VectorKernels kVectorScalar = {RmsNorm, LayerNorm, Add,    SiluMultiply, Gelu,
-                                     Rotate,  ToKv,      FromKv, Attend};
+const VectorKernels kVectorScalar = {RmsNorm,   LayerNorm, Add,  SiluMultiply, Gelu,
+                                     LogSumExp, Rotate,    ToKv, FromKv,       Attend};
 
 }  // namespace vade::kernels

@@ -2,10 +2,10 @@
 // the handful of coarse operations that a transformer is made of.
 //
 // Nothing behind a handle may be touched by the caller: it may be memory of another device. Data
-// crosses only in Upload, Download and the Add functions; index arrays (rows, page tables,
-// positions) are host memory that the operation has read when it returns. Operations of one backend
-// are called by one thread at a time; they may run parallel inside. Results for a row never depend
-// on the other rows.
+// crosses only in Upload, Download, CopyOut, CopyIn and the Add functions; index arrays (rows, page
+// tables, positions) are host memory that the operation has read when it returns. Operations of one
+// backend are called by one thread at a time; they may run parallel inside. Results for a row never
+// depend on the other rows.
 //
 // Activations are float32 rows: a Buffer of [rows, width] floats. "x" is the residual stream.
 #pragma once
@@ -53,11 +53,14 @@ struct AttentionShape {
 };
 
 // Keys and values lie in pages of this many tokens: [layer][key|value][kv_head][slot][head_dim] in
-// the type of the pages, keys un-rotated. A whole tile of the attention, so that a tile never spans
-// two pages.
+// the type of the pages, keys un-rotated and, where the type rounds, without the constant bias of
+// the key projection: models have biases a hundred times what varies, which would take all of the
+// precision. A whole tile of the attention, so that a tile never spans two pages.
 inline constexpr int kPageTokens = 32;
 static_assert(kPageTokens == kernels::kAttentionTile);
 uint64_t PageBytes(const AttentionShape& shape);
+// Of one token, all layers.
+inline uint64_t TokenBytes(const AttentionShape& shape) { return PageBytes(shape) / kPageTokens; }
 
 // A matrix with its optional bias.
 struct Projection {
@@ -117,14 +120,22 @@ class Backend {
   virtual Status NormProject(const NormProjectArgs& args) = 0;
 
   // Rows of [q | k | v] -> their slots of one layer's pages. slots[i] belongs to row i.
-  virtual Status StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
-                                 std::span<const KvSlot> slots, BufferHandle pages) = 0;
+  struct StoreArgs {
+    const AttentionShape* shape = nullptr;
+    int layer = 0;
+    BufferHandle qkv;
+    VectorHandle key_bias = {};  // [kv_width], part of every k; unset where there is none
+    std::span<const KvSlot> slots;
+    BufferHandle pages;
+  };
+  virtual Status StoreKeysValues(const StoreArgs& args) = 0;
 
   // out[i] = softmax(q[i] k / sqrt(head_dim)) v per head, over the pages of its sequence.
   struct AttendArgs {
     const AttentionShape* shape = nullptr;
     int layer = 0;
     BufferHandle qkv;
+    VectorHandle key_bias = {};  // as they were stored with
     std::span<const AttentionSpan> spans;
     BufferHandle pages;
     BufferHandle out;  // [rows, q_width]
@@ -145,8 +156,22 @@ class Backend {
   };
   virtual Status FeedForward(const FeedForwardArgs& args) = 0;
 
+  // out[i] = log softmax(row i of logits)[targets[i]]; rows with a negative target are passed over.
+  virtual Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                                  std::span<float> out) = 0;
+
   // Moves rows `keep` (ascending) of [rows, width] to the front.
   virtual Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) = 0;
+
+  // Tokens outside of the pages: [layer][key|value][kv_head][token] rows of one head, as they lie
+  // in the pages. TokenBytes(shape) a token; slots[i] holds token i.
+  struct TokenArgs {
+    const AttentionShape* shape = nullptr;
+    std::span<const KvSlot> slots;
+    BufferHandle pages;
+  };
+  virtual Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) = 0;
+  virtual Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) = 0;
 
   // One page of the pool onto another: copy on write.
   virtual Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,

@@ -18,8 +18,7 @@ constexpr int kBlockRows = 64;
 // Bytes from the start of a page to the keys of one head; its values are kv_heads such pieces
 // further.
 size_t KeyOffset(const AttentionShape& shape, int layer, int kv_head) {
-  const size_t piece =
-      static_cast<size_t>(kPageTokens) * shape.head_dim * kernels::KvBytes(shape.kv_type);
+  const size_t piece = kPageTokens * kernels::KvBytes(shape.kv_type, shape.head_dim);
   return (2ull * layer * shape.kv_heads + kv_head) * piece;
 }
 
@@ -57,23 +56,36 @@ const float* CpuBackend::RopeCos(int32_t position) const {
   return rope_.data() + static_cast<size_t>(position) * 2 * rope_half_;
 }
 
-Status CpuBackend::StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
-                                   std::span<const KvSlot> slots, BufferHandle pages) {
+// The bias that the keys of the pages are without; null where they lie as they are.
+const float* CpuBackend::RoundedBias(const AttentionShape& shape, VectorHandle key_bias) const {
+  if (!IsSet(key_bias) || shape.kv_type == kernels::KvType::kF32) return nullptr;
+  return Vector(key_bias).data();
+}
+
+Status CpuBackend::StoreKeysValues(const StoreArgs& args) {
+  const AttentionShape& shape = *args.shape;
   const auto& kernel = kernels::Active().vector;
-  const float* rows = Floats(qkv, slots.size() * shape.qkv_width());
-  const std::span<uint8_t> memory = HostMemory(pages);
+  const float* rows = Floats(args.qkv, args.slots.size() * shape.qkv_width());
+  const float* bias = RoundedBias(shape, args.key_bias);
+  const std::span<uint8_t> memory = HostMemory(args.pages);
   const size_t page_bytes = PageBytes(shape), dim = shape.head_dim;
-  const size_t slot_bytes = dim * kernels::KvBytes(shape.kv_type);
-  For(slots.size(), 32, [&](size_t begin, size_t end) {
+  const size_t slot_bytes = kernels::KvBytes(shape.kv_type, dim);
+  For(args.slots.size(), 32, [&](size_t begin, size_t end) {
+    BorrowedScratch scratch(this);
+    float* unbiased = scratch->unbiased.Floats(shape.kv_width());
     for (size_t i = begin; i < end; ++i) {
-      VADE_CHECK((slots[i].page + 1ull) * page_bytes <= memory.size(),
-                 "page numbers come from the pool");
-      uint8_t* page = memory.data() + slots[i].page * page_bytes + slots[i].slot * slot_bytes;
+      const KvSlot at = args.slots[i];
+      VADE_CHECK((at.page + 1ull) * page_bytes <= memory.size(), "page numbers come from the pool");
+      uint8_t* page = memory.data() + at.page * page_bytes + at.slot * slot_bytes;
       const float* key = rows + i * shape.qkv_width() + shape.q_width();
       const float* value = key + shape.kv_width();
+      if (bias) {
+        for (int j = 0; j < shape.kv_width(); ++j) unbiased[j] = key[j] - bias[j];
+        key = unbiased;
+      }
       for (int head = 0; head < shape.kv_heads; ++head, key += dim, value += dim) {
-        kernel.to_kv(shape.kv_type, key, dim, page + KeyOffset(shape, layer, head));
-        kernel.to_kv(shape.kv_type, value, dim, page + ValueOffset(shape, layer, head));
+        kernel.to_kv(shape.kv_type, key, dim, page + KeyOffset(shape, args.layer, head));
+        kernel.to_kv(shape.kv_type, value, dim, page + ValueOffset(shape, args.layer, head));
       }
     }
   });
@@ -85,6 +97,8 @@ void CpuBackend::GatherKeysValues(const AttendArgs& args, const AttentionSpan& s
   const AttentionShape& shape = *args.shape;
   const auto& kernel = kernels::Active().vector;
   const size_t dim = shape.head_dim, page_bytes = PageBytes(shape);
+  const float* bias = RoundedBias(shape, args.key_bias);
+  if (bias) bias += kv_head * dim;
   float* keys = scratch.keys.Floats(count * dim);
   float* values = scratch.values.Floats(count * dim);
   for (size_t begin = 0; begin < count; begin += kPageTokens) {
@@ -94,6 +108,7 @@ void CpuBackend::GatherKeysValues(const AttendArgs& args, const AttentionSpan& s
                    keys + begin * dim);
     kernel.from_kv(shape.kv_type, page + ValueOffset(shape, args.layer, kv_head), n * dim,
                    values + begin * dim);
+    for (size_t i = begin; bias && i < begin + n; ++i) kernel.add(bias, dim, keys + i * dim);
     for (size_t i = begin; rope_half_ > 0 && i < begin + n; ++i) {
       const float* cos = RopeCos(span.key_positions[i]);
       kernel.rotate(shape.rope_style, cos, cos + rope_half_, shape.rope_dims, keys + i * dim);
@@ -173,6 +188,70 @@ Status CpuBackend::Attend(const AttendArgs& args) {
     BorrowedScratch scratch(this);
     for (size_t i = begin; i < end; ++i)
       AttendOne(args, attend_tasks_[i], qkv, pages, out, *scratch);
+  });
+  return OkStatus();
+}
+
+namespace {
+
+// Tokens that lie one after the other in a page.
+struct Run {
+  KvSlot first;
+  size_t token = 0, count = 0;
+};
+
+std::vector<Run> RunsOf(std::span<const KvSlot> slots) {
+  std::vector<Run> runs;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const bool goes_on = !runs.empty() && runs.back().first.page == slots[i].page &&
+                         slots[i - 1].slot + 1 == slots[i].slot;
+    if (goes_on) {
+      ++runs.back().count;
+    } else {
+      runs.push_back({.first = slots[i], .token = i, .count = 1});
+    }
+  }
+  return runs;
+}
+
+// Calls copy(offset in the pages, offset in the saved rows, bytes) for what is contiguous in both.
+// Pieces are the heads of one layer's keys or values, in their order within a page.
+template <typename Copy>
+void ForContiguous(const AttentionShape& shape, std::span<const KvSlot> slots, size_t first_piece,
+                   size_t end_piece, Copy copy) {
+  const size_t row = kernels::KvBytes(shape.kv_type, shape.head_dim);
+  const std::vector<Run> runs = RunsOf(slots);
+  for (size_t piece = first_piece; piece < end_piece; ++piece) {
+    for (const Run& run : runs) {
+      const size_t in_page = (piece * kPageTokens + run.first.slot) * row;
+      copy(run.first.page * PageBytes(shape) + in_page, (piece * slots.size() + run.token) * row,
+           run.count * row);
+    }
+  }
+}
+
+size_t Pieces(const AttentionShape& shape) { return 2ull * shape.layers * shape.kv_heads; }
+
+}  // namespace
+
+Status CpuBackend::CopyOut(const TokenArgs& args, std::span<uint8_t> out) {
+  const std::span<const uint8_t> pages = HostMemory(args.pages);
+  VADE_CHECK(out.size() == TokenBytes(*args.shape) * args.slots.size(), "the decoder checks sizes");
+  For(Pieces(*args.shape), 16, [&](size_t begin, size_t end) {
+    ForContiguous(*args.shape, args.slots, begin, end, [&](size_t from, size_t to, size_t bytes) {
+      std::memcpy(out.data() + to, pages.data() + from, bytes);
+    });
+  });
+  return OkStatus();
+}
+
+Status CpuBackend::CopyIn(const TokenArgs& args, std::span<const uint8_t> in) {
+  const std::span<uint8_t> pages = HostMemory(args.pages);
+  VADE_CHECK(in.size() == TokenBytes(*args.shape) * args.slots.size(), "the decoder checks sizes");
+  For(Pieces(*args.shape), 16, [&](size_t begin, size_t end) {
+    ForContiguous(*args.shape, args.slots, begin, end, [&](size_t to, size_t from, size_t bytes) {
+      std::memcpy(pages.data() + to, in.data() + from, bytes);
+    });
   });
   return OkStatus();
 }

@@ -11,7 +11,8 @@
 namespace vade {
 
 uint64_t PageBytes(const AttentionShape& shape) {
-  return 2ull * shape.layers * shape.kv_width() * kPageTokens * kernels::KvBytes(shape.kv_type);
+  return 2ull * shape.layers * shape.kv_heads * kPageTokens *
+         kernels::KvBytes(shape.kv_type, shape.head_dim);
 }
 
 void ScratchBytes::Free::operator()(uint8_t* p) const { std::free(p); }
@@ -159,6 +160,21 @@ Status CpuBackend::Embed(TableHandle handle, std::span<const int32_t> tokens, Bu
     Dequantize(table.type, table.bytes.data() + token * table.row_bytes, table.cols, out);
     out += table.cols;
   }
+  return OkStatus();
+}
+
+Status CpuBackend::LogProbabilities(BufferHandle logits, int width,
+                                    std::span<const int32_t> targets, std::span<float> out) {
+  const auto& kernel = kernels::Active().vector;
+  const float* rows = Floats(logits, targets.size() * static_cast<uint64_t>(width));
+  For(targets.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      if (targets[i] < 0) continue;
+      VADE_CHECK(targets[i] < width, "tokens are checked on entry");
+      const float* row = rows + i * static_cast<size_t>(width);
+      out[i] = row[targets[i]] - kernel.log_sum_exp(row, static_cast<size_t>(width));
+    }
+  });
   return OkStatus();
 }
 

@@ -48,12 +48,15 @@ class CpuBackend final : public Backend {
 
   Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) override;
   Status NormProject(const NormProjectArgs& args) override;
-  Status StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
-                         std::span<const KvSlot> slots, BufferHandle pages) override;
+  Status StoreKeysValues(const StoreArgs& args) override;
   Status Attend(const AttendArgs& args) override;
   Status ProjectAdd(MatrixHandle matrix, BufferHandle in, int rows, BufferHandle x) override;
   Status FeedForward(const FeedForwardArgs& args) override;
+  Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                          std::span<float> out) override;
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override;
+  Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override;
+  Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override;
   Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
                   int32_t to) override;
 
@@ -70,6 +73,7 @@ class CpuBackend final : public Backend {
   struct Scratch {
     ScratchBytes norm, result, gate, up;        // cpu_projection.cc
     ScratchBytes keys, values, queries, mixed;  // cpu_attention.cc
+    ScratchBytes unbiased;
     std::vector<uint32_t> visible;
   };
   class BorrowedScratch;
@@ -98,6 +102,7 @@ class CpuBackend final : public Backend {
   void GateUp(const Product& gate, const Product& up, size_t tokens, float* hidden);
 
   // cpu_attention.cc
+  const float* RoundedBias(const AttentionShape& shape, VectorHandle key_bias) const;
   void GrowRopeTable(const AttentionShape& shape, int32_t max_position);
   const float* RopeCos(int32_t position) const;
   void AttendOne(const AttendArgs& args, const AttendTask& task, const float* qkv,

@@ -36,14 +36,18 @@ class Sequence {
 struct ForwardItem {
   Sequence* sequence = nullptr;
   std::span<const int32_t> tokens;     // at least one; appended to the sequence
-  std::span<const int32_t> positions;  // one a token, each greater than all positions read before;
+  std::span<const int32_t> positions = {};  // one a token, each greater than all positions read before;
                                        // empty: continue from sequence->length()
-  std::span<const int32_t> wanted;     // indices into `tokens` whose logits are returned, ascending
+  std::span<const int32_t> wanted = {};  // indices into `tokens` whose logits are returned, ascending
+  // Indices into `tokens`, ascending, below the last: of the token behind each, the log probability
+  // (natural) is returned. What a text makes of another one behind it, without its logits.
+  std::span<const int32_t> scored = {};
 };
 
 struct Logits {
   int vocab_size = 0;
   std::vector<float> values;  // [rows, vocab_size], in the order of items and their `wanted`
+  std::vector<float> scores;  // in the order of items and their `scored`
   std::span<const float> row(size_t i) const {
     return {values.data() + i * vocab_size, static_cast<size_t>(vocab_size)};
   }
@@ -57,6 +61,7 @@ struct DecoderInfo {
   int vocab_size = 0;
   int layers = 0;
   uint64_t weight_bytes_per_token = 0;  // read from memory for one decoded token
+  std::string kv_type;                  // of the pages: "q8", "f16", "f32"
   uint64_t kv_bytes_per_token = 0;
 };
 
@@ -74,6 +79,20 @@ class Decoder {
   virtual Result<std::unique_ptr<Sequence>> Fork(const Sequence& from, int length) = 0;
   virtual Status Truncate(Sequence& sequence, int length) = 0;
 
+  // What was read, outside of the pages: the keys and values of tokens [begin, end) as bytes that
+  // Append puts behind what another sequence of the same weights, pages of the same type and the
+  // same prefix has read. Reading goes on from there with the bits that it would have had.
+  // Saved form: [layer][key|value][kv_head][token] rows of one head in the type of the pages.
+  virtual uint64_t SavedBytes(int tokens) const = 0;
+  // INVALID_ARGUMENT for tokens that are not there or an `out` that is not
+  // SavedBytes(end - begin).
+  virtual Status Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) = 0;
+  // Positions go on from the last one. On any error nothing has changed: INVALID_ARGUMENT for
+  // bytes that are not SavedBytes(tokens), OUT_OF_RANGE beyond context_tokens, RESOURCE_EXHAUSTED
+  // when the pages do not suffice. What the bytes say is not checked: they are the caller's to
+  // vouch for.
+  virtual Status Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) = 0;
+
   // Reads the items' tokens. On any error no sequence has changed. RESOURCE_EXHAUSTED when the
   // pages do not suffice; OUT_OF_RANGE beyond context_tokens; checks `ctx` between layers.
   virtual Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) = 0;
@@ -82,9 +101,11 @@ class Decoder {
 struct DecoderOptions {
   ThreadPool* pool = nullptr;  // not owned; null: the caller's thread alone
   int context_tokens = 8192;   // upper bound on one sequence
-  kernels::KvType kv_type = kernels::KvType::kF16;
+  // Of the key/value pages. kQ8 takes head sizes that are multiples of 32; a model with others gets
+  // kF16 instead, which info() and the log say.
+  kernels::KvType kv_type = kernels::KvType::kQ8;
   uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
-  std::string packed_cache_dir;             // repacked weights are kept there; "": memory only
+  std::string packed_cache_dir = {};        // repacked weights are kept there; "": memory only
 };
 
 // A GGUF file of architecture "qwen2" or "llama". UNIMPLEMENTED names another architecture.

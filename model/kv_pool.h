@@ -61,6 +61,7 @@ class PagedSequence final : public Sequence {
   std::span<const int32_t> pages() const { return pages_; }
   std::span<const int32_t> positions() const { return positions_; }
   const KvPool* pool() const { return pool_; }
+  KvSlot SlotOf(int index) const { return {pages_[index / kPageTokens], index % kPageTokens}; }
 
   // The first `length` tokens as a sequence of their own; needs no page until one of both is
   // written.

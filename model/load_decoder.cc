@@ -1,5 +1,6 @@
 // From a weight file to a decoder that is ready to read.
 #include "base/files.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "model/cpu_backend.h"
 #include "model/no_vocab_tokenizer.h"
@@ -26,6 +27,12 @@ Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const GgufFile& file, int vocab
 Status Transformer::LoadFile(const std::string& path, const DecoderOptions& options) {
   ASSIGN_OR_RETURN(file_, GgufFile::Open(path));
   ASSIGN_OR_RETURN(config_, ReadDecoderConfig(*file_, options.context_tokens, options.kv_type));
+  if (config_.attention.kv_type != options.kv_type) {
+    LogInfo(StrCat(path, ": heads of ", config_.attention.head_dim,
+                   " values do not come out even in blocks of ", kernels::kQ8Block,
+                   ": keys and values are kept as ", kernels::KvTypeName(config_.attention.kv_type),
+                   ", not ", kernels::KvTypeName(options.kv_type)));
+  }
   ASSIGN_OR_RETURN(tokenizer_, LoadTokenizer(*file_, config_.vocab_size));
   chat_template_.emplace(ChatTemplate::FromGguf(*file_, *tokenizer_));
   const PackOptions packing = {.cache_dir = options.packed_cache_dir, .pool = options.pool};
@@ -45,7 +52,8 @@ void Transformer::DescribeFile() {
   info_.vocab_size = config_.vocab_size;
   info_.layers = config_.layers;
   info_.weight_bytes_per_token = weights_.bytes_per_token;
-  info_.kv_bytes_per_token = PageBytes(config_.attention) / kPageTokens;
+  info_.kv_type = kernels::KvTypeName(config_.attention.kv_type);
+  info_.kv_bytes_per_token = TokenBytes(config_.attention);
 }
 
 Result<std::unique_ptr<Transformer>> Transformer::Load(const std::string& path,

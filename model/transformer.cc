@@ -1,6 +1,8 @@
 #include "model/transformer.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "base/strings.h"
 
@@ -38,8 +40,12 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
                                            .eps = config_.norm_epsilon,
                                            .projections = qkv,
                                            .out = w.qkv}));
-    RETURN_IF_ERROR(
-        backend_->StoreKeysValues(shape, index, w.qkv, step.slots(), kv_pool_->buffer()));
+    RETURN_IF_ERROR(backend_->StoreKeysValues({.shape = &shape,
+                                               .layer = index,
+                                               .qkv = w.qkv,
+                                               .key_bias = layer.k.bias,
+                                               .slots = step.slots(),
+                                               .pages = kv_pool_->buffer()}));
     if (index + 1 == config_.layers && !all_wanted) {
       rows = static_cast<int>(step.wanted().size());
       spans = step.wanted_spans();
@@ -50,6 +56,7 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
     RETURN_IF_ERROR(backend_->Attend({.shape = &shape,
                                       .layer = index,
                                       .qkv = w.qkv,
+                                      .key_bias = layer.k.bias,
                                       .spans = spans,
                                       .pages = kv_pool_->buffer(),
                                       .out = w.mixed}));
@@ -66,31 +73,44 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
   return OkStatus();
 }
 
-Status Transformer::RunHead(int rows, float* logits) {
+// Logits and scores are appended to `logits`, in the order of the rows.
+Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
   const Projection head[] = {weights_.head};
-  for (int first = 0; first < rows; first += kHeadRows) {
-    const int count = std::min(kHeadRows, rows - first);
+  const size_t width = static_cast<size_t>(config_.vocab_size);
+  for (size_t first = 0; first < rows.size(); first += kHeadRows) {
+    const auto some = rows.subspan(first, std::min<size_t>(kHeadRows, rows.size() - first));
     RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x,
-                                           .first_row = first,
-                                           .rows = count,
+                                           .first_row = static_cast<int>(first),
+                                           .rows = static_cast<int>(some.size()),
                                            .norm = weights_.output_norm,
                                            .eps = config_.norm_epsilon,
                                            .projections = head,
                                            .out = workspace_.logits}));
-    const size_t bytes = static_cast<size_t>(count) * config_.vocab_size * sizeof(float);
+    std::vector<int32_t> targets;
+    for (const HeadRow& row : some) targets.push_back(row.target);
+    std::vector<float> scores(some.size());
     RETURN_IF_ERROR(
-        backend_->Download(workspace_.logits, 0, {reinterpret_cast<uint8_t*>(logits), bytes}));
-    logits += static_cast<size_t>(count) * config_.vocab_size;
+        backend_->LogProbabilities(workspace_.logits, config_.vocab_size, targets, scores));
+    for (size_t i = 0; i < some.size(); ++i) {
+      if (some[i].target >= 0) logits->scores.push_back(scores[i]);
+      if (!some[i].wanted) continue;
+      const size_t begin = logits->values.size();
+      logits->values.resize(begin + width);
+      RETURN_IF_ERROR(backend_->Download(
+          workspace_.logits, i * width * sizeof(float),
+          {reinterpret_cast<uint8_t*>(logits->values.data() + begin), width * sizeof(float)}));
+    }
   }
   return OkStatus();
 }
 
-Status Transformer::RunStep(const Step& step, const Context& ctx, float* logits) {
-  const int wanted = static_cast<int>(step.wanted().size());
-  RETURN_IF_ERROR(EnsureWorkspace(step.rows(), std::min(wanted, kHeadRows)));
+Status Transformer::RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
+                            Logits* logits) {
+  RETURN_IF_ERROR(
+      EnsureWorkspace(step.rows(), std::min(static_cast<int>(rows.size()), kHeadRows)));
   RETURN_IF_ERROR(RunLayers(step, ctx));
   RETURN_IF_ERROR(ctx.Check());
-  return RunHead(wanted, logits);
+  return RunHead(rows, logits);
 }
 
 // --- what goes in --------------------------------------------------------------------------------
@@ -135,25 +155,43 @@ Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) con
           StrCat("token ", token, " is not in the vocabulary of ", config_.vocab_size));
     }
   }
-  int64_t last = -1;
-  for (int32_t wanted : item.wanted) {
-    if (wanted <= last || static_cast<size_t>(wanted) >= item.tokens.size()) {
-      return InvalidArgument(
-          StrCat("wanted rows must ascend below ", item.tokens.size(), ", got ", wanted));
-    }
-    last = wanted;
-  }
   RETURN_IF_ERROR(CheckPositions(item, *reading.sequence, &reading.positions));
   return reading;
 }
 
-Status Transformer::CopySharedPages(std::span<const Reading> readings) {
-  for (const Reading& reading : readings) {
-    const auto [from, to] = reading.growth->copy();
-    if (from < 0) continue;
-    RETURN_IF_ERROR(backend_->CopyPage(config_.attention, kv_pool_->buffer(), from, to));
+namespace {
+
+Status CheckAscending(std::span<const int32_t> rows, size_t end, std::string_view what) {
+  int64_t last = -1;
+  for (int32_t row : rows) {
+    if (row <= last || row >= static_cast<int64_t>(end))
+      return InvalidArgument(StrCat(what, " rows must ascend below ", end, ", got ", row));
+    last = row;
   }
   return OkStatus();
+}
+
+}  // namespace
+
+// Appends what is to be made of the item's rows to `rows`.
+Status Transformer::CheckHeadRows(const ForwardItem& item, Reading* reading,
+                                  std::vector<HeadRow>* rows) {
+  RETURN_IF_ERROR(CheckAscending(item.wanted, item.tokens.size(), "wanted"));
+  RETURN_IF_ERROR(CheckAscending(item.scored, item.tokens.size() - 1, "scored"));
+  std::set_union(item.wanted.begin(), item.wanted.end(), item.scored.begin(), item.scored.end(),
+                 std::back_inserter(reading->head_rows));
+  for (int32_t row : reading->head_rows) {
+    const bool scored = std::binary_search(item.scored.begin(), item.scored.end(), row);
+    const bool wanted = std::binary_search(item.wanted.begin(), item.wanted.end(), row);
+    rows->push_back({scored ? item.tokens[static_cast<size_t>(row) + 1] : -1, wanted});
+  }
+  return OkStatus();
+}
+
+Status Transformer::CopySharedPage(const KvGrowth& growth) {
+  const auto [from, to] = growth.copy();
+  if (from < 0) return OkStatus();
+  return backend_->CopyPage(config_.attention, kv_pool_->buffer(), from, to);
 }
 
 Status Transformer::EnsureWorkspace(int rows, int head_rows) {
@@ -188,19 +226,20 @@ class StepCutter {
  public:
   explicit StepCutter(std::span<const ForwardItem> batch) : batch_(batch) {}
 
-  // The parts of the next step; empty at the end. `growths` by item.
-  template <typename GrowthOf>
-  const std::vector<StepPart>& Next(GrowthOf growth_of) {
+  // The parts of the next step; empty at the end. Growths and the rows for the head by item.
+  template <typename GrowthOf, typename RowsOf>
+  const std::vector<StepPart>& Next(GrowthOf growth_of, RowsOf rows_of) {
     parts_.clear();
     size_t room = Step::kMaxRows;
     while (item_ < batch_.size() && room > 0) {
       const ForwardItem& item = batch_[item_];
       const size_t count = std::min(room, item.tokens.size() - begin_);
       const KvGrowth* growth = growth_of(item_);
-      const auto wanted_end = std::lower_bound(item.wanted.begin(), item.wanted.end(),
-                                               static_cast<int32_t>(begin_ + count));
+      const std::span<const int32_t> rows = rows_of(item_);
+      const auto wanted_end =
+          std::lower_bound(rows.begin(), rows.end(), static_cast<int32_t>(begin_ + count));
       const auto wanted_begin =
-          std::lower_bound(item.wanted.begin(), item.wanted.end(), static_cast<int32_t>(begin_));
+          std::lower_bound(rows.begin(), rows.end(), static_cast<int32_t>(begin_));
       const size_t old_length = growth->positions().size() - item.tokens.size();
       parts_.push_back({.growth = growth,
                         .first_index = static_cast<int>(old_length + begin_),
@@ -225,6 +264,7 @@ class StepCutter {
 Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Context& ctx) {
   std::lock_guard lock(forward_mutex_);
   std::vector<Reading> readings;
+  std::vector<HeadRow> head_rows;
   uint64_t wanted = 0;
   for (const ForwardItem& item : batch) {
     ASSIGN_OR_RETURN(Reading reading, CheckItem(item));
@@ -232,6 +272,7 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
       if (other.sequence == reading.sequence)
         return InvalidArgument("a sequence is twice in one batch");
     }
+    RETURN_IF_ERROR(CheckHeadRows(item, &reading, &head_rows));
     readings.push_back(std::move(reading));
     wanted += item.wanted.size();
   }
@@ -243,19 +284,21 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   for (Reading& reading : readings) {
     ASSIGN_OR_RETURN(reading.growth, KvGrowth::Begin(reading.sequence, reading.positions));
   }
-  RETURN_IF_ERROR(CopySharedPages(readings));
+  for (const Reading& reading : readings) RETURN_IF_ERROR(CopySharedPage(*reading.growth));
 
   Logits logits;
   logits.vocab_size = config_.vocab_size;
-  logits.values.resize(wanted * config_.vocab_size);
-  float* next = logits.values.data();
+  logits.values.reserve(wanted * config_.vocab_size);
+  std::span<const HeadRow> rows_left = head_rows;
   StepCutter cutter(batch);
   for (;;) {
-    const auto& parts = cutter.Next([&](size_t item) { return readings[item].growth.get(); });
+    const auto& parts = cutter.Next([&](size_t item) { return readings[item].growth.get(); },
+                                    [&](size_t item) { return std::span(readings[item].head_rows); });
     if (parts.empty()) break;
     workspace_.step.Build(parts);
-    RETURN_IF_ERROR(RunStep(workspace_.step, ctx, next));
-    next += workspace_.step.wanted().size() * config_.vocab_size;
+    const size_t rows = workspace_.step.wanted().size();
+    RETURN_IF_ERROR(RunStep(workspace_.step, ctx, rows_left.first(rows), &logits));
+    rows_left = rows_left.subspan(rows);
   }
   for (Reading& reading : readings) reading.growth->Commit();
   return logits;
@@ -289,6 +332,62 @@ Status Transformer::Truncate(Sequence& sequence, int length) {
         StrCat("cannot truncate a sequence of ", paged->length(), " tokens to ", length));
   }
   paged->Truncate(length);
+  return OkStatus();
+}
+
+uint64_t Transformer::SavedBytes(int tokens) const {
+  return tokens <= 0 ? 0 : tokens * TokenBytes(config_.attention);
+}
+
+Status Transformer::CheckSaved(uint64_t bytes, int tokens) const {
+  if (bytes == SavedBytes(tokens)) return OkStatus();
+  return InvalidArgument(StrCat(tokens, " saved tokens are ", SavedBytes(tokens), " bytes, got ",
+                                bytes, "; were they saved with these weights and kv_type ",
+                                info_.kv_type, "?"));
+}
+
+Status Transformer::Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) {
+  std::lock_guard lock(forward_mutex_);
+  const auto* paged = dynamic_cast<const PagedSequence*>(&sequence);
+  if (!paged || paged->pool() != kv_pool_.get()) {
+    return InvalidArgument("a sequence must be saved by the decoder that made it");
+  }
+  if (begin < 0 || end < begin || end > paged->length()) {
+    return InvalidArgument(
+        StrCat("cannot save tokens [", begin, ", ", end, ") of a sequence of ", paged->length()));
+  }
+  RETURN_IF_ERROR(CheckSaved(out.size(), end - begin));
+  std::vector<KvSlot> slots;
+  for (int i = begin; i < end; ++i) slots.push_back(paged->SlotOf(i));
+  return backend_->CopyOut(
+      {.shape = &config_.attention, .slots = slots, .pages = kv_pool_->buffer()}, out);
+}
+
+Status Transformer::Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) {
+  std::lock_guard lock(forward_mutex_);
+  auto* paged = dynamic_cast<PagedSequence*>(&sequence);
+  if (!paged || paged->pool() != kv_pool_.get()) {
+    return InvalidArgument("saved tokens must be appended by the decoder that made the sequence");
+  }
+  if (tokens < 0) return InvalidArgument(StrCat("cannot append ", tokens, " tokens"));
+  RETURN_IF_ERROR(CheckSaved(saved.size(), tokens));
+  const int first = paged->length() == 0 ? 0 : paged->positions().back() + 1;
+  if (tokens > config_.context_tokens - first) {
+    return OutOfRange(StrCat(tokens, " saved tokens from position ", first,
+                             " on are beyond the context of ", config_.context_tokens, " tokens"));
+  }
+  if (tokens == 0) return OkStatus();
+  std::vector<int32_t> positions(tokens);
+  std::iota(positions.begin(), positions.end(), first);
+  ASSIGN_OR_RETURN(auto growth, KvGrowth::Begin(paged, positions));
+  RETURN_IF_ERROR(CopySharedPage(*growth));
+  std::vector<KvSlot> slots;
+  for (int i = paged->length(); i < paged->length() + tokens; ++i) {
+    slots.push_back(growth->SlotOf(i));
+  }
+  RETURN_IF_ERROR(backend_->CopyIn(
+      {.shape = &config_.attention, .slots = slots, .pages = kv_pool_->buffer()}, saved));
+  growth->Commit();
   return OkStatus();
 }
 

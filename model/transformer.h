@@ -36,6 +36,9 @@ class Transformer final : public Decoder {
   Result<std::unique_ptr<Sequence>> NewSequence() override;
   Result<std::unique_ptr<Sequence>> Fork(const Sequence& from, int length) override;
   Status Truncate(Sequence& sequence, int length) override;
+  uint64_t SavedBytes(int tokens) const override;
+  Status Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) override;
+  Status Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) override;
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override;
 
   const DecoderConfig& config() const { return config_; }
@@ -58,7 +61,14 @@ class Transformer final : public Decoder {
   struct Reading {
     PagedSequence* sequence = nullptr;
     std::vector<int32_t> positions;
+    std::vector<int32_t> head_rows;  // indices into the tokens: the wanted and the scored ones
     std::unique_ptr<KvGrowth> growth;
+  };
+
+  // What is made of a row that goes through the head.
+  struct HeadRow {
+    int32_t target = -1;  // its log probability is returned; negative: none is
+    bool wanted = false;  // its logits are
   };
 
   Transformer() = default;
@@ -68,11 +78,15 @@ class Transformer final : public Decoder {
   Result<Reading> CheckItem(const ForwardItem& item) const;
   Status CheckPositions(const ForwardItem& item, const PagedSequence& sequence,
                         std::vector<int32_t>* positions) const;
-  Status CopySharedPages(std::span<const Reading> readings);
+  Status CheckSaved(uint64_t bytes, int tokens) const;
+  Status CopySharedPage(const KvGrowth& growth);
   Status EnsureWorkspace(int rows, int head_rows);
-  Status RunStep(const Step& step, const Context& ctx, float* logits);
+  static Status CheckHeadRows(const ForwardItem& item, Reading* reading,
+                              std::vector<HeadRow>* rows);
+  Status RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
+                 Logits* logits);
   Status RunLayers(const Step& step, const Context& ctx);
-  Status RunHead(int rows, float* logits);
+  Status RunHead(std::span<const HeadRow> rows, Logits* logits);
 
   std::unique_ptr<GgufFile> file_;
   DecoderConfig config_;

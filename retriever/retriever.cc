@@ -126,7 +126,8 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
   FuseTermScores(question, kTermWeight, &found.hits);
   if (found.hits.size() > static_cast<size_t>(query.k)) found.hits.resize(query.k);
   AddCount(ctx, "hits", static_cast<int64_t>(found.hits.size()));
-  return Retrieved{.commit = found.commit, .hits = std::move(found.hits)};
+  return Retrieved{
+      .commit = found.commit, .collection = found.collection, .hits = std::move(found.hits)};
 }
 
 }  // namespace vade

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/language.h"
 #include "base/unicode.h"
 
 namespace vade {
@@ -121,21 +122,45 @@ std::vector<double> TermScores(std::string_view question, const std::vector<Hit>
   return scores;
 }
 
+namespace {
+
+// "" when no hit is in the question's language: then none has an advantage of words. A question is
+// nearest to passages of its own language, which settles what a few words leave open.
+std::string LanguageOf(std::string_view question, const std::vector<Hit>& hits) {
+  const auto nearest = std::max_element(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) {
+    return a.dense_score < b.dense_score;
+  });
+  const std::string language =
+      LanguageName(DetectLanguage(question, ParseLanguage(nearest->passage.language)));
+  const bool shared = std::any_of(hits.begin(), hits.end(),
+                                  [&](const Hit& hit) { return hit.passage.language == language; });
+  return shared ? language : "";
+}
+
+bool Differs(const std::string& a, const std::string& b) {
+  return !a.empty() && !b.empty() && a != b;
+}
+
+}  // namespace
+
 void FuseTermScores(std::string_view question, double weight, std::vector<Hit>* hits) {
   if (hits->empty()) return;
   const std::vector<double> terms = TermScores(question, *hits);
   const double best_terms = *std::max_element(terms.begin(), terms.end());
-  double low = hits->front().dense_score, high = low;
+  const std::string language = LanguageOf(question, *hits);
+  double low = hits->front().score, high = low;
   for (const Hit& hit : *hits) {
-    low = std::min(low, hit.dense_score);
-    high = std::max(high, hit.dense_score);
+    low = std::min(low, hit.score);
+    high = std::max(high, hit.score);
   }
   const double span = std::max(high - low, kLeastDenseSpan);
   for (size_t i = 0; i < hits->size(); ++i) {
     Hit& hit = (*hits)[i];
-    const double dense = 1 - (high - hit.dense_score) / span;
+    const double dense = 1 - (high - hit.score) / span;
+    double words = best_terms > 0 ? terms[i] / best_terms : 0;
+    if (best_terms > 0 && Differs(hit.passage.language, language)) words = std::max(words, dense);
     hit.term_score = terms[i];
-    hit.score = (1 - weight) * dense + (best_terms > 0 ? weight * terms[i] / best_terms : 0);
+    hit.score = (1 - weight) * dense + weight * words;
   }
   std::stable_sort(hits->begin(), hits->end(),
                    [](const Hit& a, const Hit& b) { return a.score > b.score; });

@@ -23,8 +23,10 @@ std::vector<double> TermScores(std::string_view question, const std::vector<Hit>
 // Sets term_score and score of each hit and sorts by score, best first. score is the convex
 // combination (1 - weight) * dense + weight * terms, each scaled to at most 1 over the list: terms
 // by the best score that is reached, so that a list without any match is ordered by its vectors
-// alone; cosines between the least and the best of the list, taken to lie at least kLeastDenseSpan
-// apart, so that in a short list near equals stay near.
+// alone; the scores that the search gave, between the least and the best of the list, taken to lie
+// at least kLeastDenseSpan apart, so that in a short list near equals stay near. A passage in
+// another language than the question cannot have its words: what vectors say of it counts for its
+// words too, unless it has more of them (names, numbers).
 // What 50 candidates of multilingual-e5-small span: .08 to .12
 inline constexpr double kLeastDenseSpan = 0.08;
 void FuseTermScores(std::string_view question, double weight, std::vector<Hit>* hits);

@@ -14,6 +14,8 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   GenerateRequest generate;
   generate.question = request.query.question;
   generate.hits = retrieved.hits;
+  generate.collection = retrieved.collection;
+  generate.commit = retrieved.commit;
   generate.history = request.history;
   generate.system = request.system;
   generate.mode = request.mode;

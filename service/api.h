@@ -18,6 +18,13 @@
 
 namespace vade {
 
+// What reading passages ahead has done.
+struct WarmReport {
+  uint64_t passages = 0;  // of the collection that were looked at
+  uint64_t read = 0;      // the others were kept already, or are too long to be read
+  bool complete = true;   // false: the budget for kept passages is used up
+};
+
 class Api {
  public:
   virtual ~Api() = default;
@@ -41,6 +48,9 @@ class Api {
   virtual Result<Retrieved> Search(const Query& query, const Context& ctx) = 0;
   virtual Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
                                const Context& ctx) = 0;
+
+  // Reads the collection's passages ahead of the questions, within the budget for what is kept.
+  virtual Result<WarmReport> Warm(const std::string& collection, const Context& ctx) = 0;
 
   // Files under `paths` of this machine, whichever side stores them.
   virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths,

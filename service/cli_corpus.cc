@@ -285,6 +285,21 @@ void AddCollections(CLI::App& app, CliSession& session) {
       [&session, name] { session.Run([&] { return RunCollectionsDelete(session, *name); }); });
 }
 
+Status RunWarm(CliSession& session) {
+  ASSIGN_OR_RETURN(Api * api, session.api());
+  auto report = api->Warm(session.options.collection, session.ctx());
+  RETURN_IF_ERROR(session.Explain(report.status()));
+  if (session.options.json) {
+    std::printf("%s\n", WarmJson(*report).c_str());
+    return OkStatus();
+  }
+  std::printf("%llu passages, %llu read now\n", static_cast<unsigned long long>(report->passages),
+              static_cast<unsigned long long>(report->read));
+  if (!report->complete)
+    std::printf("the budget is used up; answer.kept_disk_bytes of the configuration raises it\n");
+  return OkStatus();
+}
+
 Status RunVerify(CliSession& session) {
   ASSIGN_OR_RETURN(LocalApi * local, session.local());
   ASSIGN_OR_RETURN(VerifyReport report, local->store().Verify(session.ctx()));
@@ -318,6 +333,8 @@ void AddCorpusCommands(CLI::App& app, CliSession& session) {
 
   AddDocs(app, session);
   AddCollections(app, session);
+  app.add_subcommand("warm", "Read passages ahead of the questions, within the budget of the cache")
+      ->callback([&session] { session.Run([&] { return RunWarm(session); }); });
   app.add_subcommand("verify", "Check that text, vectors and derived files agree")
       ->callback([&session] { session.Run([&] { return RunVerify(session); }); });
 }

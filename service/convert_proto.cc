@@ -336,6 +336,13 @@ void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
     added->set_document_id(Utf8(omission.document_id));
     added->set_reason(omission.reason);
   }
+  for (const ReadingFact& reading : answer.readings) {
+    v1::Reading* added = out->add_readings();
+    added->set_passage_id(reading.passage_id);
+    added->set_document_id(Utf8(reading.document_id));
+    added->set_answers(reading.answers);
+    added->set_kept(reading.kept);
+  }
   v1::Usage* usage = out->mutable_usage();
   usage->set_prompt_tokens(answer.usage.prompt_tokens);
   usage->set_cached_tokens(answer.usage.cached_tokens);
@@ -449,6 +456,9 @@ Answer FromProto(const v1::Done& in, StageTimes* times) {
     answer.citations.push_back(FromProto(citation));
   for (const v1::Omission& one : in.omitted()) {
     answer.omitted.push_back({one.passage_id(), one.document_id(), one.reason()});
+  }
+  for (const v1::Reading& one : in.readings()) {
+    answer.readings.push_back({one.passage_id(), one.document_id(), one.answers(), one.kept()});
   }
   answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
                   .cached_tokens = in.usage().cached_tokens(),

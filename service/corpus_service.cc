@@ -56,6 +56,18 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
+  grpc::Status Warm(grpc::ServerContext* rpc, const v1::WarmRequest* request,
+                    v1::WarmResponse* response) override {
+    return host_->Run(rpc, "Warm", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const WarmReport report,
+                       api_->Warm(CollectionOrDefault(request->collection()), ctx));
+      response->set_passages(report.passages);
+      response->set_read(report.read);
+      response->set_complete(report.complete);
+      return OkStatus();
+    });
+  }
+
   grpc::Status DeleteDocuments(grpc::ServerContext* rpc, const v1::DeleteDocumentsRequest* request,
                                v1::DeleteDocumentsResponse* response) override {
     return host_->Run(rpc, "DeleteDocuments", [&](const Context& ctx) -> Status {

@@ -96,6 +96,11 @@ std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
                        {"timings_ms", TimesJson(trace, {"embed", "search"})}});
 }
 
+std::string WarmJson(const WarmReport& report) {
+  return JsonText(Json{
+      {"passages", report.passages}, {"read", report.read}, {"complete", report.complete}});
+}
+
 std::string AskJson(const AskReply& reply, const Trace& trace) {
   const Answer& answer = reply.answer;
   Json citations = Json::array();
@@ -106,6 +111,13 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"document_id", omission.document_id},
                        {"reason", omission.reason}});
   }
+  Json readings = Json::array();
+  for (const ReadingFact& reading : answer.readings) {
+    readings.push_back({{"passage_id", std::to_string(reading.passage_id)},
+                        {"document_id", reading.document_id},
+                        {"answers", reading.answers},
+                        {"kept", reading.kept}});
+  }
   const Usage& usage = answer.usage;
   return JsonText(Json{{"answer", answer.text},
                        {"abstained", answer.abstained},
@@ -114,6 +126,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"citations", citations},
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
+                       {"readings", readings},
                        {"usage",
                         {{"prompt_tokens", usage.prompt_tokens},
                          {"cached_tokens", usage.cached_tokens},

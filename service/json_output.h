@@ -10,10 +10,12 @@
 #include "index/index.h"
 #include "ingest/ingest.h"
 #include "service/answer.h"
+#include "service/api.h"
 
 namespace vade {
 
 std::string SearchJson(const Retrieved& retrieved, const Trace& trace);
+std::string WarmJson(const WarmReport& report);
 std::string AskJson(const AskReply& reply, const Trace& trace);
 std::string IngestJson(const IngestReport& report, const Trace& trace);
 std::string PutJson(const PutResult& result);

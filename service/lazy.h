@@ -43,6 +43,12 @@ class Lazy {
     return value_.get();
   }
 
+  // What has been made, or null. Does not wait for one that is being made.
+  T* Peek() {
+    std::lock_guard lock(mutex_);
+    return value_.get();
+  }
+
  private:
   std::mutex mutex_;
   std::condition_variable made_;

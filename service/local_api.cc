@@ -1,17 +1,21 @@
 #include "service/local_api.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/threads.h"
 #include "base/trace.h"
 #include "ingest/ingest.h"
 #include "retriever/retriever.h"
+#include "service/change_follower.h"
 #include "service/endpoint.h"
 #include "service/lazy.h"
 #include "service/limits.h"
 #include "service/model_files.h"
+#include "service/warm.h"
 
 namespace vade {
 namespace {
@@ -22,6 +26,8 @@ class LocalApiImpl final : public LocalApi {
       : options_(options),
         pool_(options.threads > 0 ? options.threads : UsableCores()),
         store_(std::move(parts.store)),
+        block_files_(std::move(parts.block_files)),
+        follower_(store_.get(), block_files_.get()),
         embedder_(std::move(parts.embedder)),
         decoder_(std::move(parts.decoder)) {}
 
@@ -37,6 +43,7 @@ class LocalApiImpl final : public LocalApi {
     options.collection = collection;
     auto put = Ingestor(store_.get(), embedder, options).Put(request, ctx);
     if (put.ok() && !options_.store.background) SealOrWarn(ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
     return put;
   }
 
@@ -61,7 +68,9 @@ class LocalApiImpl final : public LocalApi {
                                    const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckDeleteIds(ids));
-    return store_->DeleteDocuments(collection, ids, ctx);
+    auto deleted = store_->DeleteDocuments(collection, ids, ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
+    return deleted;
   }
 
   // Collections.
@@ -82,7 +91,8 @@ class LocalApiImpl final : public LocalApi {
   Status DeleteCollection(const std::string& name, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(name));
     RETURN_IF_ERROR(ctx.Check());
-    return store_->DeleteCollection(name);
+    RETURN_IF_ERROR(store_->DeleteCollection(name));
+    return ForgetWhatWent();
   }
 
   // Questions.
@@ -113,7 +123,15 @@ class LocalApiImpl final : public LocalApi {
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     auto report = Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
     if (report.ok() && !options_.store.background) SealOrWarn(ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
     return report;
+  }
+
+  Result<WarmReport> Warm(const std::string& collection, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(store_->GetCollection(collection).status());
+    ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
+    return WarmCollection(store_.get(), collection, *block_files_, generator, ctx);
   }
 
   // Models.
@@ -123,6 +141,9 @@ class LocalApiImpl final : public LocalApi {
   Store& store() override { return *store_; }
   Result<Embedder*> embedder() override { return GetEmbedder({}); }
   Result<Decoder*> decoder() override { return GetDecoder({}); }
+
+  // Before whoever changed documents hears that it is done, and when the store has been opened.
+  Status ForgetWhatWent() { return follower_.CatchUp(generator_.Peek()); }
 
  private:
   Result<Embedder*> GetEmbedder(const Context& ctx) {
@@ -148,13 +169,22 @@ class LocalApiImpl final : public LocalApi {
     options.pool = &pool_;
     options.context_tokens = options_.context_tokens;
     options.kv_budget_bytes = options_.kv_budget_bytes;
+    options.kv_type = options_.kv_type;
     options.packed_cache_dir = PackedDir(options_);
-    return LoadDecoder(path, options);
+    ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
+    const DecoderInfo& info = decoder->info();
+    LogInfo(StrCat("keys and values: ", info.kv_type, ", ", info.kv_bytes_per_token,
+                   " bytes a token, ", options.kv_budget_bytes / info.kv_bytes_per_token,
+                   " tokens in ", options.kv_budget_bytes >> 20, " MiB"));
+    return decoder;
   }
 
   Result<std::unique_ptr<Generator>> MakeGenerator(const Context& ctx) {
     ASSIGN_OR_RETURN(Decoder * decoder, GetDecoder(ctx));
-    return Generator::Create(decoder, options_.generator);
+    GeneratorOptions options = options_.generator;
+    options.kept_bytes = std::min(options_.kept_bytes, options_.kv_budget_bytes / 10 * 6);
+    options.block_files = block_files_.get();
+    return Generator::Create(decoder, options);
   }
 
   // What was ingested is stored already: without segments it is searched all the same, only slower.
@@ -167,6 +197,8 @@ class LocalApiImpl final : public LocalApi {
   const LocalOptions options_;
   ThreadPool pool_;  // before those that use it
   const std::unique_ptr<Store> store_;
+  const std::unique_ptr<BlockFiles> block_files_;
+  ChangeFollower follower_;
   Lazy<Embedder> embedder_;
   Lazy<Decoder> decoder_;
   Lazy<Generator> generator_;  // after the decoder that it runs
@@ -181,6 +213,10 @@ Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   store_options.create_if_missing = options.create_if_missing;
   LocalParts parts;
   ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
+  const bool files = options.kept_bytes > 0;
+  ASSIGN_OR_RETURN(parts.block_files,
+                   BlockFiles::Open({.directory = JoinPath(options.data_dir, "kv"),
+                                     .budget_bytes = files ? options.kept_disk_bytes : 0}));
   RemoveStaleEndpoint(options.data_dir);
   return FromParts(std::move(parts), options);
 }
@@ -188,7 +224,14 @@ Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
 Result<std::unique_ptr<LocalApi>> LocalApi::FromParts(LocalParts parts,
                                                       const LocalOptions& options) {
   if (!parts.store) return InvalidArgument("a LocalApi needs a store");
-  return std::unique_ptr<LocalApi>(std::make_unique<LocalApiImpl>(std::move(parts), options));
+  if (!parts.block_files) {
+    ASSIGN_OR_RETURN(parts.block_files, BlockFiles::Open({}));
+  }
+  auto api = std::make_unique<LocalApiImpl>(std::move(parts), options);
+  // A process that died after a delete may have left this undone.
+  const Status forgotten = api->ForgetWhatWent();
+  if (!forgotten.ok()) LogWarning(forgotten.message());
+  return std::unique_ptr<LocalApi>(std::move(api));
 }
 
 }  // namespace vade

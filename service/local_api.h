@@ -8,8 +8,10 @@
 #include <string>
 
 #include "base/status.h"
+#include "generator/block_files.h"
 #include "generator/generator.h"
 #include "index/index.h"
+#include "model/decoder.h"
 #include "service/api.h"
 
 namespace vade {
@@ -23,6 +25,11 @@ struct LocalOptions {
   int threads = 0;             // 0: all that this process may use
   int context_tokens = 8192;
   uint64_t kv_budget_bytes = 512ull << 20;
+  // Keys and values of passages, kept for the next question about them: in memory, of
+  // kv_budget_bytes and at most 60% of it (0: none is kept), and in files in data_dir/kv (0: none).
+  uint64_t kept_bytes = 300ull << 20;
+  uint64_t kept_disk_bytes = 4ull << 30;
+  kernels::KvType kv_type = DecoderOptions().kv_type;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
@@ -35,6 +42,7 @@ struct LocalParts {
   std::unique_ptr<Store> store;        // required
   std::unique_ptr<Embedder> embedder;  // null: loaded at first use, as Open() does
   std::unique_ptr<Decoder> decoder;    // the same
+  std::unique_ptr<BlockFiles> block_files;  // null: passages are kept in memory only
 };
 
 class LocalApi : public Api {

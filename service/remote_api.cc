@@ -119,6 +119,16 @@ class RemoteApi final : public Api {
     return response.deleted();
   }
 
+  Result<WarmReport> Warm(const std::string& collection, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    v1::WarmRequest message;
+    message.set_collection(collection);
+    v1::WarmResponse response;
+    RETURN_IF_ERROR(Call(
+        ctx, [&](grpc::ClientContext* rpc) { return corpus_->Warm(rpc, message, &response); }));
+    return WarmReport{response.passages(), response.read(), response.complete()};
+  }
+
   Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) override {
     v1::ListCollectionsResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {

@@ -27,6 +27,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "model.threads",
                                                 "model.context_tokens",
                                                 "model.kv_bytes",
+                                                "model.kv_type",
                                                 "answer.max_active",
                                                 "answer.max_waiting",
                                                 "answer.max_prompt_tokens",
@@ -35,6 +36,9 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.min_confidence",
                                                 "answer.passage_gap",
                                                 "answer.guessed_tokens",
+                                                "answer.reading",
+                                                "answer.kept_bytes",
+                                                "answer.kept_disk_bytes",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "log.level",
@@ -76,6 +80,15 @@ class Reader {
     return OkStatus();
   }
 
+  Status Type(std::string_view key, kernels::KvType* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    const auto type = kernels::ParseKvType(name);
+    if (!type) return InvalidArgument(StrCat(key, " is '", name, "'; give q8, f16 or f32"));
+    *out = *type;
+    return OkStatus();
+  }
+
   Status Level(std::string_view key, LogLevel* out) const {
     constexpr std::pair<std::string_view, LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
                                                                  {"info", LogLevel::kInfo},
@@ -91,6 +104,15 @@ class Reader {
     }
     return InvalidArgument(
         StrCat(key, " is '", name, "'; give debug, info, warning, error or off"));
+  }
+
+  Status Reading(std::string_view key, ReadingMode* out) const {
+    const std::string name = config_.GetString(key, "alone");
+    if (name != "alone" && name != "together")
+      return InvalidArgument(StrCat(key, " is '", name, "'; give alone or together"));
+    if (config_.Has(key))
+      *out = name == "alone" ? ReadingMode::kAlone : ReadingMode::kTogether;
+    return OkStatus();
   }
 
   static Status CheckRange(std::string_view key, int64_t value, int64_t least, int64_t most) {
@@ -111,6 +133,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("model.threads", 0, 1024, &local->threads));
   RETURN_IF_ERROR(file.Int("model.context_tokens", 256, 131072, &local->context_tokens));
   RETURN_IF_ERROR(file.Bytes("model.kv_bytes", 1 << 20, 1ull << 40, &local->kv_budget_bytes));
+  RETURN_IF_ERROR(file.Type("model.kv_type", &local->kv_type));
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
@@ -122,6 +145,9 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
   RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
+  RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
+  RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));
+  RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 

@@ -23,6 +23,8 @@
 //   model.threads              0 (default): all that this process may use
 //   model.context_tokens       longest prompt and answer together, 256 to 131072, default 8192
 //   model.kv_bytes             memory for keys and values, default 512M
+//   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), f16, f32;
+//                              default q8
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
@@ -38,6 +40,12 @@
 //                              default 0.3, 0: off
 //   answer.guessed_tokens      read at most at a time beyond an answer's last token, 0 to 64,
 //                              default 8, 0: off; changes the time that an answer takes, no word
+//   answer.reading             alone (default): each passage is asked by itself, from what is kept
+//                              of it, and the answer goes on from the best one; together: all in one
+//                              prompt
+//   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
+//                              most 60% of it; 0: none is kept
+//   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
 //   log.level                  debug, info (default), warning, error, off

@@ -60,9 +60,8 @@ class TimedBackend final : public Backend {
     return Timed(args.projections.size() == 1 ? "head" : "qkv",
                  [&] { return inner_.NormProject(args); });
   }
-  Status StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
-                         std::span<const KvSlot> slots, BufferHandle pages) override {
-    return Timed("store", [&] { return inner_.StoreKeysValues(shape, layer, qkv, slots, pages); });
+  Status StoreKeysValues(const StoreArgs& args) override {
+    return Timed("store", [&] { return inner_.StoreKeysValues(args); });
   }
   Status Attend(const AttendArgs& args) override {
     return Timed("attend", [&] { return inner_.Attend(args); });
@@ -75,6 +74,12 @@ class TimedBackend final : public Backend {
   }
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override {
     return Timed("keep", [&] { return inner_.KeepRows(buffer, width, keep); });
+  }
+  Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override {
+    return inner_.CopyOut(args, out);
+  }
+  Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override {
+    return inner_.CopyIn(args, in);
   }
   Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
                   int32_t to) override {

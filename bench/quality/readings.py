@@ -4,6 +4,11 @@
   readings.py hits VADE DATASET OUT.jsonl [--variant V] [--questions N] [--passage-questions N] [--data DIR]
       Puts the data set into a service of its own and writes each question with its ten hits. Articles are
       taken whole, in an order that depends on their names alone, so that one sample holds the other.
+  readings.py report HITS.jsonl READINGS.jsonl [HITS.jsonl READINGS.jsonl]..
+      [--wording NAME] [--features read,gain,gap] [--wrong .03]
+      Fits the weights of generator/reading.h and says what they reach. Every figure of a question comes from weights
+      that were fitted on other articles; the weights printed are those of all. read: logit(1 - P(decline)); gain:
+      question_gain; gap: score below the best; sure: mean log probability of the answer; verified: logit.
 """
 import argparse
 import hashlib
@@ -102,11 +107,14 @@ def collection_of(service, name):
 
 # ---- scoring, by the rules of the data sets -----------------------------------------------------
 
+STAND_ALONE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+
+
 def tokens_of(text, lang):
     if lang.split("-")[0] in ("zh", "ja"):
         text = unicodedata.normalize("NFKC", text).lower()
         text = "".join(c for c in text if not c.isspace() and unicodedata.category(c)[0] not in "PS")
-        return re.findall(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+", text)
+        return re.findall(f"[{STAND_ALONE}]|[^{STAND_ALONE}]+", text)
     text = text.lower().translate({ord(c): None for c in string.punctuation})
     return re.sub(r"\b(a|an|the)\b", " ", text).split()
 
@@ -198,7 +206,7 @@ def load(hits_path, readings_path, wording=None):
             r["read"] = logit(1 - r["decline"])
             logs = r["log_probabilities"]
             r["sure"] = sum(logs) / len(logs) if logs else 0.0
-            r["first"] = logs[0] if logs else 0.0
+            r["verified"] = logit(r.get("verified", 0.5))
             r["gain"] = (sum(r["question"]) - sum(r["alone"])) / max(len(r["question"]), 1)
         gold = None
         if not row["is_impossible"]:
@@ -240,15 +248,13 @@ def solve(matrix, vector):
     return [rows[i][n] / rows[i][i] for i in range(n)]
 
 
-def fit(cases, features, ridge=1e-2, outside=True):
+def fit(cases, features, ridge=1e-2):
     """Newton's method on the likelihood of the right choice; a case without gold chooses the outside option."""
     d = len(features) + 1
     data = []
     for case in cases:
-        if not case.readings or (not outside and case.gold is None):
-            continue
         options = [[r[f] for f in features] + [1.0] for r in case.readings]
-        data.append((options + ([[0.0] * d] if outside else []), len(options) if case.gold is None else case.gold))
+        data.append((options + [[0.0] * d], len(options) if case.gold is None else case.gold))
     w = [0.0] * d
     for _ in range(40):
         g, h = [-ridge * x for x in w], [[ridge * (i == j) for j in range(d)] for i in range(d)]
@@ -284,6 +290,69 @@ def rejection_at(positive, negative, wrong):
     return sum(n < threshold for n in negative) / max(len(negative), 1)
 
 
+FOLDS, RIDGE = 4, 0.05
+
+
+def cases_of(asked):
+    """Each answerable question also as if the passages that answer were not there."""
+    for a in asked:
+        if a.row["is_impossible"]:
+            yield a, "impossible"
+        elif a.gold is not None:
+            yield a, "answerable"
+            if a.withheld().readings:
+                yield a.withheld(), "withheld"
+
+
+def cross_fitted(cases, features):
+    """(case, kind, chooser that has not seen its article) of each case."""
+    articles = sorted({article_of(case.row["passage_id"]) for case, _ in cases})
+    fold = {article: i % FOLDS for i, article in enumerate(articles)}
+    own = lambda case: fold[article_of(case.row["passage_id"])]
+    choosers = [fit([c for c, _ in cases if own(c) != f], features, RIDGE) for f in range(FOLDS)]
+    return [(case, kind, choosers[own(case)]) for case, kind in cases]
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else float("nan")
+
+
+def print_set(name, rows, threshold):
+    answerable = [(c, m) for c, kind, m in rows if kind == "answerable"]
+    lang = answerable[0][0].row["lang"]
+    score = lambda measure, pick: mean(measure(c.readings[pick(c, m)]["answer"], c.row["answers"], lang)
+                                       for c, m in answerable)
+    picks = {"first hit": lambda c, m: 0, "chosen": lambda c, m: m.order(c)[0], "right": lambda c, m: c.gold}
+    print(f"{name}: {len(answerable)} answerable; recall@1 of search {mean(c.gold == 0 for c, _ in answerable):.3f}, "
+          f"after reading {mean(m.order(c)[0] == c.gold for c, m in answerable):.3f}")
+    for pick, index in picks.items():
+        print(f"  answer of the {pick} passage: F1 {score(f1_of, index):.3f} EM {score(em_of, index):.3f}")
+    sure = [m.any_answers(c) for c, m in answerable]
+    print(f"  wrong abstentions at {threshold:.3f}: {mean(p < threshold for p in sure):.3f}")
+    for kind in ("withheld", "impossible"):
+        unsure = [m.any_answers(c) for c, k, m in rows if k == kind]
+        if unsure:
+            at = " ".join(f"{rejection_at(sure, unsure, wrong):.2f}" for wrong in (0.01, 0.03, 0.05))
+            print(f"  {kind} ({len(unsure)}): area {auc(sure, unsure):.3f}, rejected at 1/3/5% wrong {at}, "
+                  f"at {threshold:.3f} {mean(p < threshold for p in unsure):.2f}")
+
+
+def report(options):
+    asked = []
+    for hits_path, readings_path in zip(options.files[::2], options.files[1::2]):
+        asked += load(hits_path, readings_path, options.wording)
+    features = options.features.split(",")
+    cases = list(cases_of(asked))
+    rows = cross_fitted(cases, features)
+    sure = sorted(m.any_answers(c) for c, kind, m in rows if kind == "answerable")
+    threshold = sure[int(options.wrong * len(sure))]
+    weights = fit([c for c, _ in cases], features, RIDGE).weights
+    print("weights", dict(zip(features + ["constant"], (round(w, 3) for w in weights))), f"threshold {threshold:.3f}")
+    for name in sorted({c.row["set"] for c, kind, _ in rows if kind == "answerable"}):
+        print_set(name, [row for row in rows if row[0].row["set"] == name], threshold)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -295,8 +364,13 @@ def main():
     make.add_argument("--questions", type=int, default=200)
     make.add_argument("--passage-questions", type=int, default=4)
     make.add_argument("--data", default=os.path.join(tempfile.gettempdir(), "vade-readings"))
+    judge = commands.add_parser("report")
+    judge.add_argument("files", nargs="+")
+    judge.add_argument("--wording")
+    judge.add_argument("--features", default="read,gain,gap")
+    judge.add_argument("--wrong", type=float, default=0.03)
     options = parser.parse_args()
-    return {"hits": hits}[options.command](options)
+    return {"hits": hits, "report": report}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ TEST_F(Generators, SentencesThatComeAtOnceAreStillFollowedByTheirOwnCitations) {
 TEST_F(Generators, AnAnswerMayHaveWhatTheContextHasLeftAndSaysWhenThatWasIt) {
   ScriptedDecoder decoder({}, /*context_tokens=*/1024);
   decoder.Say("sick leave", std::string(5000, 'x'));
-  auto generator = Generator::Create(&decoder, {});
+  auto generator = Generator::Create(&decoder, {.reading = ReadingMode::kTogether});
   GenerateRequest request = SickLeave();
   request.sampling.max_tokens = 8192;  // more than the whole context
   auto answer = AskWith(**generator, request, {}, &events_);
@@ -208,7 +208,8 @@ void MakeUnsure(ScriptedDecoder& decoder) {
 TEST_F(Generators, AnAnswerThatBeginsDoubtfullyIsWithheld) {
   decoder_.Say("sick leave", "14 days.");
   MakeUnsure(decoder_);
-  auto answer = Ask(SickLeave(), {}, {.min_confidence = 0.4});
+  auto answer =
+      Ask(SickLeave(), {}, {.reading = ReadingMode::kTogether, .min_confidence = 0.4});
   ASSERT_TRUE(answer.ok());
   EXPECT_TRUE(answer->abstained);
   EXPECT_EQ(answer->reason, "uncertain");
@@ -310,7 +311,8 @@ TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
 
 TEST_F(Generators, AnAnswerThatBeginsLikeARefusalIsSent) {
   decoder_.Say("sick leave", "None of it is paid.");
-  auto answer = Ask(SickLeave());
+  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
+  auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   EXPECT_FALSE(answer->abstained);
   EXPECT_EQ(answer->text, "None of it is paid.");
 }
@@ -425,7 +427,7 @@ TEST_F(Generators, TheTraceTellsWhereTheTimeWent) {
 
 TEST_F(Generators, TheSecondQuestionOfALanguageReusesThePrefix) {
   decoder_.Say("sick leave", "14 days.");
-  auto generator = Generator::Create(&decoder_, {});
+  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens, 0u);
   const PromptWriter writer(&decoder_.tokenizer(), *decoder_.chat_template());
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens,

@@ -112,6 +112,21 @@ TEST_P(VectorLevel, GeluIsTheErrorFunctionForm) {
   }
 }
 
+TEST_P(VectorLevel, LogSumExpIsThatOfAWideSumWhateverTheLengthAndTheSizes) {
+  for (size_t n : {1, 2, 7, 8, 9, 31, 33, 1000, 4099}) {
+    for (float shift : {0.0f, 80.0f, -300.0f}) {
+      std::vector<float> x(n);
+      for (size_t i = 0; i < n; ++i)
+        x[i] = shift + 12.0f * std::sin(0.37f * static_cast<float>(i * i % 1013));
+      double sum = 0;
+      const double maximum = *std::max_element(x.begin(), x.end());
+      for (float value : x) sum += std::exp(static_cast<double>(value) - maximum);
+      EXPECT_NEAR(kernels().log_sum_exp(x.data(), n), maximum + std::log(sum), 2e-5 + 1e-6 * 300)
+          << n << " values about " << shift;
+    }
+  }
+}
+
 TEST_P(VectorLevel, RotateTurnsEachPairByItsAngle) {
   for (RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalfSplit}) {
     for (size_t dims : {2, 4, 6, 14, 16, 30, 32, 34, 64, 80, 128}) {
@@ -147,6 +162,98 @@ TEST_P(VectorLevel, HalvesAreRoundedToNearestEvenAndComeBack) {
     EXPECT_EQ(back[n], 7);
     for (size_t i = 0; i < n; ++i) ASSERT_EQ(back[i], HalfToFloat(halves[i]));
   }
+}
+
+// Bytes of a page beyond the n elements stay as they are.
+std::vector<uint8_t> ToQ8(const VectorKernels& kernels, const std::vector<float>& x) {
+  std::vector<uint8_t> bytes(1 + KvBytes(KvType::kQ8, x.size()) + 1, 0xab);  // at an odd address
+  kernels.to_kv(KvType::kQ8, x.data(), x.size(), bytes.data() + 1);
+  EXPECT_EQ(bytes.front(), 0xab);
+  EXPECT_EQ(bytes.back(), 0xab);
+  return {bytes.begin() + 1, bytes.end() - 1};
+}
+
+std::vector<float> FromQ8(const VectorKernels& kernels, const std::vector<uint8_t>& bytes) {
+  std::vector<float> x(bytes.size() / kQ8BlockBytes * kQ8Block + 1, 7);
+  kernels.from_kv(KvType::kQ8, bytes.data(), x.size() - 1, x.data());
+  EXPECT_EQ(x.back(), 7);
+  x.pop_back();
+  return x;
+}
+
+TEST_P(VectorLevel, Q8IsAScaleAndTheNearestBytes) {
+  for (float magnitude : {1e-3f, 1.0f, 300.0f, 1e6f}) {
+    const auto x = Random(8 * 32, 15, magnitude);
+    const auto bytes = ToQ8(kernels(), x);
+    const auto back = FromQ8(kernels(), bytes);
+    for (size_t block = 0; block < 8; ++block) {
+      float largest = 0;
+      for (size_t i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[block * 32 + i]));
+      uint16_t half;
+      std::memcpy(&half, bytes.data() + block * kQ8BlockBytes, 2);
+      ASSERT_EQ(half, FloatToHalf(largest / 127));
+      const float scale = HalfToFloat(half);
+      for (size_t i = 0; i < 32; ++i) {
+        const auto code = static_cast<int8_t>(bytes[block * kQ8BlockBytes + 2 + i]);
+        ASSERT_EQ(back[block * 32 + i], scale * static_cast<float>(code));
+        ASSERT_LE(std::fabs(back[block * 32 + i] - x[block * 32 + i]), scale * 0.501f);
+      }
+    }
+  }
+}
+
+TEST_P(VectorLevel, Q8HasTheBitsOfTheScalarLevel) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    auto x = Random(4 * 32, 1000 + seed, std::pow(10.0f, static_cast<float>(seed % 16) - 8));
+    if (seed % 3 == 0) {  // many ties and the last byte
+      for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 255) * 0.5f - 63.5f;
+      x[0] = 127;
+    }
+    const auto bytes = ToQ8(kernels(), x);
+    ASSERT_EQ(bytes, ToQ8(kVectorScalar, x)) << seed;
+    const auto back = FromQ8(kernels(), bytes), expected = FromQ8(kVectorScalar, bytes);
+    ASSERT_EQ(std::memcmp(back.data(), expected.data(), back.size() * sizeof(float)), 0) << seed;
+  }
+}
+
+TEST_P(VectorLevel, Q8BlocksThatCannotBeHeldAreNanAndTheirNeighboursAreNot) {
+  for (float bad : {NAN, -NAN, INFINITY, -INFINITY, 127 * 65520.0f, -1e30f}) {
+    for (size_t at : {32, 45, 63}) {
+      auto x = Random(3 * 32, 16);
+      x[at] = bad;
+      const auto bytes = ToQ8(kernels(), x);
+      EXPECT_EQ(bytes, ToQ8(kVectorScalar, x)) << bad;
+      const auto back = FromQ8(kernels(), bytes);
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(std::isnan(back[i]), i / 32 == 1) << i;
+    }
+  }
+}
+
+TEST_P(VectorLevel, Q8HoldsTheSmallAndTheLarge) {
+  std::vector<float> x(4 * 32);
+  x[0] = 127 * 65504.0f;                                  // the largest scale
+  for (size_t i = 32; i < 64; ++i) x[i] = -1e-38f;        // rounds to zero
+  for (size_t i = 64; i < 96; ++i) x[i] = 127 * 8.9e-8f;  // the scale is rounded down to 2^-24
+  x[65] = -x[64];
+  const auto bytes = ToQ8(kernels(), x);
+  EXPECT_EQ(bytes, ToQ8(kVectorScalar, x));
+  const auto back = FromQ8(kernels(), bytes);
+  EXPECT_EQ(back[0], x[0]);
+  EXPECT_EQ(back[1], 0);
+  EXPECT_EQ(back[32], 0);
+  EXPECT_EQ(back[64], 127 * 0x1p-24f);
+  EXPECT_EQ(back[65], -128 * 0x1p-24f);
+  EXPECT_EQ(back[96], 0);
+}
+
+TEST(KvType, IsFoundByTheNameThatItPrintsAndTellsItsBytes) {
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+    EXPECT_EQ(ParseKvType(KvTypeName(type)), type);
+  }
+  EXPECT_EQ(ParseKvType("q4"), std::nullopt);
+  EXPECT_EQ(KvBytes(KvType::kF32, 64), 256u);
+  EXPECT_EQ(KvBytes(KvType::kF16, 64), 128u);
+  EXPECT_EQ(KvBytes(KvType::kQ8, 64), 68u);
 }
 
 TEST_P(VectorLevel, Float32PagesKeepEveryBit) {

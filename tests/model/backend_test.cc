@@ -15,9 +15,9 @@
 namespace vade {
 namespace {
 
-std::vector<float> Random(size_t n, uint32_t seed) {
+std::vector<float> Random(size_t n, uint32_t seed, float scale = 1) {
   std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
+  std::normal_distribution<float> normal(0, scale);
   std::vector<float> v(n);
   for (float& x : v) x = normal(random);
   return v;
@@ -196,7 +196,8 @@ TEST_F(BackendTest, KeysAreRotatedByTheirRecordedPosition) {
   const auto rows = Random(2 * shape.qkv_width(), 15);  // [q4 | k4 | v4] twice
   const BufferHandle qkv = Upload(rows), out = backend_.NewBuffer(2 * 4 * 4).value();
   const std::vector<KvSlot> slots = {{1, 0}, {1, 1}};
-  ASSERT_TRUE(backend_.StoreKeysValues(shape, 0, qkv, slots, pages).ok());
+  ASSERT_TRUE(
+      backend_.StoreKeysValues({.shape = &shape, .qkv = qkv, .slots = slots, .pages = pages}).ok());
   const std::vector<uint32_t> visible = {1, 2};
   const std::vector<int32_t> positions = {3, 8}, table = {1};
   const AttentionSpan span = {.first_row = 0,
@@ -229,6 +230,61 @@ TEST_F(BackendTest, KeysAreRotatedByTheirRecordedPosition) {
   for (int i = 0; i < 4; ++i) {
     EXPECT_NEAR(y[i], rows[8 + i], 1e-6);  // the first row sees one key
     EXPECT_NEAR(y[4 + i], (weights[0] * rows[8 + i] + weights[1] * rows[20 + i]) / total, 1e-5);
+  }
+}
+
+// A bias a hundred times what varies: rounded with it, the keys would say nothing.
+TEST_F(BackendTest, KeysAreRoundedWithoutTheirBias) {
+  constexpr size_t kDim = 32, kKeys = 40, kHeads = 2;
+  const auto bias = Random(kHeads * kDim, 17, 100), varying = Random(kKeys * kHeads * kDim, 18);
+  for (kernels::KvType type :
+       {kernels::KvType::kF32, kernels::KvType::kF16, kernels::KvType::kQ8}) {
+    const AttentionShape shape = {.heads = kHeads,
+                                  .kv_heads = kHeads,
+                                  .head_dim = kDim,
+                                  .rope_dims = 0,
+                                  .kv_type = type,
+                                  .layers = 1};
+    auto rows = Random(kKeys * shape.qkv_width(), 19, 0.5f);  // [q | k | v]
+    for (size_t i = 0; i < kKeys * kHeads * kDim; ++i) {
+      const size_t row = i / (kHeads * kDim), column = i % (kHeads * kDim);
+      rows[row * shape.qkv_width() + shape.q_width() + column] = varying[i] + bias[column];
+    }
+    const BufferHandle pages = backend_.NewBuffer(2 * PageBytes(shape)).value();
+    const BufferHandle qkv = Upload(rows),
+                       out = backend_.NewBuffer(kKeys * kHeads * kDim * 4).value();
+    const VectorHandle key_bias = backend_.AddVector(bias).value();
+    std::vector<KvSlot> slots;
+    std::vector<int32_t> positions, table = {1, 0};
+    std::vector<uint32_t> visible;
+    for (int i = 0; i < static_cast<int>(kKeys); ++i) {
+      slots.push_back({1 - i / 32, i % 32});
+      positions.push_back(i);
+      visible.push_back(i + 1);
+    }
+    ASSERT_TRUE(backend_.StoreKeysValues({&shape, 0, qkv, key_bias, slots, pages}).ok());
+    const AttentionSpan span = {0, static_cast<int>(kKeys), visible, positions, table, positions};
+    ASSERT_TRUE(backend_.Attend({&shape, 0, qkv, key_bias, {&span, 1}, pages, out}).ok());
+    const auto y = Download(out, kKeys * kHeads * kDim);
+    for (size_t row = 0; row < kKeys; ++row) {
+      for (size_t head = 0; head < kHeads; ++head) {
+        const float* q = rows.data() + row * shape.qkv_width() + head * kDim;
+        std::vector<double> mixed(kDim);
+        double total = 0;
+        for (size_t j = 0; j <= row; ++j) {
+          const float* v = rows.data() + j * shape.qkv_width() + 2 * shape.q_width() + head * kDim;
+          double score = 0;  // the bias adds the same to all of a row, softmax does not see it
+          for (size_t i = 0; i < kDim; ++i) score += q[i] * varying[(j * kHeads + head) * kDim + i];
+          const double weight = std::exp(score / std::sqrt(static_cast<double>(kDim)));
+          for (size_t i = 0; i < kDim; ++i) mixed[i] += weight * v[i];
+          total += weight;
+        }
+        for (size_t i = 0; i < kDim; ++i) {
+          ASSERT_NEAR(y[(row * kHeads + head) * kDim + i], mixed[i] / total, 0.01)
+              << kernels::KvTypeName(type) << " row " << row;
+        }
+      }
+    }
   }
 }
 

@@ -101,6 +101,10 @@ TEST_P(GoldenTiny, BuffersAreNeverTouchedOutsideOperations) {
   testing::LastLogits(*decoder, *sequence, tokens);
   const auto fork = testing::Must(decoder->Fork(*sequence, 35));  // copies a page
   testing::LastLogits(*decoder, *fork, {tokens.data(), 1});
+  std::vector<uint8_t> saved(decoder->SavedBytes(33));
+  ASSERT_TRUE(decoder->Save(*sequence, 5, 38, saved).ok());
+  ASSERT_TRUE(decoder->Append(*fork, saved, 33).ok());
+  testing::LastLogits(*decoder, *fork, {tokens.data(), 1});
   EXPECT_GT(guarded->operations(), 100);
 }
 

@@ -107,7 +107,7 @@ class TransformerTest : public ::testing::Test {
  protected:
   std::unique_ptr<Decoder> Load(const TinyModel& model = {}, ThreadPool* pool = nullptr,
                                 uint64_t budget = 16 << 20) {
-    DecoderOptions options = testing::SmallOptions(kernels::KvType::kF16, pool);
+    DecoderOptions options = testing::SmallOptions(kv_type_, pool);
     options.kv_budget_bytes = budget;
     return Must(TryLoad(model, options));
   }
@@ -123,9 +123,28 @@ class TransformerTest : public ::testing::Test {
     return LastLogits(decoder, *sequence, tokens);
   }
   testing::TempDir dir_;
+  kernels::KvType kv_type_ = kernels::KvType::kF16;
 };
 
-TEST_F(TransformerTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
+// What holds for every type of the key/value pages. Heads of 32 values: whole blocks of q8.
+class TransformerKvTest : public TransformerTest,
+                          public ::testing::WithParamInterface<kernels::KvType> {
+ protected:
+  void SetUp() override { kv_type_ = GetParam(); }
+  std::unique_ptr<Decoder> Load(ThreadPool* pool = nullptr, uint64_t budget = 16 << 20) {
+    auto decoder = TransformerTest::Load({.width = 128}, pool, budget);
+    EXPECT_EQ(decoder->info().kv_type, kernels::KvTypeName(GetParam()));
+    return decoder;
+  }
+};
+
+std::vector<uint8_t> Saved(Decoder& decoder, const Sequence& sequence, int begin, int end) {
+  std::vector<uint8_t> bytes(decoder.SavedBytes(end - begin));
+  EXPECT_TRUE(decoder.Save(sequence, begin, end, bytes).ok());
+  return bytes;
+}
+
+TEST_P(TransformerKvTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
   const auto decoder = Load();
   const auto tokens = RandomTokens(75, 1);
   const auto whole = Must(decoder->NewSequence()), single = Must(decoder->NewSequence());
@@ -136,7 +155,7 @@ TEST_F(TransformerTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
   }
 }
 
-TEST_F(TransformerTest, LongPromptsAreCutIntoStepsWithoutATrace) {
+TEST_P(TransformerKvTest, LongPromptsAreCutIntoStepsWithoutATrace) {
   const auto decoder = Load();
   const auto tokens = RandomTokens(1100, 2);
   const auto pieces = Must(decoder->NewSequence());
@@ -169,18 +188,18 @@ TEST_F(TransformerTest, NoRowsWantedStillReads) {
   EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&tokens[39], 1}), Fresh(*decoder, tokens)));
 }
 
-TEST_F(TransformerTest, ThreadsDoNotChangeABit) {
+TEST_P(TransformerKvTest, ThreadsDoNotChangeABit) {
   const auto tokens = RandomTokens(150, 5);
   const auto expected = Fresh(*Load(), tokens);
   for (int threads : {1, 2, 3}) {
     ThreadPool pool(threads);
-    EXPECT_TRUE(SameBits(Fresh(*Load({}, &pool), tokens), expected)) << threads;
+    EXPECT_TRUE(SameBits(Fresh(*Load(&pool), tokens), expected)) << threads;
   }
 }
 
-TEST_F(TransformerTest, MixedBatchGivesEachSequenceItsOwnBits) {
+TEST_P(TransformerKvTest, MixedBatchGivesEachSequenceItsOwnBits) {
   ThreadPool pool(2);
-  const auto decoder = Load({}, &pool);
+  const auto decoder = Load(&pool);
   const std::vector<std::vector<int32_t>> prompts = {RandomTokens(1, 6), RandomTokens(40, 7),
                                                      RandomTokens(33, 8), RandomTokens(500, 9)};
   std::vector<std::unique_ptr<Sequence>> sequences;
@@ -197,7 +216,7 @@ TEST_F(TransformerTest, MixedBatchGivesEachSequenceItsOwnBits) {
   }
 }
 
-TEST_F(TransformerTest, ForksAreSequencesOfTheirOwn) {
+TEST_P(TransformerKvTest, ForksAreSequencesOfTheirOwn) {
   const auto decoder = Load();
   const auto shared = RandomTokens(50, 10), left = RandomTokens(20, 11),
              right = RandomTokens(35, 12);
@@ -215,7 +234,7 @@ TEST_F(TransformerTest, ForksAreSequencesOfTheirOwn) {
   EXPECT_EQ(decoder->Fork(*root, 71).status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(TransformerTest, TruncatedSequenceIsTheShorterOne) {
+TEST_P(TransformerKvTest, TruncatedSequenceIsTheShorterOne) {
   const auto decoder = Load();
   const auto tokens = RandomTokens(90, 13), other = RandomTokens(10, 14);
   const auto sequence = Must(decoder->NewSequence());
@@ -231,6 +250,139 @@ TEST_F(TransformerTest, TruncatedSequenceIsTheShorterOne) {
   const int32_t three = 3;
   EXPECT_TRUE(SameBits(LastLogits(*decoder, *fork, {&three, 1}), Fresh(*decoder, straight)));
   EXPECT_EQ(decoder->Truncate(*sequence, 81).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(TransformerKvTest, AppendedTokensGoOnWithTheBitsOfReadOnes) {
+  ThreadPool pool(2);
+  const auto decoder = Load(&pool);
+  const auto tokens = RandomTokens(150, 21), rest = RandomTokens(20, 22);
+  const auto donor = Must(decoder->NewSequence());
+  LastLogits(*decoder, *donor, tokens);
+  for (const auto& [begin, end] : std::vector<std::pair<int, int>>{
+           {0, 150}, {0, 20}, {32, 64}, {33, 65}, {45, 130}, {1, 2}, {149, 150}, {70, 70}}) {
+    const auto bytes = Saved(*decoder, *donor, begin, end);
+    const auto read = Must(decoder->NewSequence());
+    if (begin > 0) LastLogits(*decoder, *read, std::span(tokens).first(begin));
+    const auto fork = Must(decoder->Fork(*donor, begin));  // shares its pages with the donor
+    auto straight = std::vector<int32_t>(tokens.begin(), tokens.begin() + end);
+    straight.insert(straight.end(), rest.begin(), rest.end());
+    const auto expected = Fresh(*decoder, straight);
+    for (Sequence* sequence : {read.get(), fork.get()}) {
+      ASSERT_TRUE(decoder->Append(*sequence, bytes, end - begin).ok());
+      EXPECT_EQ(sequence->length(), end);
+      EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, rest), expected))
+          << begin << " to " << end;
+    }
+  }
+  auto straight = tokens;
+  straight.insert(straight.end(), rest.begin(), rest.end());
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *donor, rest), Fresh(*decoder, straight)));
+}
+
+TEST_P(TransformerKvTest, SavedBytesOutliveTheirSequenceAndDecoder) {
+  const auto tokens = RandomTokens(90, 23);
+  std::vector<uint8_t> bytes;
+  {
+    const auto decoder = Load();
+    const auto sequence = Must(decoder->NewSequence());
+    LastLogits(*decoder, *sequence, tokens);
+    bytes = Saved(*decoder, *sequence, 0, 89);
+  }
+  const auto decoder = Load();
+  const auto sequence = Must(decoder->NewSequence());
+  ASSERT_TRUE(decoder->Append(*sequence, bytes, 89).ok());
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&tokens[89], 1}), Fresh(*decoder, tokens)));
+}
+
+TEST_P(TransformerKvTest, NoPageBoundaryShowsInWhatIsSaved) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(100, 24);
+  const auto sequence = Must(decoder->NewSequence());
+  LastLogits(*decoder, *sequence, tokens);
+  const auto whole = Saved(*decoder, *sequence, 10, 90), head = Saved(*decoder, *sequence, 10, 50),
+             tail = Saved(*decoder, *sequence, 50, 90);
+  // [layer][key|value][kv_head] pieces of the rows of 32 values of all tokens.
+  const size_t row = kernels::KvBytes(GetParam(), 32), pieces = 2 * 2 * 2;
+  ASSERT_EQ(whole.size(), pieces * 80 * row);
+  for (size_t piece = 0; piece < pieces; ++piece) {
+    auto expected = std::vector<uint8_t>(head.begin() + piece * 40 * row,
+                                         head.begin() + (piece + 1) * 40 * row);
+    expected.insert(expected.end(), tail.begin() + piece * 40 * row,
+                    tail.begin() + (piece + 1) * 40 * row);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), whole.begin() + piece * 80 * row))
+        << piece;
+  }
+}
+
+TEST_P(TransformerKvTest, BadSavesAndAppendsChangeNothing) {
+  const auto decoder = Load(), stranger = Load();
+  const auto tokens = RandomTokens(40, 25);
+  const auto sequence = Must(decoder->NewSequence()), foreign = Must(stranger->NewSequence());
+  LastLogits(*decoder, *sequence, tokens);
+  auto bytes = Saved(*decoder, *sequence, 0, 40);
+  EXPECT_EQ(decoder->SavedBytes(0), 0u);
+  EXPECT_EQ(decoder->SavedBytes(40), 40 * decoder->info().kv_bytes_per_token);
+  auto save = [&](int begin, int end, size_t size) {
+    return decoder->Save(*sequence, begin, end, std::span(bytes).first(size)).code();
+  };
+  EXPECT_EQ(save(0, 40, bytes.size() - 1), StatusCode::kInvalidArgument);
+  EXPECT_EQ(save(-1, 39, bytes.size()), StatusCode::kInvalidArgument);
+  EXPECT_EQ(save(1, 41, bytes.size()), StatusCode::kInvalidArgument);
+  EXPECT_EQ(save(3, 2, 0), StatusCode::kInvalidArgument);
+  EXPECT_EQ(decoder->Save(*foreign, 0, 0, {}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(decoder->Append(*foreign, bytes, 40).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(decoder->Append(*sequence, bytes, -1).code(), StatusCode::kInvalidArgument);
+  const Status wrong = decoder->Append(*sequence, bytes, 39);
+  EXPECT_EQ(wrong.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(wrong.message().find(std::to_string(bytes.size())), std::string::npos);
+  EXPECT_NE(wrong.message().find(std::to_string(decoder->SavedBytes(39))), std::string::npos);
+  EXPECT_EQ(sequence->length(), 40);
+  const int32_t last = 7;
+  auto longer = tokens;
+  longer.push_back(last);
+  EXPECT_TRUE(SameBits(LastLogits(*decoder, *sequence, {&last, 1}), Fresh(*decoder, longer)));
+}
+
+TEST_P(TransformerKvTest, AppendKeepsToTheContextAndTheBudget) {
+  const auto donor = Load();
+  const auto tokens = RandomTokens(1199, 26), prefix = RandomTokens(10, 27);
+  const auto long_one = Must(donor->NewSequence());
+  LastLogits(*donor, *long_one, tokens);
+  const auto bytes = Saved(*donor, *long_one, 0, 1199);
+  const auto two = Saved(*donor, *long_one, 0, 2);
+  ASSERT_TRUE(donor->Append(*long_one, std::span(two).first(donor->SavedBytes(0)), 0).ok());
+  EXPECT_EQ(donor->Append(*long_one, two, 2).code(), StatusCode::kOutOfRange);
+  EXPECT_EQ(long_one->length(), 1199);
+
+  const auto small = Load(nullptr, donor->SavedBytes(5 * 32));
+  const auto sequence = Must(small->NewSequence());
+  LastLogits(*small, *sequence, prefix);
+  EXPECT_EQ(small->Append(*sequence, std::span(bytes), 1199).code(), StatusCode::kOutOfRange);
+  const auto many = Saved(*donor, *long_one, 0, 151);
+  EXPECT_EQ(small->Append(*sequence, many, 151).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(sequence->length(), 10);
+  const auto fits = Saved(*donor, *long_one, 0, 150);
+  EXPECT_TRUE(small->Append(*sequence, fits, 150).ok());
+}
+
+TEST_P(TransformerKvTest, AppendedTokensStandBehindTheLastPosition) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(60, 28);
+  const auto donor = Must(decoder->NewSequence());
+  LastLogits(*decoder, *donor, std::span(tokens).first(20));
+  const auto bytes = Saved(*decoder, *donor, 0, 20);
+  const auto sequence = Must(decoder->NewSequence());
+  std::vector<int32_t> positions(40);
+  for (int i = 0; i < 40; ++i) positions[i] = 1 + i * 2;  // the last one is 79
+  const ForwardItem item{sequence.get(), std::span(tokens).subspan(20), positions, {}};
+  ASSERT_TRUE(decoder->Forward({&item, 1}, Context()).ok());
+  ASSERT_TRUE(decoder->Append(*sequence, bytes, 20).ok());
+  auto code = [&](int32_t position) {
+    const ForwardItem next{sequence.get(), std::span(tokens).first(1), {&position, 1}, {}};
+    return decoder->Forward({&next, 1}, Context()).status().code();
+  };
+  EXPECT_EQ(code(99), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(100), StatusCode::kOk);
 }
 
 TEST_F(TransformerTest, OnlyDifferencesOfPositionsMatter) {
@@ -334,10 +486,19 @@ TEST_F(TransformerTest, InfoTellsWhatTheFileSays) {
   EXPECT_EQ(decoder->info().context_tokens, 64);
   EXPECT_EQ(decoder->info().layers, 2);
   EXPECT_EQ(decoder->info().vocab_size, 300);
+  EXPECT_EQ(decoder->info().kv_type, "f16");
   EXPECT_EQ(decoder->info().kv_bytes_per_token, 2u * 2 * 32 * 2);
   EXPECT_GT(decoder->info().weight_bytes_per_token, 4u * 300 * 64);
   EXPECT_EQ(decoder->tokenizer().vocab_size(), 300);
   EXPECT_FALSE(decoder->chat_template().ok());
+}
+
+TEST_F(TransformerTest, HeadsThatAreNotWholeBlocksAreKeptAsHalves) {
+  const DecoderOptions options = testing::SmallOptions(kernels::KvType::kQ8);
+  EXPECT_EQ(Must(TryLoad({}, options))->info().kv_type, "f16");  // heads of 16 values
+  const auto decoder = Must(TryLoad({.width = 128}, options));
+  EXPECT_EQ(decoder->info().kv_type, "q8");
+  EXPECT_EQ(decoder->info().kv_bytes_per_token, 2u * 2 * 2 * 34);
 }
 
 TEST_F(TransformerTest, UnknownKindsAreRefusedByName) {
@@ -395,6 +556,64 @@ TEST_F(TransformerTest, PackedFileGivesTheBitsOfMemory) {
     EXPECT_TRUE(SameBits(Fresh(*Must(TryLoad({}, options)), tokens), expected)) << run;
   }
 }
+
+TEST_F(TransformerTest, ScoresAreTheLogProbabilitiesOfTheTokensThatFollow) {
+  ThreadPool pool(2);
+  const auto decoder = Load({}, &pool);
+  const auto tokens = RandomTokens(90, 21);
+  const auto sequence = Must(decoder->NewSequence()), plain = Must(decoder->NewSequence());
+  const std::vector<int32_t> scored = {0, 3, 63, 64, 88}, wanted = {3, 89};
+  ForwardItem item{sequence.get(), tokens};
+  item.wanted = wanted;
+  item.scored = scored;
+  const Logits got = Must(decoder->Forward({&item, 1}, {}));
+  ASSERT_EQ(got.scores.size(), scored.size());
+
+  std::vector<int32_t> all(tokens.size());
+  std::iota(all.begin(), all.end(), 0);
+  const Logits rows = Must(testing::Read(*decoder, *plain, tokens, all));
+  for (size_t i = 0; i < scored.size(); ++i) {
+    const auto expected = testing::LogSoftmax(rows.row(scored[i]));
+    EXPECT_NEAR(got.scores[i], expected[tokens[scored[i] + 1]], 1e-4) << scored[i];
+  }
+  EXPECT_TRUE(SameBits(got.row(0), rows.row(3)));
+  EXPECT_TRUE(SameBits(got.row(1), rows.row(89)));
+}
+
+TEST_F(TransformerTest, AScoreIsTheSameWhateverElseIsInTheBatch) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(40, 22), others = RandomTokens(600, 23);
+  const std::vector<int32_t> scored = {5, 20, 38}, more = {1, 500};
+  auto scores = [&](bool together) {
+    const auto sequence = Must(decoder->NewSequence()), other = Must(decoder->NewSequence());
+    std::vector<ForwardItem> items(2);
+    items[0] = {.sequence = other.get(), .tokens = others};
+    items[0].scored = more;
+    items[1] = {.sequence = sequence.get(), .tokens = tokens};
+    items[1].scored = scored;
+    const auto batch = together ? std::span(items) : std::span(items).subspan(1);
+    auto all = Must(decoder->Forward(batch, {})).scores;
+    return std::vector<float>(all.end() - 3, all.end());
+  };
+  EXPECT_TRUE(SameBits(scores(true), scores(false)));
+}
+
+TEST_F(TransformerTest, ScoredRowsNeedATokenBehindThem) {
+  const auto decoder = Load();
+  const auto tokens = RandomTokens(10, 24);
+  const auto sequence = Must(decoder->NewSequence());
+  for (const std::vector<int32_t>& scored : {std::vector<int32_t>{9}, {-1}, {4, 4}, {5, 3}}) {
+    ForwardItem item{sequence.get(), tokens};
+    item.scored = scored;
+    EXPECT_EQ(decoder->Forward({&item, 1}, {}).status().code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(sequence->length(), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, TransformerKvTest,
+                         ::testing::Values(kernels::KvType::kF32, kernels::KvType::kF16,
+                                           kernels::KvType::kQ8),
+                         [](const auto& test) { return std::string(KvTypeName(test.param)); });
 
 }  // namespace
 }  // namespace vade

@@ -77,6 +77,39 @@ TEST(FuseTermScores, WordsBringUpWhatVectorsPutSecond) {
   EXPECT_GT(hits[0].term_score, 0);
 }
 
+Hit InLanguage(Hit hit, const std::string& language) {
+  hit.passage.language = language;
+  return hit;
+}
+
+TEST(FuseTermScores, APassageInAnotherLanguageDoesNotLoseForLackOfTheQuestionsWords) {
+  const std::string question = "How many days does the logger run without any sun at all?";
+  const Hit foreign = MakeHit("zh", "没有阳光可以工作九天", 0.86);
+  const Hit own = MakeHit("en", "the logger has a display and any colour at all", 0.84);
+  std::vector<Hit> unknown = {foreign, own};
+  FuseTermScores(question, 0.3, &unknown);
+  EXPECT_EQ(Order(unknown), (std::vector<std::string>{"en", "zh"}));
+  std::vector<Hit> hits = {InLanguage(foreign, "zh"), InLanguage(own, "en")};
+  FuseTermScores(question, 0.3, &hits);
+  EXPECT_EQ(Order(hits), (std::vector<std::string>{"zh", "en"}));
+  EXPECT_EQ(hits[0].term_score, 0);
+}
+
+TEST(FuseTermScores, WhereAllPassagesAreInOneLanguageWordsCountForAllOfThem) {
+  std::vector<Hit> hits = {InLanguage(MakeHit("a", "没有阳光可以工作九天", 0.86), "zh"),
+                           InLanguage(MakeHit("b", "FL-20 可以工作九天", 0.84), "zh")};
+  FuseTermScores("How many days does the FL-20 run without any sun?", 0.3, &hits);
+  EXPECT_EQ(Order(hits), (std::vector<std::string>{"b", "a"}));
+}
+
+TEST(FuseTermScores, TheSearchesScoreIsWhatCountsNotTheBareCosine) {
+  std::vector<Hit> hits = {MakeHit("a", "x", 0.9), MakeHit("b", "y", 0.8)};
+  hits[1].score = 0.95;  // its language was given back
+  FuseTermScores("unrelated", 0.3, &hits);
+  EXPECT_EQ(Order(hits), (std::vector<std::string>{"b", "a"}));
+  EXPECT_EQ(hits[0].dense_score, 0.8);
+}
+
 TEST(FuseTermScores, WithoutAnyMatchTheVectorsDecide) {
   std::vector<Hit> hits = {MakeHit("a", "x", 0.7), MakeHit("b", "y", 0.9), MakeHit("c", "z", 0.8)};
   FuseTermScores("unrelated", 0.3, &hits);

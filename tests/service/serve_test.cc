@@ -47,6 +47,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "model.threads = 2\n"
                                      "model.context_tokens = 4096\n"
                                      "model.kv_bytes = 256M\n"
+                                     "model.kv_type = f32\n"
                                      "answer.max_active = 4\n"
                                      "answer.max_waiting = 5\n"
                                      "answer.max_prompt_tokens = 2000\n"
@@ -71,6 +72,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.threads, 2);
   EXPECT_EQ(settings->local.context_tokens, 4096);
   EXPECT_EQ(settings->local.kv_budget_bytes, 256ull << 20);
+  EXPECT_EQ(settings->local.kv_type, kernels::KvType::kF32);
   EXPECT_EQ(settings->local.generator.max_active, 4);
   EXPECT_EQ(settings->local.generator.max_waiting, 5);
   EXPECT_EQ(settings->local.generator.max_prompt_tokens, 2000);
@@ -135,7 +137,7 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
        {"grpc.max_concurrent = 0", "grpc.max_message_bytes = 12", "model.threads = -1",
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
-        "model.context_tokens = 3"}) {
+        "model.context_tokens = 3", "model.kv_type = q4"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line << ": " << status.ToString();

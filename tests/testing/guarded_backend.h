@@ -62,10 +62,9 @@ class GuardedBackend final : public Backend {
     const Gate gate(this);
     return inner_.NormProject(args);
   }
-  Status StoreKeysValues(const AttentionShape& shape, int layer, BufferHandle qkv,
-                         std::span<const KvSlot> slots, BufferHandle pages) override {
+  Status StoreKeysValues(const StoreArgs& args) override {
     const Gate gate(this);
-    return inner_.StoreKeysValues(shape, layer, qkv, slots, pages);
+    return inner_.StoreKeysValues(args);
   }
   Status Attend(const AttendArgs& args) override {
     const Gate gate(this);
@@ -79,9 +78,22 @@ class GuardedBackend final : public Backend {
     const Gate gate(this);
     return inner_.FeedForward(args);
   }
+  Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                          std::span<float> out) override {
+    const Gate gate(this);
+    return inner_.LogProbabilities(logits, width, targets, out);
+  }
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override {
     const Gate gate(this);
     return inner_.KeepRows(buffer, width, keep);
+  }
+  Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override {
+    const Gate gate(this);
+    return inner_.CopyOut(args, out);
+  }
+  Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override {
+    const Gate gate(this);
+    return inner_.CopyIn(args, in);
   }
   Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
                   int32_t to) override {

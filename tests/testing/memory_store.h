@@ -55,8 +55,11 @@ class MemoryStore : public Store {
       return AlreadyExists(StrCat("collection '", info.name, "' exists already"));
     }
     Collection& made = collections_[info.name];
-    made.info = {.name = info.name, .embedder_id = info.embedder_id, .dimension = info.dimension};
-    ++commit_;
+    made.info = {.name = info.name,
+                 .embedder_id = info.embedder_id,
+                 .dimension = info.dimension,
+                 .id = next_collection_++};
+    Log(++commit_, StoreChange::Kind::kCreateCollection, made.info.id);
     return OkStatus();
   }
 
@@ -75,9 +78,9 @@ class MemoryStore : public Store {
 
   Status DeleteCollection(std::string_view name) override {
     std::lock_guard lock(mutex_);
-    RETURN_IF_ERROR(Find(name).status());
+    ASSIGN_OR_RETURN(Collection * found, Find(name));
+    Log(++commit_, StoreChange::Kind::kDeleteCollection, found->info.id);
     collections_.erase(collections_.find(name));
-    ++commit_;
     return OkStatus();
   }
 
@@ -149,7 +152,11 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     uint64_t deleted = 0;
-    for (const std::string& id : document_ids) deleted += found->documents.erase(id);
+    for (const std::string& id : document_ids) {
+      if (found->documents.erase(id) == 0) continue;
+      ++deleted;
+      Log(commit_ + 1, StoreChange::Kind::kDelete, found->info.id, id);
+    }
     if (deleted > 0) ++commit_;
     return deleted;
   }
@@ -161,7 +168,7 @@ class MemoryStore : public Store {
     ++counts_.searches;
     ASSIGN_OR_RETURN(Collection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
-    SearchResult result{.commit = commit_, .hits = {}};
+    SearchResult result{.commit = commit_, .collection = found->info.id, .hits = {}};
     for (const auto& [id, stored] : found->documents) {
       if (MayRead(stored.info, request.groups)) Score(stored, request, &result.hits);
     }
@@ -174,6 +181,32 @@ class MemoryStore : public Store {
   uint64_t commit_number() override {
     std::lock_guard lock(mutex_);
     return commit_;
+  }
+
+  Result<ChangeList> ChangesSince(uint64_t commit, int limit) override {
+    std::lock_guard lock(mutex_);
+    if (limit < 1) return InvalidArgument("limit must be at least 1");
+    ChangeList list;
+    list.through = commit_;
+    list.trimmed = commit > commit_ || commit < forgotten_;
+    if (list.trimmed) return list;
+    for (const StoreChange& change : log_) {
+      if (change.commit <= commit) continue;
+      const bool next_commit = list.changes.empty() || list.changes.back().commit < change.commit;
+      if (next_commit && list.changes.size() >= static_cast<size_t>(limit)) {
+        list.more = true;
+        list.through = list.changes.back().commit;
+        break;
+      }
+      list.changes.push_back(change);
+    }
+    return list;
+  }
+  // Trims the change log up to the present.
+  void ForgetChanges() {
+    std::lock_guard lock(mutex_);
+    forgotten_ = commit_;
+    log_.clear();
   }
 
   Result<VerifyReport> Verify(const Context& ctx) override {
@@ -362,6 +395,11 @@ class MemoryStore : public Store {
     counts_.largest_batch = std::max(counts_.largest_batch, passages);
   }
 
+  void Log(uint64_t commit, StoreChange::Kind kind, uint32_t collection,
+           const std::string& document_id = "", bool replaced = false) {
+    log_.push_back({commit, kind, collection, document_id, replaced});
+  }
+
   Result<CommitResult> Publish(const std::string& collection, Stored staged) {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
@@ -379,6 +417,7 @@ class MemoryStore : public Store {
         .commit = commit_, .revision = staged.info.revision, .created = created};
     ++counts_.committed;
     const std::string id = staged.info.id;
+    Log(commit_, StoreChange::Kind::kPut, found->info.id, id, !created);
     found->documents[id] = std::move(staged);
     return result;
   }
@@ -388,7 +427,9 @@ class MemoryStore : public Store {
   std::map<std::string, Collection, std::less<>> collections_;
   std::map<std::string, Failure> failures_;
   Counts counts_;
-  uint64_t commit_ = 0;
+  uint64_t commit_ = 0, forgotten_ = 0;
+  std::vector<StoreChange> log_;  // of the commits after forgotten_
+  uint32_t next_collection_ = 1;
   PassageId next_id_ = 1;
 };
 

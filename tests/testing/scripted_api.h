@@ -70,6 +70,8 @@ class ScriptedApi : public Api {
     return deleted;
   }
 
+  Result<WarmReport> Warm(const std::string&, const Context&) override { return WarmReport{}; }
+
   Result<std::vector<CollectionInfo>> ListCollections(const Context&) override {
     return std::vector<CollectionInfo>();
   }

@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
@@ -118,6 +119,8 @@ class ScriptedDecoder : public Decoder {
     info_.context_tokens = context_tokens;
     info_.vocab_size = tokenizer_.vocab_size();
     info_.layers = 1;
+    info_.kv_type = "ids";
+    info_.kv_bytes_per_token = sizeof(int32_t);
     chat_ = MakeChatTemplate();
   }
 
@@ -130,6 +133,9 @@ class ScriptedDecoder : public Decoder {
     rules_.emplace_back(std::move(needle), std::move(answer));
   }
   void SetLogits(LogitsHook hook) { logits_hook_ = std::move(hook); }  // before use
+  // The log probability of `next` behind a sequence; 0 unless set. Before use.
+  using ScoreHook = std::function<float(const std::vector<int32_t>& sequence, int32_t next)>;
+  void SetScores(ScoreHook hook) { score_hook_ = std::move(hook); }
   void BeforeForward(ForwardHook hook) { forward_hook_ = std::move(hook); }
   void LimitPages(int tokens) { page_tokens_ = tokens; }  // of all sequences together
 
@@ -138,6 +144,8 @@ class ScriptedDecoder : public Decoder {
     return batches_;
   }
   int forks() const { return forks_; }
+  int saves() const { return saves_; }
+  int appends() const { return appends_; }
   int sequences_alive() const { return *alive_; }
   // The longest prompt that was read, shown; "" before the first.
   std::string last_prompt() const {
@@ -172,6 +180,34 @@ class ScriptedDecoder : public Decoder {
       return InvalidArgument("truncation beyond the sequence");
     *used_ -= scripted.length() - length;
     scripted.tokens.resize(length);
+    return OkStatus();
+  }
+
+  // What is saved of a token is its id: appended, it has been read.
+  uint64_t SavedBytes(int tokens) const override {
+    return tokens <= 0 ? 0 : tokens * sizeof(int32_t);
+  }
+  Status Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) override {
+    const auto& tokens = static_cast<const Scripted&>(sequence).tokens;
+    if (begin < 0 || end < begin || end > sequence.length())
+      return InvalidArgument("saving beyond the sequence");
+    if (out.size() != SavedBytes(end - begin))
+      return InvalidArgument("saved bytes of another size");
+    const auto* ids = reinterpret_cast<const uint8_t*>(tokens.data() + begin);
+    std::copy_n(ids, out.size(), out.begin());
+    ++saves_;
+    return OkStatus();
+  }
+  Status Append(Sequence& sequence, std::span<const uint8_t> saved, int count) override {
+    if (count < 0 || saved.size() != SavedBytes(count))
+      return InvalidArgument("saved bytes of another size");
+    if (count > info_.context_tokens - sequence.length()) return OutOfRange("beyond the context");
+    if (page_tokens_ > 0 && *used_ + count > page_tokens_)
+      return ResourceExhausted("no page is left");
+    std::vector<int32_t> tokens(count);
+    std::copy(saved.begin(), saved.end(), reinterpret_cast<uint8_t*>(tokens.data()));
+    static_cast<Scripted&>(sequence).Append(tokens);
+    ++appends_;
     return OkStatus();
   }
 
@@ -223,6 +259,12 @@ class ScriptedDecoder : public Decoder {
         const size_t length = sequence.tokens.size() - item.tokens.size() + index + 1;
         AppendRow({sequence.tokens.begin(), sequence.tokens.begin() + length}, &logits);
         ++record.rows;
+      }
+      for (int32_t index : item.scored) {
+        const size_t length = sequence.tokens.size() - item.tokens.size() + index + 1;
+        const std::vector<int32_t> before(sequence.tokens.begin(),
+                                          sequence.tokens.begin() + static_cast<long>(length));
+        logits.scores.push_back(score_hook_ ? score_hook_(before, item.tokens[index + 1]) : 0);
       }
     }
     batches_.push_back(std::move(record));
@@ -277,9 +319,10 @@ class ScriptedDecoder : public Decoder {
   std::vector<std::pair<std::string, std::vector<int32_t>>> rules_;
   LogitsHook logits_hook_;
   ForwardHook forward_hook_;
+  ScoreHook score_hook_;
   std::shared_ptr<std::atomic<int>> used_ = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<int>> alive_ = std::make_shared<std::atomic<int>>(0);
-  std::atomic<int> forks_{0};
+  std::atomic<int> forks_{0}, saves_{0}, appends_{0};
   std::atomic<int> page_tokens_{0};
   mutable std::mutex mutex_;
   std::vector<Batch> batches_;

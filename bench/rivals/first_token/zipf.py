@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""A stream of questions, some passages far more popular than others, and a small budget for what is kept.
+
+Run by bench/rivals/first_token/zipf. The passages of the data sets are ranked at random; each question of the stream
+is one of a passage drawn by Zipf's law. The budget is a share of what the keys and values of all passages would
+take. Each question goes to a service with that budget and then to one that keeps nothing. `not read again` is the
+share of all prompt tokens, prefixes included, that was at hand: of the whole stream, and of its second half, when
+the budget has filled.
+"""
+
+import itertools
+import json
+import pathlib
+import random
+import statistics
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import prompts  # noqa: E402
+import side_by_side  # noqa: E402
+from compare import ALL_PASSAGES, KEPT, OFF, WARM, warm_up  # noqa: E402
+from vade_service import Service, copy_of  # noqa: E402
+
+Q8_BYTES = 34 / 32  # of one element, as docs/formats.md has it
+
+
+def kv_bytes_per_token(vade, model):
+    """Keys and values of a token in the type that pages have by default."""
+    inspected = side_by_side.last_json([vade, "--json", "models", "inspect", model])
+    keys = {key["key"]: key["value"].strip('"') for key in inspected["keys"]}
+    number = {name: int(keys[f"{keys['general.architecture']}.{name}"])
+              for name in ("block_count", "embedding_length", "attention.head_count", "attention.head_count_kv")}
+    width = number["embedding_length"] // number["attention.head_count"] * number["attention.head_count_kv"]
+    return int(2 * number["block_count"] * width * Q8_BYTES)
+
+
+def corpus(a):
+    """The passages of all sets, and the answerable questions by passage."""
+    passages, questions = [], {}
+    for name in a.datasets:
+        folder, _, variant = name.partition(":")
+        passages += prompts.read(folder, "passages", variant)
+        for row in prompts.read(folder, "qa", variant):
+            if not row.get("is_impossible"):
+                questions.setdefault(row["passage_id"], []).append(row["question"])
+    return passages, questions
+
+
+def stream(a, passages, questions):
+    chance = random.Random(a.seed)
+    asked = [row["id"] for row in passages if row["id"] in questions]
+    chance.shuffle(asked)
+    weights = [1 / rank ** a.exponent for rank in range(1, len(asked) + 1)]
+    drawn = chance.choices(asked, weights, k=a.questions)
+    return [chance.choice(questions[passage]) for passage in drawn]
+
+
+def block_tokens(a, model, passages):
+    program = side_by_side.program(a.bin, "prompt_tokens")
+    requests = [{"hits": [{"title": row.get("title", ""), "text": row["text"]}]} for row in passages]
+    return sum(itertools.chain.from_iterable(p["blocks"] for p in prompts.tokens_of(program, model, requests)))
+
+
+def not_read_again(answers):
+    return f"{sum(x['cached_tokens'] for x in answers) / sum(x['prompt_tokens'] for x in answers):.3f}"
+
+
+def quantile(values, share):
+    return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
+
+
+def run(a, table, model, folder):
+    passages, questions = corpus(a)
+    budget = int(block_tokens(a, model, passages) * kv_bytes_per_token(a.vade, model) * a.budget)
+    kept = {**KEPT, "answer.kept_bytes": budget, "answer.kept_disk_bytes": int(budget * a.disk)}
+
+    def service(data, settings):
+        return Service(a.vade, data, model, {"log.level": "warning", **settings}, a.threads)
+
+    with service(folder / "kept", OFF) as first:
+        prompts.put_all(first, "corpus", passages)
+        first.put("warm", "warm", "", WARM)
+    copy_of(folder / "kept", folder / "off")
+    with service(folder / "kept", kept) as with_kept, service(folder / "off", OFF) as without:
+        pairs = []
+        for each in (with_kept, without):
+            warm_up(each)
+        for question in stream(a, passages, questions):
+            pairs.append([each.ask("corpus", question, a.k, max_tokens=32) for each in (with_kept, without)])
+    ours = [pair[0] for pair in pairs]
+    times = [[x["read_ms"] for x in column] for column in zip(*pairs)]
+    table.row(side_by_side.stem(model), len(passages), f"{budget / 2**20:.1f}", len(pairs), not_read_again(ours),
+              not_read_again(ours[len(ours) // 2:]),
+              *(f"{quantile(column, share):.0f}" for share in (.5, .95) for column in times),
+              side_by_side.ratio(times[1], times[0]))
+
+
+def main():
+    a = side_by_side.arguments(
+        __doc__, side_by_side.THREADS,
+        ("--questions", {"type": int, "default": 200}), ("-k", {"type": int, "default": 5}),
+        ("--budget", {"type": float, "default": .05, "help": "share of all passages' keys and values, in memory"}),
+        ("--disk", {"type": float, "default": 0, "help": "times that budget, in files"}),
+        ("--exponent", {"type": float, "default": 1.0}), ("--seed", {"type": int, "default": 1}),
+        ("--datasets", {"type": side_by_side.listed(str), "metavar": "FOLDER[:VARIANT],..",
+                        "default": [str(prompts.DATA / "squad2"), str(prompts.DATA / "xquad") + ":en"]}))
+    table = side_by_side.Table("model", "passages", "budget, MiB", "questions", "not read again", "second half",
+                               "first token p50, ms: kept", "off", "p95: kept", "off", "times sooner (min..max)")
+    for model in a.models:
+        with tempfile.TemporaryDirectory() as folder:
+            run(a, table, model, pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+#include "generator/block_files.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "base/strings.h"
+#include "tests/testing/temp_dir.h"
+
+namespace vade {
+namespace {
+
+constexpr std::string_view kModel = "weights-q8-avx2";
+
+class BlockFilesTest : public ::testing::Test {
+ protected:
+  static BlockKey Key(uint32_t collection, const std::string& document, PassageId passage) {
+    return {collection, document, passage, {7, passage * 31}};
+  }
+  std::string Bytes(size_t count, char fill) { return std::string(count, fill); }
+
+  std::unique_ptr<BlockFiles> Open(uint64_t budget = 1 << 20) {
+    auto files = BlockFiles::Open(
+        {.directory = dir_.path() + "/kv", .budget_bytes = budget, .min_free_bytes = 0});
+    EXPECT_TRUE(files.ok()) << files.status().message();
+    return std::move(files).value();
+  }
+  bool Save(BlockFiles& files, const BlockKey& key, const std::string& bytes, uint64_t commit = 1) {
+    return files.Save(kModel, key,
+                      {5, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, commit});
+  }
+  std::string Load(BlockFiles& files, const BlockKey& key, size_t bytes) {
+    return files.Load(kModel, key, {5, bytes}).value_or("absent");
+  }
+  std::vector<std::string> Paths() {
+    std::vector<std::string> paths;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path() + "/kv"))
+      if (entry.path().extension() == ".kv") paths.push_back(entry.path());
+    return paths;
+  }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(BlockFilesTest, WhatWasSavedIsLoadedAlsoByTheNextProcess) {
+  const BlockKey key = Key(1, "lease.md", 9);
+  {
+    auto files = Open();
+    EXPECT_EQ(Load(*files, key, 100), "absent");
+    EXPECT_TRUE(Save(*files, key, Bytes(100, 'a')));
+    EXPECT_EQ(Load(*files, key, 100), Bytes(100, 'a'));
+  }
+  auto files = Open();
+  EXPECT_EQ(files->files(), 1u);
+  EXPECT_EQ(Load(*files, key, 100), Bytes(100, 'a'));
+  EXPECT_FALSE(files->Load("other-weights", key, {5, 100}).has_value());
+  EXPECT_EQ(Load(*files, Key(2, "lease.md", 9), 100), "absent");
+}
+
+TEST_F(BlockFilesTest, AnyDamageMakesABlockAbsentAndRemovesItsFile) {
+  const BlockKey key = Key(1, "lease.md", 9);
+  auto first = Open();
+  ASSERT_TRUE(Save(*first, key, Bytes(100, 'a')));
+  const std::string path = Paths().at(0), whole = ReadFile(path, 1 << 20).value();
+  first.reset();
+  for (size_t damaged = 0; damaged < whole.size(); damaged += 3) {
+    std::string bytes = whole;
+    bytes[damaged] ^= 1;
+    std::ofstream(path, std::ios::binary) << bytes;
+    auto files = Open();
+    EXPECT_EQ(Load(*files, key, 100), "absent") << "byte " << damaged;
+    EXPECT_FALSE(FileExists(path)) << "byte " << damaged;
+  }
+  for (size_t length = 0; length < whole.size(); length += 7) {
+    std::ofstream(path, std::ios::binary) << whole.substr(0, length);
+    auto files = Open();
+    EXPECT_EQ(Load(*files, key, 100), "absent") << length << " bytes";
+  }
+}
+
+TEST_F(BlockFilesTest, ABlockOfAnotherSizeThanExpectedIsAbsent) {
+  const BlockKey key = Key(1, "lease.md", 9);
+  auto files = Open();
+  ASSERT_TRUE(Save(*files, key, Bytes(100, 'a')));
+  EXPECT_EQ(Load(*files, key, 99), "absent");
+}
+
+TEST_F(BlockFilesTest, NothingIsLeftOfADocumentThatWasForgotten) {
+  auto files = Open();
+  ASSERT_TRUE(Save(*files, Key(1, "lease.md", 1), Bytes(100, 'a')));
+  ASSERT_TRUE(Save(*files, Key(1, "lease.md", 2), Bytes(100, 'b')));
+  ASSERT_TRUE(Save(*files, Key(1, "other.md", 3), Bytes(100, 'c')));
+  ASSERT_TRUE(files->Forget({1, "lease.md", 5}).ok());
+  EXPECT_EQ(files->files(), 1u);
+  EXPECT_EQ(Paths().size(), 1u);
+  EXPECT_EQ(Load(*files, Key(1, "other.md", 3), 100), Bytes(100, 'c'));
+}
+
+TEST_F(BlockFilesTest, AReaderThatOverlapsADeleteKeepsNothing) {
+  auto files = Open();
+  ASSERT_TRUE(files->Forget({1, "lease.md", 5}).ok());
+  EXPECT_FALSE(Save(*files, Key(1, "lease.md", 1), Bytes(10, 'a'), 4));
+  EXPECT_TRUE(Save(*files, Key(1, "lease.md", 2), Bytes(10, 'a'), 5)) << "found after the change";
+  EXPECT_TRUE(Save(*files, Key(1, "other.md", 3), Bytes(10, 'a'), 4));
+  ASSERT_TRUE(files->Forget({1, "", 9}).ok());
+  EXPECT_EQ(files->files(), 0u);
+  EXPECT_FALSE(Save(*files, Key(1, "other.md", 3), Bytes(10, 'a'), 8));
+  EXPECT_TRUE(Save(*files, Key(2, "other.md", 4), Bytes(10, 'a'), 8));
+}
+
+TEST_F(BlockFilesTest, ALongListOfDeletesForgetsRatherTooMuchThanTooLittle) {
+  auto files = Open();
+  for (uint64_t i = 1; i <= 10000; ++i)
+    ASSERT_TRUE(files->Forget({1, StrCat("doc-", i), i}).ok());
+  EXPECT_FALSE(files->MayKeep(Key(1, "doc-1", 1), 0));
+  EXPECT_FALSE(files->MayKeep(Key(1, "doc-10000", 1), 9999));
+  EXPECT_TRUE(files->MayKeep(Key(1, "doc-10000", 1), 10000));
+}
+
+TEST_F(BlockFilesTest, TheBudgetKeepsWhatIsUsedOften) {
+  auto files = Open(10 * 400);
+  for (PassageId i = 1; i <= 5; ++i)
+    ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
+  for (int use = 0; use < 3; ++use) EXPECT_NE(Load(*files, Key(1, "a", 1), 200), "absent");
+  for (PassageId i = 6; i <= 40; ++i)
+    ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
+  EXPECT_LE(files->bytes(), 10u * 400);
+  EXPECT_EQ(Paths().size(), files->files());
+  EXPECT_EQ(Load(*files, Key(1, "a", 40), 200), Bytes(200, 'a'));
+  EXPECT_EQ(Load(*files, Key(1, "a", 2), 200), "absent");
+  EXPECT_FALSE(Save(*files, Key(1, "a", 99), Bytes(5000, 'a'))) << "larger than the budget";
+}
+
+TEST_F(BlockFilesTest, AProcessThatDiedWhileWritingLeavesNothingBehind) {
+  {
+    auto files = Open();
+    ASSERT_TRUE(Save(*files, Key(1, "a", 1), Bytes(10, 'a')));
+    std::ofstream(Paths().at(0) + ".tmp-1-0") << "half";
+  }
+  auto files = Open();
+  EXPECT_EQ(files->files(), 1u);
+  EXPECT_FALSE(FileExists(Paths().at(0) + ".tmp-1-0"));
+}
+
+TEST_F(BlockFilesTest, TheAppliedCommitIsRemembered) {
+  EXPECT_EQ(Open()->applied_commit(), 0u);
+  Open()->SetAppliedCommit(17);
+  EXPECT_EQ(Open()->applied_commit(), 17u);
+}
+
+TEST_F(BlockFilesTest, WithoutADirectoryNothingIsWrittenButWhatMayBeKeptIsKnown) {
+  auto files = BlockFiles::Open({}).value();
+  EXPECT_FALSE(Save(*files, Key(1, "a", 1), Bytes(10, 'a')));
+  ASSERT_TRUE(files->Forget({1, "a", 3}).ok());
+  EXPECT_FALSE(files->MayKeep(Key(1, "a", 1), 2));
+  EXPECT_TRUE(files->MayKeep(Key(1, "a", 1), 3));
+}
+
+}  // namespace
+}  // namespace vade

@@ -1,0 +1,143 @@
+// A passage from memory, from its file and read anew, with a real model: the same bits, and those of
+// reading the whole prompt at once.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/threads.h"
+#include "generator/engine.h"
+#include "tests/testing/model_files.h"
+#include "tests/testing/temp_dir.h"
+
+namespace vade {
+namespace {
+
+constexpr char kModel[] = "smollm2-135m-instruct-q4_1.gguf";
+
+class RealReadings : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = testing::ModelPath(kModel);
+    VADE_SKIP_IF_MISSING(path, kModel);
+    auto decoder = LoadDecoder(path, {.pool = &pool_, .context_tokens = 2048});
+    ASSERT_TRUE(decoder.ok()) << decoder.status().message();
+    decoder_ = *std::move(decoder);
+    auto files = BlockFiles::Open({.directory = dir_.path(), .min_free_bytes = 0});
+    ASSERT_TRUE(files.ok());
+    files_ = *std::move(files);
+  }
+
+  Tokens Encode(std::string_view text) {
+    return decoder_->tokenizer().Encode(text, Special::kText);
+  }
+  ReadJob Job() {
+    ReadJob job;
+    job.prefix = Encode("Answer the question with the shortest words from the document.\n\n");
+    for (const char* text : {" Leave\nSick leave is 14 days a year, annual leave is 25 days.\n\n",
+                             " The ferry\nThe ferry from Vellmouth takes three hours and ten "
+                             "minutes; it leaves at nine on weekdays only.\n\n"}) {
+      const Tokens block = Encode(text);
+      const PassageId passage = job.blocks.size() + 1;
+      job.blocks.push_back({{1, "doc", passage, BlockContent(job.prefix, block)}, block});
+    }
+    job.suffix = Encode("Question: How long does the ferry take?\nAnswer:");
+    job.scored_begin = 2;
+    job.scored_end = 9;
+    job.commit = 1;
+    return job;
+  }
+  std::vector<std::unique_ptr<ReadBlock>> Read(Engine& engine, ReadJob job) {
+    auto read = engine.Read(std::move(job));
+    EXPECT_TRUE(read.ok()) << read.status().message();
+    return read.ok() ? *std::move(read) : std::vector<std::unique_ptr<ReadBlock>>();
+  }
+  // Everything at once into a fresh sequence.
+  std::vector<float> AtOnce(const ReadJob& job, size_t block) {
+    Tokens all = job.prefix;
+    all.insert(all.end(), job.blocks[block].tokens.begin(), job.blocks[block].tokens.end());
+    all.insert(all.end(), job.suffix.begin(), job.suffix.end());
+    auto sequence = decoder_->NewSequence();
+    const auto last = static_cast<int32_t>(all.size()) - 1;
+    ForwardItem item{sequence->get(), all};
+    item.wanted = {&last, 1};
+    auto logits = decoder_->Forward({&item, 1}, {});
+    EXPECT_TRUE(logits.ok());
+    return logits->values;
+  }
+  static bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  }
+
+  ThreadPool pool_{2};
+  testing::TempDir dir_;
+  std::unique_ptr<BlockFiles> files_;
+  std::unique_ptr<Decoder> decoder_;
+};
+
+TEST_F(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
+  const EngineOptions options{.kept_bytes = 64 << 20, .block_files = files_.get()};
+  std::vector<std::vector<float>> expected;
+  for (size_t block : {0, 1}) expected.push_back(AtOnce(Job(), block));
+  std::vector<double> scores;
+  {
+    Engine engine(decoder_.get(), options);
+    for (const bool warm : {false, true}) {
+      const auto read = Read(engine, Job());
+      ASSERT_EQ(read.size(), 2u);
+      for (size_t i : {0, 1}) {
+        EXPECT_TRUE(SameBits(read[i]->logits, expected[i])) << "block " << i << " warm " << warm;
+        if (!warm) scores.push_back(read[i]->scored_log_probability);
+        EXPECT_EQ(read[i]->scored_log_probability, scores[i]);
+        EXPECT_EQ(read[i]->cached_tokens >= read[i]->prompt_tokens - Job().suffix.size(), warm);
+      }
+    }
+  }
+  EXPECT_GT(scores[1], scores[0]) << "the question is likelier behind what it asks about";
+  EXPECT_EQ(files_->files(), 3u);
+
+  Engine engine(decoder_.get(), options);
+  ReadJob job = Job();
+  auto load = [&](const BlockKey& key, size_t tokens) {
+    auto saved = engine.kept_blocks().Load(key, static_cast<int>(tokens));
+    EXPECT_TRUE(saved.has_value());
+    return std::make_shared<const std::string>(saved.value_or(""));
+  };
+  job.saved_prefix = load(KeptBlocks::PrefixKey(job.blocks[0].key.content[0]), job.prefix.size());
+  for (BlockToRead& block : job.blocks) block.saved = load(block.key, block.tokens.size());
+  const auto read = Read(engine, std::move(job));
+  for (size_t i : {0, 1}) {
+    EXPECT_TRUE(SameBits(read[i]->logits, expected[i])) << "block " << i << " from its file";
+    EXPECT_EQ(read[i]->scored_log_probability, scores[i]);
+  }
+}
+
+TEST_F(RealReadings, AnAnswerFromAReadingIsThatOfItsPromptReadAlone) {
+  Engine engine(decoder_.get(), {.guessed_tokens = 8, .kept_bytes = 64 << 20});
+  auto tokens_of = [&](EngineJob job) {
+    job.sampling.max_tokens = 16;
+    auto stream = engine.Start(std::move(job));
+    EXPECT_TRUE(stream.ok());
+    Tokens tokens;
+    for (;;) {
+      auto token = (*stream)->Next();
+      if (!token.ok() || !*token) return tokens;
+      tokens.push_back((*token)->id);
+    }
+  };
+  auto read = Read(engine, Job());
+  for (size_t i : {1, 0}) {
+    EngineJob plain;
+    plain.prefix = Job().prefix;
+    plain.rest = Job().blocks[i].tokens;
+    const Tokens suffix = Job().suffix;
+    plain.rest.insert(plain.rest.end(), suffix.begin(), suffix.end());
+    EngineJob from;
+    from.from = std::move(read[i]);
+    EXPECT_EQ(tokens_of(std::move(from)), tokens_of(std::move(plain))) << "block " << i;
+  }
+}
+
+}  // namespace
+}  // namespace vade

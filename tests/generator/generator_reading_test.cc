@@ -1,0 +1,163 @@
+// Answers from passages that are each asked alone.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "generator/generator.h"
+#include "generator/prompt.h"
+#include "tests/testing/scripted_decoder.h"
+
+namespace vade {
+namespace {
+
+using testing::ScriptedDecoder;
+
+class GeneratorReadings : public ::testing::Test {
+ protected:
+  GeneratorReadings() {
+    decoder_.Say("Sick leave is 14 days", "14 days.");
+    decoder_.Say("Annual leave", "None");
+    decoder_.Say("Parking", "None");
+  }
+
+  static Hit Passage(PassageId id, std::string text, double score) {
+    Hit hit;
+    hit.passage.id = id;
+    hit.passage.document_id = "doc-" + std::to_string(id);
+    hit.passage.end = text.size();
+    hit.passage.text = std::move(text);
+    hit.score = score;
+    hit.dense_score = 0.8;
+    return hit;
+  }
+  static GenerateRequest SickLeave() {
+    GenerateRequest request;
+    request.question = "How long is sick leave?";
+    request.collection = 1;
+    request.commit = 1;
+    const std::string more = " Ask the office." + std::string(200, '.');
+    request.hits = {Passage(1, "Annual leave is 25 days." + more, .9),
+                    Passage(2, "Sick leave is 14 days." + more, .85),
+                    Passage(3, "Parking is free." + more, .8)};
+    return request;
+  }
+  std::unique_ptr<Generator> Make(GeneratorOptions options = {.kept_bytes = 1 << 20}) {
+    auto generator = Generator::Create(&decoder_, options);
+    EXPECT_TRUE(generator.ok());
+    return std::move(generator).value();
+  }
+  Answer Ask(Generator& generator, const GenerateRequest& request) {
+    auto answer = generator.Generate(request, {}, {});
+    EXPECT_TRUE(answer.ok()) << answer.status().message();
+    return answer.ok() ? *answer : Answer();
+  }
+  size_t QuestionTokens() {
+    const PromptWriter writer(&decoder_.tokenizer(), *decoder_.chat_template());
+    return writer.Question(SickLeave().question, PromptLanguage::kEnglish).size();
+  }
+  size_t TokensRead() const {
+    size_t tokens = 0;
+    for (const auto& batch : decoder_.batches()) {
+      for (const auto& item : batch.tokens) tokens += item.size();
+    }
+    return tokens;
+  }
+
+  ScriptedDecoder decoder_;
+};
+
+TEST_F(GeneratorReadings, TheAnswerComesFromThePassageThatAnswersWhateverItsRank) {
+  const auto generator = Make();
+  const Answer answer = Ask(*generator, SickLeave());
+  EXPECT_EQ(answer.text, "14 days.");
+  ASSERT_EQ(answer.citations.size(), 1u);
+  EXPECT_EQ(answer.citations[0].passage_id, 2u);
+  EXPECT_EQ(answer.citations[0].label, 1);
+  ASSERT_EQ(answer.readings.size(), 3u);
+  EXPECT_EQ(answer.readings[0].passage_id, 2u);
+  EXPECT_GT(answer.readings[0].answers, answer.readings[1].answers);
+  ASSERT_EQ(answer.omitted.size(), 2u);
+  for (const Omission& omission : answer.omitted) EXPECT_EQ(omission.reason, "declined");
+}
+
+TEST_F(GeneratorReadings, WhereNoPassageAnswersTheReplySaysSo) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.hits.erase(request.hits.begin() + 1);
+  const Answer answer = Ask(*generator, request);
+  EXPECT_TRUE(answer.abstained);
+  EXPECT_EQ(answer.reason, "model_declined");
+  EXPECT_EQ(answer.text, RefusalText(request.question));
+  EXPECT_EQ(answer.readings.size(), 2u);
+}
+
+TEST_F(GeneratorReadings, ASecondQuestionReadsOnlyItself) {
+  const auto generator = Make();
+  const Answer first = Ask(*generator, SickLeave());
+  EXPECT_FALSE(first.readings[0].kept);
+  const size_t before = TokensRead();
+  const Answer second = Ask(*generator, SickLeave());
+  EXPECT_EQ(second.text, first.text);
+  EXPECT_TRUE(second.readings[0].kept);
+  const size_t written = second.usage.completion_tokens + 1;  // and the end
+  // Behind three passages, and once without one.
+  EXPECT_LE(TokensRead() - before, 4 * QuestionTokens() + 2 * written);
+  EXPECT_EQ(second.usage.prompt_tokens, first.usage.prompt_tokens);
+  EXPECT_EQ(second.usage.prompt_tokens - second.usage.cached_tokens, 3 * QuestionTokens());
+}
+
+TEST_F(GeneratorReadings, PassagesWithoutACollectionAreNotKept) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.collection = 0;
+  Ask(*generator, request);
+  EXPECT_FALSE(Ask(*generator, request).readings[0].kept);
+}
+
+TEST_F(GeneratorReadings, ADocumentThatChangedIsReadAnew) {
+  const auto generator = Make();
+  Ask(*generator, SickLeave());
+  generator->Forget(1, "doc-2");
+  const Answer answer = Ask(*generator, SickLeave());
+  EXPECT_EQ(answer.text, "14 days.");
+  EXPECT_EQ(answer.readings[0].passage_id, 2u);
+  EXPECT_FALSE(answer.readings[0].kept);
+  EXPECT_TRUE(answer.readings[1].kept);
+}
+
+TEST_F(GeneratorReadings, WeakPassagesAreReadOnlyWhereTheyAreKept) {
+  const auto generator = Make({.kept_bytes = 1 << 20, .passage_gap = .07});
+  const Answer cold = Ask(*generator, SickLeave());
+  EXPECT_EQ(cold.readings.size(), 2u);
+  ASSERT_EQ(cold.omitted.size(), 2u);
+  EXPECT_EQ(cold.omitted[0].reason, "weaker");
+  EXPECT_EQ(cold.omitted[0].passage_id, 3u);
+
+  WarmRequest warm{.hits = {SickLeave().hits[2]}, .collection = 1, .commit = 1};
+  EXPECT_EQ(generator->Warm(warm, {}).value(), 1u);
+  EXPECT_EQ(generator->Warm(warm, {}).value(), 0u);
+  EXPECT_EQ(Ask(*generator, SickLeave()).readings.size(), 3u);
+}
+
+TEST_F(GeneratorReadings, ALongHistoryIsReadOnceBehindAllPassagesTogether) {
+  const auto generator = Make();
+  decoder_.Say("hello", "14 days.");
+  GenerateRequest request = SickLeave();
+  request.history = {{Role::kUser, "hello " + std::string(600, 'x')}, {Role::kAssistant, "hi"}};
+  const Answer answer = Ask(*generator, request);
+  EXPECT_TRUE(answer.readings.empty());
+  EXPECT_LT(answer.usage.prompt_tokens, 2500u);
+}
+
+TEST_F(GeneratorReadings, AnAnswerOfAFormComesFromTheBestPassageOrNotAtAll) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.form = {AnswerForm::Kind::kGrammar, "root ::= \"14 days.\" | \"25 days.\""};
+  EXPECT_EQ(Ask(*generator, request).text, "14 days.");
+  request.hits.erase(request.hits.begin() + 1);
+  EXPECT_TRUE(Ask(*generator, request).abstained);
+}
+
+}  // namespace
+}  // namespace vade
