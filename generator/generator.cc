@@ -163,7 +163,7 @@ class Pump {
         stream_(stream),
         text_(text),
         writer_(writer),
-        min_confidence_(formed ? 1 - kDeclines : min_confidence),
+        min_confidence_(min_confidence),
         formed_(formed),
         open_(min_confidence_ <= 0) {}
 
@@ -314,6 +314,17 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
   return Write(request, std::move(beginning), sink, ctx);
 }
 
+namespace {
+
+void Ban(const Tokens& tokens, std::vector<float>* logits) {
+  constexpr float kBanned = -1e9f;  // finite, and no probability is left
+  for (int32_t token : tokens) {
+    if (token >= 0 && static_cast<size_t>(token) < logits->size()) (*logits)[token] = kBanned;
+  }
+}
+
+}  // namespace
+
 // The question behind each passage; the answer goes on from the passage that answers best.
 Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, ReadingPlan plan,
                                           std::unique_ptr<TokenConstraint> constraint,
@@ -354,6 +365,9 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     job.from.reset();
     return Abstain(request, "model_declined", std::move(answer), sink, ctx);
   }
+  // The readings have decided that there is an answer: its first token does not say otherwise. A form
+  // may have such a word among its own.
+  if (constraint == nullptr) Ban(watched, &job.from->logits);
   job.watched = watched;
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
@@ -392,7 +406,9 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning 
       &citer, &sink,
       request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
       MarkFirstToken(ctx));
-  Pump pump(decoder->tokenizer(), stream.get(), &text, &out, beginning.min_confidence, formed);
+  // Where passages were read alone, their readings have judged for the form too.
+  Pump pump(decoder->tokenizer(), stream.get(), &text, &out,
+            formed && !goes_on ? 1 - kDeclines : beginning.min_confidence, formed);
   RETURN_IF_ERROR(pump.Run());
 
   const StreamFacts facts = stream->facts();
