@@ -15,6 +15,10 @@ namespace {
 
 using testing::ScriptedDecoder;
 
+// Answers from passages that are read together, and what holds for both ways of reading;
+// generator_reading_test.cc has those that are asked alone.
+const GeneratorOptions kTogether{.reading = ReadingMode::kTogether};
+
 class Generators : public ::testing::Test {
  protected:
   static Hit Passage(PassageId id, std::string text) {
@@ -42,6 +46,7 @@ class Generators : public ::testing::Test {
   // Everything that a client sees, with the invariants of every answer checked.
   Result<Answer> Ask(const GenerateRequest& request, const Context& ctx = {},
                      GeneratorOptions options = {}) {
+    options.reading = ReadingMode::kTogether;
     auto generator = Generator::Create(&decoder_, options);
     EXPECT_TRUE(generator.ok()) << generator.status().ToString();
     return AskWith(**generator, request, ctx, &events_);
@@ -134,7 +139,7 @@ TEST_F(Generators, SentencesThatComeAtOnceAreStillFollowedByTheirOwnCitations) {
   decoder.Say(
       "sick leave",
       "The texts are two. Sick leave is 14 days. Annual leave is 25 days. All of it is magic.");
-  auto generator = Generator::Create(&decoder, {});
+  auto generator = Generator::Create(&decoder, kTogether);
   auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(events_,
@@ -145,7 +150,7 @@ TEST_F(Generators, SentencesThatComeAtOnceAreStillFollowedByTheirOwnCitations) {
 TEST_F(Generators, AnAnswerMayHaveWhatTheContextHasLeftAndSaysWhenThatWasIt) {
   ScriptedDecoder decoder({}, /*context_tokens=*/1024);
   decoder.Say("sick leave", std::string(5000, 'x'));
-  auto generator = Generator::Create(&decoder, {.reading = ReadingMode::kTogether});
+  auto generator = Generator::Create(&decoder, kTogether);
   GenerateRequest request = SickLeave();
   request.sampling.max_tokens = 8192;  // more than the whole context
   auto answer = AskWith(**generator, request, {}, &events_);
@@ -209,7 +214,7 @@ TEST_F(Generators, AnAnswerThatBeginsDoubtfullyIsWithheld) {
   decoder_.Say("sick leave", "14 days.");
   MakeUnsure(decoder_);
   auto answer =
-      Ask(SickLeave(), {}, {.reading = ReadingMode::kTogether, .min_confidence = 0.4});
+      Ask(SickLeave(), {}, {.min_confidence = 0.4});
   ASSERT_TRUE(answer.ok());
   EXPECT_TRUE(answer->abstained);
   EXPECT_EQ(answer->reason, "uncertain");
@@ -227,7 +232,7 @@ TEST_F(Generators, ASureAnswerPassesAndDoubtIsOffByDefault) {
   ScriptedDecoder unsure;
   unsure.Say("sick leave", "14 days.");
   MakeUnsure(unsure);
-  auto generator = Generator::Create(&unsure, {});
+  auto generator = Generator::Create(&unsure, kTogether);
   auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->text, "14 days.");
@@ -296,7 +301,7 @@ TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
        {"None", "none.", "The documents do not mention that at all.", " \"NONE\"\n", ""}) {
     ScriptedDecoder decoder;
     decoder.Say("sick leave", reply);
-    auto generator = Generator::Create(&decoder, {});
+    auto generator = Generator::Create(&decoder, kTogether);
     auto answer = AskWith(**generator, SickLeave(), {}, &events_);
     ASSERT_TRUE(answer.ok());
     EXPECT_TRUE(answer->abstained) << reply;
@@ -311,7 +316,7 @@ TEST_F(Generators, AModelThatDeclinesIsNotQuoted) {
 
 TEST_F(Generators, AnAnswerThatBeginsLikeARefusalIsSent) {
   decoder_.Say("sick leave", "None of it is paid.");
-  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
+  auto generator = Generator::Create(&decoder_, kTogether);
   auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   EXPECT_FALSE(answer->abstained);
   EXPECT_EQ(answer->text, "None of it is paid.");
@@ -374,7 +379,7 @@ TEST_F(Generators, WhatDoesNotFitIsListed) {
 
 TEST_F(Generators, ASinkThatWantsNoMoreEndsTheAnswer) {
   decoder_.Say("sick leave", std::string(5000, 'x'));
-  auto generator = Generator::Create(&decoder_, {});
+  auto generator = Generator::Create(&decoder_, kTogether);
   GenerateRequest request = SickLeave();
   request.sampling.max_tokens = 8000;
   int events = 0;
@@ -391,7 +396,7 @@ TEST_F(Generators, CancellationAndDeadlinesAreHeeded) {
   GenerateRequest request = SickLeave();
   request.sampling.max_tokens = 8000;
   CancelSource cancel;
-  auto generator = Generator::Create(&decoder_, {});
+  auto generator = Generator::Create(&decoder_, kTogether);
   auto answer = (*generator)
                     ->Generate(
                         request,
@@ -407,7 +412,7 @@ TEST_F(Generators, CancellationAndDeadlinesAreHeeded) {
 
 TEST_F(Generators, AnEmptySinkIsAllowed) {
   decoder_.Say("sick leave", "14 days.");
-  auto generator = Generator::Create(&decoder_, {});
+  auto generator = Generator::Create(&decoder_, kTogether);
   auto answer = (*generator)->Generate(SickLeave(), {}, {});
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->text, "14 days.");
@@ -427,7 +432,7 @@ TEST_F(Generators, TheTraceTellsWhereTheTimeWent) {
 
 TEST_F(Generators, TheSecondQuestionOfALanguageReusesThePrefix) {
   decoder_.Say("sick leave", "14 days.");
-  auto generator = Generator::Create(&decoder_, {.reading = ReadingMode::kTogether});
+  auto generator = Generator::Create(&decoder_, kTogether);
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens, 0u);
   const PromptWriter writer(&decoder_.tokenizer(), *decoder_.chat_template());
   EXPECT_EQ(AskWith(**generator, SickLeave(), {}, &events_)->usage.cached_tokens,
@@ -512,7 +517,7 @@ TEST_F(Generators, ConfidenceFallsWithTheModelsDoubt) {
   doubtful.Say("sick leave", "14 days.");
   doubtful.SetLogits(
       [](const auto&, std::span<float> logits) { logits['N'] = std::max(logits['N'], 9.0f); });
-  auto generator = Generator::Create(&doubtful, {});
+  auto generator = Generator::Create(&doubtful, kTogether);
   auto answer = AskWith(**generator, SickLeave(), {}, &events_);
   EXPECT_EQ(answer->text, "14 days.");
   EXPECT_LT(answer->confidence, sure * 0.75);

@@ -113,7 +113,8 @@ class ScriptedDecoder : public Decoder {
 
   explicit ScriptedDecoder(std::vector<std::string> words = {}, int context_tokens = 1 << 20)
       : tokenizer_(std::move(words)) {
-    info_.name = "scripted";
+    // As a model whose readings have weights of their own (generator/reading.cc).
+    info_.name = "Qwen2.5 1.5B, scripted";
     info_.architecture = "scripted";
     info_.fingerprint = "scripted";
     info_.context_tokens = context_tokens;
