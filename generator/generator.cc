@@ -120,8 +120,12 @@ struct Generator::Impl {
     Answer answer;              // what is known of it already
     double min_confidence = 0;  // as GeneratorOptions::min_confidence
   };
+  // Where the model declines or is not sure, nothing is sent, and the answer has abstained without a
+  // text: Refuse() ends it, or another passage is tried.
   Result<Answer> Write(const GenerateRequest& request, Beginning beginning,
                        const GenerateSink& sink, const Context& ctx);
+  Result<Answer> Refuse(const GenerateRequest& request, Result<Answer> answer,
+                        const GenerateSink& sink, const Context& ctx);
   BudgetLimits Limits() const {
     return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
             options.passage_gap};
@@ -147,9 +151,14 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
 
-// The reading of its passage vouches for the beginning of an answer at this probability: nothing is
-// withheld until more of it is known.
+// The readings vouch for an answer at this probability: nothing of it is withheld until more is
+// known. Below, the model may still decline by its own word: a passage about the right thing that
+// lacks what is asked for makes the question likely too.
 constexpr double kSureReading = 0.9;
+
+// The answer goes on from the best passage; where the model declines or is unsure there, from the
+// next best one that answers too.
+constexpr size_t kTriedPassages = 2;
 
 // A model that is held to a form cannot decline; that it would have is read off its first token.
 constexpr double kDeclines = 0.5;
@@ -311,7 +320,7 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;
-  return Write(request, std::move(beginning), sink, ctx);
+  return Refuse(request, Write(request, std::move(beginning), sink, ctx), sink, ctx);
 }
 
 namespace {
@@ -358,23 +367,45 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     }
   }
   if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", readings[0].block->prefill_ms);
-  EngineJob& job = beginning.job;
-  job.from = std::move(readings[choice.order[0]].block);
-  readings.clear();  // others may be waiting for their pages
+  // The best, and the next best where it answers too; others may be waiting for the pages.
+  std::vector<std::unique_ptr<ReadBlock>> blocks;
+  for (size_t i = 0; i < std::min(used.size(), kTriedPassages); ++i)
+    blocks.push_back(std::move(readings[choice.order[i]].block));
+  readings.clear();
   if (choice.abstains) {
-    job.from.reset();
+    blocks.clear();
     return Abstain(request, "model_declined", std::move(answer), sink, ctx);
   }
-  // The readings have decided that there is an answer: its first token does not say otherwise. A form
-  // may have such a word among its own.
-  if (constraint == nullptr) Ban(watched, &job.from->logits);
-  job.watched = watched;
-  job.constraint = std::move(constraint);
-  job.sampling = request.sampling;
-  job.sampling.max_tokens = plan.answer_tokens;
   const bool sure = choice.answerable >= kSureReading;
-  beginning.min_confidence = sure ? 0 : options.min_confidence;
-  return Write(request, std::move(beginning), sink, ctx);
+  for (size_t i = 0;; ++i) {
+    Beginning attempt;
+    attempt.answer = answer;
+    attempt.used = used;
+    std::swap(attempt.used[0], attempt.used[i]);
+    attempt.min_confidence = sure && i == 0 ? 0 : options.min_confidence;
+    EngineJob& job = attempt.job;
+    job.from = std::move(blocks[i]);
+    const bool last = i + 1 == blocks.size();
+    // A form is written once: what the constraint has seen cannot be taken back.
+    const bool formed = constraint != nullptr;
+    // Sure readings have decided that there is an answer: its first token does not say otherwise. A
+    // form may have such a word among its own.
+    if (sure && !formed) Ban(watched, &job.from->logits);
+    job.watched = watched;
+    job.constraint = std::move(constraint);
+    job.sampling = request.sampling;
+    job.sampling.max_tokens = plan.answer_tokens;
+    auto written = Write(request, std::move(attempt), sink, ctx);
+    const bool held_back = written.ok() && written->abstained;
+    if (!held_back || last || formed) return Refuse(request, std::move(written), sink, ctx);
+  }
+}
+
+Result<Answer> Generator::Impl::Refuse(const GenerateRequest& request, Result<Answer> answer,
+                                       const GenerateSink& sink, const Context& ctx) {
+  if (!answer.ok() || !answer->abstained) return answer;
+  const std::string reason = answer->reason;
+  return Abstain(request, reason, *std::move(answer), sink, ctx);
 }
 
 Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::string_view reason,
@@ -423,15 +454,18 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning 
   answer.usage.draft_accepted = facts.held_tokens;
   // A stop string in front of everything leaves nothing, which is no refusal.
   const bool stopped_at_once = text.stopped() && out.empty_reply();
-  if (out.refused() && !stopped_at_once)
-    return Abstain(request, "model_declined", std::move(answer), sink, ctx);
+  auto hold_back = [&](std::string_view reason) {
+    answer.abstained = true;
+    answer.reason = reason;
+    return std::move(answer);
+  };
+  if (out.refused() && !stopped_at_once) return hold_back("model_declined");
   if (pump.doubtful()) {
     const bool declined =
         formed || JudgeReply(pump.withheld(), /*complete=*/true) == RefusalVerdict::kRefusal;
-    return Abstain(request, declined ? "model_declined" : "uncertain", std::move(answer), sink,
-                   ctx);
+    return hold_back(declined ? "model_declined" : "uncertain");
   }
-  if (out.dropped_all()) return Abstain(request, "unsupported", std::move(answer), sink, ctx);
+  if (out.dropped_all()) return hold_back("unsupported");
   if (facts.cause == StopCause::kMaxTokens && !text.stopped()) answer.reason = "max_tokens";
   answer.text = out.text();
   answer.citations = out.citations();
