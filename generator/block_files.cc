@@ -148,8 +148,8 @@ std::optional<std::string> BlockFiles::Load(std::string_view model, const BlockK
 bool BlockFiles::Save(std::string_view model, const BlockKey& key, const Block& block) {
   if (options_.directory.empty()) return false;
   const std::string path = PathOf(model, key);
-  const std::string header = Header(Describe(model, key, block.tokens, block.bytes.size()),
-                                    Checksum64(block.bytes));
+  const std::string header =
+      Header(Describe(model, key, block.tokens, block.bytes.size()), Checksum64(block.bytes));
   const uint64_t size = header.size() + block.bytes.size();
   std::lock_guard lock(mutex_);  // held while writing: Forget() must not return before a file is in
   if (!MayKeepLocked(key, block.commit)) return false;
@@ -192,10 +192,9 @@ Status BlockFiles::Remove(const std::string& path) {
 bool BlockFiles::MakeRoom(uint64_t bytes) {
   if (bytes > options_.budget_bytes) return false;
   while (total_bytes_ + bytes > options_.budget_bytes && !entries_.empty()) {
-    const auto least =
-        std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-          return a.second.worth < b.second.worth;
-        });
+    const auto least = std::min_element(
+        entries_.begin(), entries_.end(),
+        [](const auto& a, const auto& b) { return a.second.worth < b.second.worth; });
     removed_worth_ = std::max(removed_worth_, least->second.worth);
     if (!Remove(std::string(least->first)).ok()) return false;
   }
@@ -267,8 +266,7 @@ void BlockFiles::SetAppliedCommit(uint64_t commit) {
   if (options_.directory.empty()) return;
   const std::string text = StrCat(commit, "\n");
   const std::string_view piece = text;
-  const Status written =
-      WriteDerivedFile(JoinPath(options_.directory, kAppliedFile), {&piece, 1});
+  const Status written = WriteDerivedFile(JoinPath(options_.directory, kAppliedFile), {&piece, 1});
   if (!written.ok()) LogWarning(StrCat("kept passages: ", written.message()));
 }
 

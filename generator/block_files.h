@@ -69,7 +69,8 @@ class BlockFiles {
   Status ForgetEverything(uint64_t commit);
   bool MayKeep(const BlockKey& key, uint64_t view_commit) const;
 
-  // The last commit whose changes have been forgotten here, as remembered in the directory; 0: none.
+  // The last commit whose changes have been forgotten here, as remembered in the directory; 0:
+  // none.
   uint64_t applied_commit() const;
   void SetAppliedCommit(uint64_t commit);
 

@@ -42,8 +42,8 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
 struct ReadingPlan {
   PromptLanguage language = PromptLanguage::kEnglish;
   Tokens prefix;
-  std::vector<Tokens> blocks;  // of hits[used[i]]
-  Tokens suffix;               // turns, system text, question, template tokens
+  std::vector<Tokens> blocks;   // of hits[used[i]]
+  Tokens suffix;                // turns, system text, question, template tokens
   PromptWriter::Span question;  // the question's own tokens in the suffix
   std::vector<size_t> used;
   std::vector<Omission> omitted;

@@ -76,8 +76,8 @@ Engine::Impl::~Impl() {
   thread.join();
 }
 
-// All of one request. What goes on from a reading holds pages that others may be waiting for: it has
-// the place of its reading, is never refused and waits for nobody.
+// All of one request. What goes on from a reading holds pages that others may be waiting for: it
+// has the place of its reading, is never refused and waits for nobody.
 Status Engine::Impl::Submit(std::vector<TaskPtr> tasks) {
   RETURN_IF_ERROR(tasks[0]->request->ctx.Check());
   std::lock_guard lock(mutex);

@@ -17,8 +17,9 @@
 // then the newest active answer is set aside and goes on (from its beginning, with the same tokens)
 // once another has ended; one that does not fit alone fails.
 //
-// Start(), Read() and TokenStream may be used from any thread, one thread a stream. The destructor ends
-// waiting and active answers with UNAVAILABLE and joins the thread; streams may outlive the engine.
+// Start(), Read() and TokenStream may be used from any thread, one thread a stream. The destructor
+// ends waiting and active answers with UNAVAILABLE and joins the thread; streams may outlive the
+// engine.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,8 @@ struct EngineOptions {
   int max_waiting = 32;
   int prefill_tokens = 256;  // of all prompts together, a step
   int kept_prefixes = 4;
-  int guessed_tokens = 0;  // read at most at a time for an answer beyond its last token; 0: off
-  uint64_t kept_bytes = 0;            // of passage blocks in memory; 0: none are kept
+  int guessed_tokens = 0;   // read at most at a time for an answer beyond its last token; 0: off
+  uint64_t kept_bytes = 0;  // of passage blocks in memory; 0: none are kept
   BlockFiles* block_files = nullptr;  // not owned; null: kept in memory only
 };
 
@@ -59,8 +60,8 @@ struct ReadJob {
   Tokens prefix;
   std::shared_ptr<const std::string> saved_prefix = nullptr;  // as BlockToRead::saved
   std::vector<BlockToRead> blocks;
-  Tokens suffix;        // at least one token
-  Tokens watched;       // their summed probability as the next token is reported
+  Tokens suffix;   // at least one token
+  Tokens watched;  // their summed probability as the next token is reported
   // Of the suffix's tokens [scored_begin, scored_end), from 1 on: their summed log probability is
   // reported.
   size_t scored_begin = 0, scored_end = 0;

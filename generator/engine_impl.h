@@ -149,11 +149,11 @@ struct Engine::Impl {
   const EngineOptions options;
   PrefixCache prefixes;  // engine's thread
   KeptBlocks kept;
-  GuessPolicy guess_policy;        // engine's thread
-  std::vector<TaskPtr> active;     // engine's thread; oldest first; null: has ended
-  size_t active_requests = 0;      // engine's thread
-  bool admission_held = false;     // engine's thread: pages ran out, wait for an end
-  uint64_t step_count = 0;         // engine's thread
+  GuessPolicy guess_policy;     // engine's thread
+  std::vector<TaskPtr> active;  // engine's thread; oldest first; null: has ended
+  size_t active_requests = 0;   // engine's thread
+  bool admission_held = false;  // engine's thread: pages ran out, wait for an end
+  uint64_t step_count = 0;      // engine's thread
   // Engine's thread: how often a step that found no page waits 2 ms for a caller who holds some.
   static constexpr int kPatience = 500;
   int patience = kPatience;

@@ -12,9 +12,9 @@ bool Engine::Impl::WaitsForAnother(const Task& task) const {
   for (const TaskPtr& other : active) {
     if (other.get() == &task) return false;
     if (!other || other->prefix_tokens != task.prefix_tokens) continue;
-    const bool same_prefix = std::equal(task.tokens.begin(),
-                                        task.tokens.begin() + static_cast<long>(task.prefix_tokens),
-                                        other->tokens.begin());
+    const bool same_prefix =
+        std::equal(task.tokens.begin(), task.tokens.begin() + static_cast<long>(task.prefix_tokens),
+                   other->tokens.begin());
     if (!same_prefix) continue;
     if (options.kept_prefixes > 0 && other->read < other->prefix_tokens) return true;
     const bool same_block =
@@ -63,9 +63,9 @@ void Engine::Impl::TakeSavedPrefix(Task* task) {
 }
 
 void Engine::Impl::KeepPrefix(Task* task) {
-  prefixes.Keep(Tokens(task->tokens.begin(),
-                       task->tokens.begin() + static_cast<long>(task->prefix_tokens)),
-                *task->sequence);
+  prefixes.Keep(
+      Tokens(task->tokens.begin(), task->tokens.begin() + static_cast<long>(task->prefix_tokens)),
+      *task->sequence);
 }
 
 // Behind the prefix, the block from its file. Where there is no page for it, it is read.
@@ -106,8 +106,8 @@ std::vector<Engine::Impl::Piece> Engine::Impl::PlanStep() {
   return pieces;
 }
 
-// Tokens that are scored are read in one piece, so that what else is in the batch shows in no score;
-// where a step is too small for them, those at the border count as certain.
+// Tokens that are scored are read in one piece, so that what else is in the batch shows in no
+// score; where a step is too small for them, those at the border count as certain.
 size_t Engine::Impl::WithScoresWhole(const Task& task, size_t tokens) const {
   const size_t begin = task.scored_begin, end = task.read + tokens;
   if (begin >= task.scored_end || end < begin || end >= task.scored_end) return tokens;
@@ -191,8 +191,7 @@ void Engine::Impl::Advance(const Piece& piece) {
   if (crossed(task->prefix_tokens)) {
     KeepPrefix(task);
     if (task->is_reading() && task->key.passage_id != 0) {
-      kept.KeepPrefix(task->key.content[0], *task->sequence,
-                      static_cast<int>(task->prefix_tokens));
+      kept.KeepPrefix(task->key.content[0], *task->sequence, static_cast<int>(task->prefix_tokens));
     }
     TakeSavedBlock(task);
   }

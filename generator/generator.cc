@@ -120,8 +120,8 @@ struct Generator::Impl {
     Answer answer;              // what is known of it already
     double min_confidence = 0;  // as GeneratorOptions::min_confidence
   };
-  // Where the model declines or is not sure, nothing is sent, and the answer has abstained without a
-  // text: Refuse() ends it, or another passage is tried.
+  // Where the model declines or is not sure, nothing is sent, and the answer has abstained without
+  // a text: Refuse() ends it, or another passage is tried.
   Result<Answer> Write(const GenerateRequest& request, Beginning beginning,
                        const GenerateSink& sink, const Context& ctx);
   Result<Answer> Refuse(const GenerateRequest& request, Result<Answer> answer,

@@ -99,7 +99,7 @@ enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
   std::string question;
-  std::vector<Hit> hits;                    // best first
+  std::vector<Hit> hits;    // best first
   uint32_t collection = 0;  // of the hits, its number; 0: not known, and no passage is kept
   uint64_t commit = 0;      // of the view in which they were found
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
@@ -127,7 +127,7 @@ struct GeneratorOptions {
   ReadingMode reading = ReadingMode::kAlone;
   uint64_t kept_bytes = 0;  // of keys and values of passages in memory, within the decoder's pages
   BlockFiles* block_files = nullptr;  // not owned; null: none are written
-  int history_tokens = 2048;  // budget for earlier turns
+  int history_tokens = 2048;          // budget for earlier turns
   int max_prompt_tokens =
       4096;  // prefix, passages, history and question; capped by the decoder's context
   double min_dense_score =

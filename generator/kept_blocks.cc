@@ -100,10 +100,9 @@ void KeptBlocks::Remove(Entries::iterator entry) {
 }
 
 void KeptBlocks::RemoveLeast() {
-  const auto least =
-      std::min_element(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) {
-        return a.second.worth < b.second.worth;
-      });
+  const auto least = std::min_element(
+      entries_.begin(), entries_.end(),
+      [](const auto& a, const auto& b) { return a.second.worth < b.second.worth; });
   removed_worth_ = std::max(removed_worth_, least->second.worth);
   Remove(least);
 }

@@ -75,7 +75,7 @@ struct SearchRequest {
 struct SearchResult {
   uint64_t commit = 0;      // of the view that was searched
   uint32_t collection = 0;  // CollectionInfo::id in that view; 0: not known
-  std::vector<Hit> hits;  // best first
+  std::vector<Hit> hits;    // best first
 };
 
 struct DocumentPage {

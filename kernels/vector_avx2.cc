@@ -169,8 +169,7 @@ VADE_AVX2 float LogSumExp(const float* x, size_t n) {
                     _mm256_setzero_ps()};
   for (size_t i = 0, chain = 0; i < n; i += kLanes, chain = (chain + 1) % 4) {
     const __m256i lanes = FirstLanes(std::min(kLanes, n - i));
-    const __m256 e =
-        Exp(_mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), _mm256_set1_ps(maximum)));
+    const __m256 e = Exp(_mm256_sub_ps(_mm256_maskload_ps(x + i, lanes), _mm256_set1_ps(maximum)));
     sums[chain] = _mm256_add_ps(sums[chain], _mm256_and_ps(e, _mm256_castsi256_ps(lanes)));
   }
   return maximum + std::log(Sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]),

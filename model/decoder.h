@@ -35,10 +35,11 @@ class Sequence {
 
 struct ForwardItem {
   Sequence* sequence = nullptr;
-  std::span<const int32_t> tokens;     // at least one; appended to the sequence
-  std::span<const int32_t> positions = {};  // one a token, each greater than all positions read before;
-                                       // empty: continue from sequence->length()
-  std::span<const int32_t> wanted = {};  // indices into `tokens` whose logits are returned, ascending
+  std::span<const int32_t> tokens;          // at least one; appended to the sequence
+  std::span<const int32_t> positions = {};  // one a token, each greater than all positions read
+                                            // before; empty: continue from sequence->length()
+  std::span<const int32_t> wanted =
+      {};  // indices into `tokens` whose logits are returned, ascending
   // Indices into `tokens`, ascending, below the last: of the token behind each, the log probability
   // (natural) is returned. What a text makes of another one behind it, without its logits.
   std::span<const int32_t> scored = {};

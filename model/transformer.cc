@@ -106,8 +106,7 @@ Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
 
 Status Transformer::RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
                             Logits* logits) {
-  RETURN_IF_ERROR(
-      EnsureWorkspace(step.rows(), std::min(static_cast<int>(rows.size()), kHeadRows)));
+  RETURN_IF_ERROR(EnsureWorkspace(step.rows(), std::min(static_cast<int>(rows.size()), kHeadRows)));
   RETURN_IF_ERROR(RunLayers(step, ctx));
   RETURN_IF_ERROR(ctx.Check());
   return RunHead(rows, logits);
@@ -292,8 +291,9 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   std::span<const HeadRow> rows_left = head_rows;
   StepCutter cutter(batch);
   for (;;) {
-    const auto& parts = cutter.Next([&](size_t item) { return readings[item].growth.get(); },
-                                    [&](size_t item) { return std::span(readings[item].head_rows); });
+    const auto& parts =
+        cutter.Next([&](size_t item) { return readings[item].growth.get(); },
+                    [&](size_t item) { return std::span(readings[item].head_rows); });
     if (parts.empty()) break;
     workspace_.step.Build(parts);
     const size_t rows = workspace_.step.wanted().size();

@@ -32,7 +32,7 @@ inline constexpr size_t kMaxQuestionBytes = 32 * 1024;
 struct Retrieved {
   uint64_t commit = 0;
   uint32_t collection = 0;  // its number in that view; 0: not known
-  std::vector<Hit> hits;  // best first; passages of the same text at most once
+  std::vector<Hit> hits;    // best first; passages of the same text at most once
 };
 
 class Retriever {

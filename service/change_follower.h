@@ -18,8 +18,9 @@ class ChangeFollower {
  public:
   ChangeFollower(Store* store, BlockFiles* files) : store_(store), files_(files) {}
 
-  // On return nothing is kept of what the store had replaced or deleted before the call. `generator`
-  // may be null: not made yet. An error says what could not be removed; the next call tries again.
+  // On return nothing is kept of what the store had replaced or deleted before the call.
+  // `generator` may be null: not made yet. An error says what could not be removed; the next call
+  // tries again.
   Status CatchUp(Generator* generator);
 
  private:

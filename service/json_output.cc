@@ -97,8 +97,8 @@ std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
 }
 
 std::string WarmJson(const WarmReport& report) {
-  return JsonText(Json{
-      {"passages", report.passages}, {"read", report.read}, {"complete", report.complete}});
+  return JsonText(
+      Json{{"passages", report.passages}, {"read", report.read}, {"complete", report.complete}});
 }
 
 std::string AskJson(const AskReply& reply, const Trace& trace) {

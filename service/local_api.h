@@ -39,9 +39,9 @@ struct LocalOptions {
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a
 // test.
 struct LocalParts {
-  std::unique_ptr<Store> store;        // required
-  std::unique_ptr<Embedder> embedder;  // null: loaded at first use, as Open() does
-  std::unique_ptr<Decoder> decoder;    // the same
+  std::unique_ptr<Store> store;             // required
+  std::unique_ptr<Embedder> embedder;       // null: loaded at first use, as Open() does
+  std::unique_ptr<Decoder> decoder;         // the same
   std::unique_ptr<BlockFiles> block_files;  // null: passages are kept in memory only
 };
 

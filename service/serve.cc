@@ -110,8 +110,7 @@ class Reader {
     const std::string name = config_.GetString(key, "alone");
     if (name != "alone" && name != "together")
       return InvalidArgument(StrCat(key, " is '", name, "'; give alone or together"));
-    if (config_.Has(key))
-      *out = name == "alone" ? ReadingMode::kAlone : ReadingMode::kTogether;
+    if (config_.Has(key)) *out = name == "alone" ? ReadingMode::kAlone : ReadingMode::kTogether;
     return OkStatus();
   }
 

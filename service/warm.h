@@ -10,8 +10,8 @@
 
 namespace vade {
 
-// Document after document, by id, until the files of kept passages have taken their budget. NOT_FOUND
-// for the collection; FAILED_PRECONDITION when nothing is kept in files at all.
+// Document after document, by id, until the files of kept passages have taken their budget.
+// NOT_FOUND for the collection; FAILED_PRECONDITION when nothing is kept in files at all.
 Result<WarmReport> WarmCollection(Store* store, const std::string& collection,
                                   const BlockFiles& files, Generator* generator,
                                   const Context& ctx);

@@ -114,8 +114,7 @@ TEST_F(BlockFilesTest, AReaderThatOverlapsADeleteKeepsNothing) {
 
 TEST_F(BlockFilesTest, ALongListOfDeletesForgetsRatherTooMuchThanTooLittle) {
   auto files = Open();
-  for (uint64_t i = 1; i <= 10000; ++i)
-    ASSERT_TRUE(files->Forget({1, StrCat("doc-", i), i}).ok());
+  for (uint64_t i = 1; i <= 10000; ++i) ASSERT_TRUE(files->Forget({1, StrCat("doc-", i), i}).ok());
   EXPECT_FALSE(files->MayKeep(Key(1, "doc-1", 1), 0));
   EXPECT_FALSE(files->MayKeep(Key(1, "doc-10000", 1), 9999));
   EXPECT_TRUE(files->MayKeep(Key(1, "doc-10000", 1), 10000));
@@ -123,11 +122,9 @@ TEST_F(BlockFilesTest, ALongListOfDeletesForgetsRatherTooMuchThanTooLittle) {
 
 TEST_F(BlockFilesTest, TheBudgetKeepsWhatIsUsedOften) {
   auto files = Open(10 * 400);
-  for (PassageId i = 1; i <= 5; ++i)
-    ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
+  for (PassageId i = 1; i <= 5; ++i) ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
   for (int use = 0; use < 3; ++use) EXPECT_NE(Load(*files, Key(1, "a", 1), 200), "absent");
-  for (PassageId i = 6; i <= 40; ++i)
-    ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
+  for (PassageId i = 6; i <= 40; ++i) ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
   EXPECT_LE(files->bytes(), 10u * 400);
   EXPECT_EQ(Paths().size(), files->files());
   EXPECT_EQ(Load(*files, Key(1, "a", 40), 200), Bytes(200, 'a'));

@@ -1,5 +1,5 @@
-// A passage from memory, from its file and read anew, with a real model: the same bits, and those of
-// reading the whole prompt at once.
+// A passage from memory, from its file and read anew, with a real model: the same bits, and those
+// of reading the whole prompt at once.
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -125,8 +125,7 @@ TEST_F(EngineReadings, TheNextProcessGoesOnFromFiles) {
     return std::make_shared<const std::string>(saved.value_or(""));
   };
   for (BlockToRead& block : job.blocks) block.saved = load(block.key, block.tokens.size());
-  job.saved_prefix =
-      load(KeptBlocks::PrefixKey(job.blocks[0].key.content[0]), job.prefix.size());
+  job.saved_prefix = load(KeptBlocks::PrefixKey(job.blocks[0].key.content[0]), job.prefix.size());
   const size_t before = TokensRead();
   auto read = engine.Read(std::move(job));
   ASSERT_TRUE(read.ok()) << read.status().message();

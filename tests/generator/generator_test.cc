@@ -213,8 +213,7 @@ void MakeUnsure(ScriptedDecoder& decoder) {
 TEST_F(Generators, AnAnswerThatBeginsDoubtfullyIsWithheld) {
   decoder_.Say("sick leave", "14 days.");
   MakeUnsure(decoder_);
-  auto answer =
-      Ask(SickLeave(), {}, {.min_confidence = 0.4});
+  auto answer = Ask(SickLeave(), {}, {.min_confidence = 0.4});
   ASSERT_TRUE(answer.ok());
   EXPECT_TRUE(answer->abstained);
   EXPECT_EQ(answer->reason, "uncertain");

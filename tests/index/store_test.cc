@@ -407,7 +407,8 @@ TEST_F(PassageStore, NewerFormatIsRefused) {
   }
   const auto opened = OpenStore(directory_, options_);
   EXPECT_EQ(opened.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_NE(opened.status().message().find(StrCat("format version ", kFormatVersion + 1)), std::string::npos);
+  EXPECT_NE(opened.status().message().find(StrCat("format version ", kFormatVersion + 1)),
+            std::string::npos);
 }
 
 TEST_F(PassageStore, DamagedDatabaseIsNamed) {

@@ -293,7 +293,8 @@ struct GraphParts {
     lists = Number(file, 88);
     size_t at = 128;
     const auto skip = [&](size_t bytes) { return std::exchange(at, (at + bytes + 63) / 64 * 64); };
-    for (size_t bytes : {n * 8, n * 4, n * 2, n * 4, n * Number(file, 68), n * Number(file, 52) * 2})
+    for (size_t bytes :
+         {n * 8, n * 4, n * 2, n * 4, n * Number(file, 68), n * Number(file, 52) * 2})
       skip(bytes);
     levels = skip(n);
     first_upper = skip(n * 4);

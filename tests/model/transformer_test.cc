@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "model/cpu_backend.h"
 #include "model/gguf_writer.h"
+#include "tests/model/transformer_fixture.h"
 #include "tests/testing/golden.h"
 #include "tests/testing/temp_dir.h"
 
@@ -18,131 +19,12 @@ namespace {
 
 using testing::LastLogits;
 using testing::Must;
-
-// A qwen2 or llama file with random weights of a few kilobytes.
-struct TinyModel {
-  std::string architecture = "qwen2";
-  uint32_t layers = 2, width = 64, hidden = 96, heads = 4, kv_heads = 2, vocab = 300,
-           context = 1200;
-  TensorType type = TensorType::kF32;
-  std::string extra_tensor = {};
-  std::vector<std::pair<std::string, uint32_t>> numbers =
-      {};  // set behind the others: last one counts
-  std::vector<std::pair<std::string, std::string>> strings = {};
-  uint32_t wrong_rows = 0;  // of ffn_up
-
-  Status Write(const std::string& path) const {
-    GgufWriter writer;
-    writer.SetString("general.architecture", architecture);
-    writer.SetString("tokenizer.ggml.model", "no_vocab");
-    auto number = [&](const std::string& key, uint32_t value) {
-      const std::string name = architecture + "." + key;
-      for (const auto& [other, other_value] : numbers)
-        if (other == key) value = other_value;
-      writer.SetUint(name, value);
-    };
-    number("block_count", layers);
-    number("context_length", context);
-    number("embedding_length", width);
-    number("feed_forward_length", hidden);
-    number("attention.head_count", heads);
-    number("attention.head_count_kv", kv_heads);
-    for (const auto& [key, value] : numbers) {
-      if (key.find("rope") == 0 || key.find("attention.key") == 0 || key.find("expert") == 0) {
-        writer.SetUint(architecture + "." + key, value);
-      }
-    }
-    for (const auto& [key, value] : strings) writer.SetString(architecture + "." + key, value);
-
-    std::mt19937 random(5);
-    std::normal_distribution<float> normal(0, 0.15f);
-    std::vector<std::vector<float>> storage;
-    storage.reserve(1000);
-    auto tensor = [&](const std::string& name, std::vector<uint64_t> shape) {
-      size_t count = 1;
-      for (uint64_t n : shape) count *= n;
-      auto& values = storage.emplace_back(count);
-      for (float& x : values)
-        x = normal(random) + (name.find("norm") != std::string::npos ? 1.0f : 0.0f);
-      writer.AddTensor(name, TensorType::kF32, std::move(shape),
-                       {reinterpret_cast<const uint8_t*>(values.data()), count * 4});
-    };
-    const uint64_t kv = uint64_t{width} / heads * kv_heads;
-    tensor("token_embd.weight", {width, vocab});
-    tensor("output_norm.weight", {width});
-    for (uint32_t i = 0; i < layers; ++i) {
-      const std::string p = "blk." + std::to_string(i) + ".";
-      tensor(p + "attn_norm.weight", {width});
-      tensor(p + "attn_q.weight", {width, width});
-      tensor(p + "attn_k.weight", {width, kv});
-      tensor(p + "attn_v.weight", {width, kv});
-      if (architecture == "qwen2") {
-        tensor(p + "attn_q.bias", {width});
-        tensor(p + "attn_k.bias", {kv});
-        tensor(p + "attn_v.bias", {kv});
-      }
-      tensor(p + "attn_output.weight", {width, width});
-      tensor(p + "ffn_norm.weight", {width});
-      tensor(p + "ffn_gate.weight", {width, hidden});
-      tensor(p + "ffn_up.weight", {width, wrong_rows ? wrong_rows : hidden});
-      tensor(p + "ffn_down.weight", {hidden, width});
-    }
-    if (!extra_tensor.empty()) tensor(extra_tensor, {width});
-    return writer.Write(path);
-  }
-};
-
-std::vector<int32_t> RandomTokens(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<int32_t> tokens(count);
-  for (auto& t : tokens) t = static_cast<int32_t>(random() % 300);
-  return tokens;
-}
-
-bool SameBits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-class TransformerTest : public ::testing::Test {
- protected:
-  std::unique_ptr<Decoder> Load(const TinyModel& model = {}, ThreadPool* pool = nullptr,
-                                uint64_t budget = 16 << 20) {
-    DecoderOptions options = testing::SmallOptions(kv_type_, pool);
-    options.kv_budget_bytes = budget;
-    return Must(TryLoad(model, options));
-  }
-  Result<std::unique_ptr<Decoder>> TryLoad(
-      const TinyModel& model, const DecoderOptions& options = testing::SmallOptions()) {
-    const std::string path = dir_.File("model.gguf");
-    RETURN_IF_ERROR(model.Write(path));
-    return LoadDecoder(path, options);
-  }
-  // Logits of the last token, everything read at once into a fresh sequence.
-  std::vector<float> Fresh(Decoder& decoder, std::span<const int32_t> tokens) {
-    const auto sequence = Must(decoder.NewSequence());
-    return LastLogits(decoder, *sequence, tokens);
-  }
-  testing::TempDir dir_;
-  kernels::KvType kv_type_ = kernels::KvType::kF16;
-};
-
-// What holds for every type of the key/value pages. Heads of 32 values: whole blocks of q8.
-class TransformerKvTest : public TransformerTest,
-                          public ::testing::WithParamInterface<kernels::KvType> {
- protected:
-  void SetUp() override { kv_type_ = GetParam(); }
-  std::unique_ptr<Decoder> Load(ThreadPool* pool = nullptr, uint64_t budget = 16 << 20) {
-    auto decoder = TransformerTest::Load({.width = 128}, pool, budget);
-    EXPECT_EQ(decoder->info().kv_type, kernels::KvTypeName(GetParam()));
-    return decoder;
-  }
-};
-
-std::vector<uint8_t> Saved(Decoder& decoder, const Sequence& sequence, int begin, int end) {
-  std::vector<uint8_t> bytes(decoder.SavedBytes(end - begin));
-  EXPECT_TRUE(decoder.Save(sequence, begin, end, bytes).ok());
-  return bytes;
-}
+using testing::RandomTokens;
+using testing::SameBits;
+using testing::Saved;
+using testing::TinyModel;
+using testing::TransformerKvTest;
+using testing::TransformerTest;
 
 TEST_P(TransformerKvTest, OneTokenAtATimeGivesTheBitsOfTheWholePrompt) {
   const auto decoder = Load();
@@ -554,59 +436,6 @@ TEST_F(TransformerTest, PackedFileGivesTheBitsOfMemory) {
   options.packed_cache_dir = dir_.File("packed");
   for (int run = 0; run < 2; ++run) {
     EXPECT_TRUE(SameBits(Fresh(*Must(TryLoad({}, options)), tokens), expected)) << run;
-  }
-}
-
-TEST_F(TransformerTest, ScoresAreTheLogProbabilitiesOfTheTokensThatFollow) {
-  ThreadPool pool(2);
-  const auto decoder = Load({}, &pool);
-  const auto tokens = RandomTokens(90, 21);
-  const auto sequence = Must(decoder->NewSequence()), plain = Must(decoder->NewSequence());
-  const std::vector<int32_t> scored = {0, 3, 63, 64, 88}, wanted = {3, 89};
-  ForwardItem item{sequence.get(), tokens};
-  item.wanted = wanted;
-  item.scored = scored;
-  const Logits got = Must(decoder->Forward({&item, 1}, {}));
-  ASSERT_EQ(got.scores.size(), scored.size());
-
-  std::vector<int32_t> all(tokens.size());
-  std::iota(all.begin(), all.end(), 0);
-  const Logits rows = Must(testing::Read(*decoder, *plain, tokens, all));
-  for (size_t i = 0; i < scored.size(); ++i) {
-    const auto expected = testing::LogSoftmax(rows.row(scored[i]));
-    EXPECT_NEAR(got.scores[i], expected[tokens[scored[i] + 1]], 1e-4) << scored[i];
-  }
-  EXPECT_TRUE(SameBits(got.row(0), rows.row(3)));
-  EXPECT_TRUE(SameBits(got.row(1), rows.row(89)));
-}
-
-TEST_F(TransformerTest, AScoreIsTheSameWhateverElseIsInTheBatch) {
-  const auto decoder = Load();
-  const auto tokens = RandomTokens(40, 22), others = RandomTokens(600, 23);
-  const std::vector<int32_t> scored = {5, 20, 38}, more = {1, 500};
-  auto scores = [&](bool together) {
-    const auto sequence = Must(decoder->NewSequence()), other = Must(decoder->NewSequence());
-    std::vector<ForwardItem> items(2);
-    items[0] = {.sequence = other.get(), .tokens = others};
-    items[0].scored = more;
-    items[1] = {.sequence = sequence.get(), .tokens = tokens};
-    items[1].scored = scored;
-    const auto batch = together ? std::span(items) : std::span(items).subspan(1);
-    auto all = Must(decoder->Forward(batch, {})).scores;
-    return std::vector<float>(all.end() - 3, all.end());
-  };
-  EXPECT_TRUE(SameBits(scores(true), scores(false)));
-}
-
-TEST_F(TransformerTest, ScoredRowsNeedATokenBehindThem) {
-  const auto decoder = Load();
-  const auto tokens = RandomTokens(10, 24);
-  const auto sequence = Must(decoder->NewSequence());
-  for (const std::vector<int32_t>& scored : {std::vector<int32_t>{9}, {-1}, {4, 4}, {5, 3}}) {
-    ForwardItem item{sequence.get(), tokens};
-    item.scored = scored;
-    EXPECT_EQ(decoder->Forward({&item, 1}, {}).status().code(), StatusCode::kInvalidArgument);
-    EXPECT_EQ(sequence->length(), 0);
   }
 }
 

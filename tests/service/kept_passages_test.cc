@@ -129,7 +129,8 @@ TEST_F(KeptPassages, ADeleteThatDiedHalfWayIsFinishedAtOpen) {
   Put("leave.md", kLeaveText);
   Ask("How much paid leave?");
   EXPECT_EQ(FilesOnDisk(), 1u);
-  ASSERT_TRUE(api_->store().DeleteDocuments("default", std::vector<std::string>{"leave.md"}, {})
+  ASSERT_TRUE(api_->store()
+                  .DeleteDocuments("default", std::vector<std::string>{"leave.md"}, {})
                   .ok());  // not through the Api
   EXPECT_TRUE(AnyFileHolds("thirty days"));
   Open();
@@ -153,8 +154,7 @@ TEST_F(KeptPassages, WarmingReadsEveryPassageOnce) {
   EXPECT_EQ(first->read, 2u);
   EXPECT_TRUE(first->complete);
   EXPECT_EQ(api_->Warm("default", {})->read, 0u);
-  for (const ReadingFact& reading : Ask("How much paid leave?").readings)
-    EXPECT_TRUE(reading.kept);
+  for (const ReadingFact& reading : Ask("How much paid leave?").readings) EXPECT_TRUE(reading.kept);
   EXPECT_EQ(FilesOnDisk(), 2u);
   EXPECT_EQ(api_->Warm("default", {})->read, 0u);
   EXPECT_EQ(api_->Warm("nowhere", {}).status().code(), StatusCode::kNotFound);
