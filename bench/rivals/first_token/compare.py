@@ -10,7 +10,7 @@ prefix has been read before, as in a server's slot that answered another questio
   off     its own full prefill: nothing is kept but the prefix
 In each state another question was answered before, so that weights and prefix are there. `after search` is from
 the found passages to the first character of the answer; `end to end` is what the client sees, for the rival the
-same search and its own first token. The last columns are tokens of the prompt, and those that were not read again.
+same search and its own first token. `prompt tokens` of vade are summed over the passages where each is asked alone.
 """
 
 import pathlib
