@@ -11,7 +11,7 @@ import time
 import llama_cpp
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 
-KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
+KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8": llama_cpp.GGML_TYPE_Q8_0}
 
 
 def some_tokens(count):

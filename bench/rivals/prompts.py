@@ -35,6 +35,13 @@ def request(question, hits, system=""):
                       "valid_from": hit.valid_from} for hit in hits]}
 
 
+def check_same(answer, prompt):
+    """The rival must have been given as many tokens as vade says that it read in full prefill."""
+    if answer["prompt_tokens"] != len(prompt["tokens"]):
+        sys.exit(f"error: vade read {answer['prompt_tokens']} tokens where the rival got {len(prompt['tokens'])}; "
+                 "build vade and prompt_tokens from the same tree")
+
+
 def tokens_of(program, model, requests):
     """For each request {"tokens", "prefix", "blocks"}: the ids that vade reads in full prefill, how many of them are
     the fixed prefix, and the length of each passage's block."""

@@ -10,7 +10,7 @@ prefix has been read before, as in a server's slot that answered another questio
   off     its own full prefill: nothing is kept but the prefix
 In each state another question was answered before, so that weights and prefix are there. `after search` is from
 the found passages to the first character of the answer; `end to end` is what the client sees, for the rival the
-same search and its own first token. The last columns are tokens of the prompt, and those that were not read again.
+same search and its own first token. `prompt tokens` of vade are summed over the passages where each is asked alone.
 """
 
 import pathlib
@@ -24,7 +24,7 @@ import side_by_side  # noqa: E402
 from vade_service import Service, copy_of, forget_kept, kept_files  # noqa: E402
 
 STATES = ("cold", "disk", "memory", "off")
-KEPT = {"answer.reading": "alone", "answer.kept_bytes": "256M", "answer.kept_disk_bytes": "4G"}
+KEPT = {"answer.reading": "alone", "answer.kept_bytes": "300M", "answer.kept_disk_bytes": "4G"}
 OFF = {"answer.reading": "together", "answer.kept_bytes": 0, "answer.kept_disk_bytes": 0}
 ALL_PASSAGES = {"answer.passage_gap": 0, "log.level": "warning"}
 WARM = "The lighthouse keeper lights the lamp at nine in the evening."
@@ -43,7 +43,7 @@ class Contest:
         copy_of(self.kept_data, self.off_data)
 
     def service(self, data, settings):
-        extra = dict(pair.split("=", 1) for pair in self.a.set)
+        extra = {"model.kv_type": self.a.kv, **dict(pair.split("=", 1) for pair in self.a.set)}
         return Service(self.a.vade, data, self.model, {**ALL_PASSAGES, **settings, **extra}, self.a.threads)
 
     def suitable(self, service):
@@ -72,7 +72,9 @@ class Contest:
             yield pair("cold", kept)
             for _ in range(self.a.repeat):
                 yield pair("memory", kept)
-                yield pair("off", off)
+                whole = pair("off", off)
+                prompts.check_same(whole[1], prompt)
+                yield whole
         for path in kept_files(self.kept_data):
             side_by_side.drop_from_memory(path)
         with self.service(self.kept_data, KEPT) as kept:
@@ -114,10 +116,10 @@ def run(a, table, model, folder):
     if not contest.questions:
         sys.exit("error: no question of the set has passages of 150 to 250 tokens; take another --dataset")
     longest = max(len(p["tokens"]) for _, by_count in contest.questions for p in by_count.values())
-    settings = {"threads": a.threads, "context": longest + 64, "kv": a.rival_kv}
+    settings = {"threads": a.threads, "context": longest + 64, "kv": a.kv}
     first = contest.questions[0][1][a.passages[0]]
     values = {"tokens": first["tokens"], "prefix": first["prefix"]}
-    flash = a.rival_kv != "f16" or side_by_side.better_flash(model, "first_token", settings, values)
+    flash = a.kv != "f16" or side_by_side.better_flash(model, "first_token", settings, values)
     with side_by_side.Llama(model, flash=flash, **settings) as llama, contest.service(contest.off_data, OFF) as off:
         announce_cost(a, contest, llama)
         warm_up(off)
@@ -137,7 +139,7 @@ def main():
         ("--passages", {"type": side_by_side.listed(int), "default": [1, 3, 5, 10]}),
         ("--dataset", {"default": prompts.DATA / "xquad"}), ("--variant", {"default": "en"}),
         ("--seed", {"type": int, "default": 1}),
-        ("--rival-kv", {"choices": ("f16", "q8_0"), "default": "f16", "help": "keys and values of the rival"}),
+        ("--kv", {"choices": ("f16", "q8"), "default": "f16", "help": "type of the keys and values, on both sides"}),
         ("--set", {"action": "append", "default": [], "metavar": "KEY=VALUE",
                    "help": "a line of the configuration of vade's services; may be repeated"}))
     side_by_side.print_system_info()

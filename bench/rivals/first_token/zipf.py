@@ -19,20 +19,21 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import prompts  # noqa: E402
 import side_by_side  # noqa: E402
-from compare import ALL_PASSAGES, KEPT, OFF, WARM, warm_up  # noqa: E402
+from compare import KEPT, OFF, WARM, warm_up  # noqa: E402
 from vade_service import Service, copy_of  # noqa: E402
 
-Q8_BYTES = 34 / 32  # of one element, as docs/formats.md has it
+ELEMENT_BYTES = {"q8": 34 / 32, "f16": 2}  # of the pages, as docs/formats.md has them
+LEAST_PAGES = 512 << 20  # what the answers at work take comes from the same bytes
 
 
-def kv_bytes_per_token(vade, model):
-    """Keys and values of a token in the type that pages have by default."""
+def kv_bytes_per_token(vade, model, kv):
+    """Keys and values of a token in the pages."""
     inspected = side_by_side.last_json([vade, "--json", "models", "inspect", model])
     keys = {key["key"]: key["value"].strip('"') for key in inspected["keys"]}
     number = {name: int(keys[f"{keys['general.architecture']}.{name}"])
               for name in ("block_count", "embedding_length", "attention.head_count", "attention.head_count_kv")}
     width = number["embedding_length"] // number["attention.head_count"] * number["attention.head_count_kv"]
-    return int(2 * number["block_count"] * width * Q8_BYTES)
+    return int(2 * number["block_count"] * width * ELEMENT_BYTES[kv])
 
 
 def corpus(a):
@@ -72,11 +73,13 @@ def quantile(values, share):
 
 def run(a, table, model, folder):
     passages, questions = corpus(a)
-    budget = int(block_tokens(a, model, passages) * kv_bytes_per_token(a.vade, model) * a.budget)
+    budget = int(block_tokens(a, model, passages) * kv_bytes_per_token(a.vade, model, a.kv) * a.budget)
+    pages = max(LEAST_PAGES, 2 * budget)
     kept = {**KEPT, "answer.kept_bytes": budget, "answer.kept_disk_bytes": int(budget * a.disk)}
 
     def service(data, settings):
-        return Service(a.vade, data, model, {"log.level": "warning", **settings}, a.threads)
+        common = {"log.level": "warning", "model.kv_type": a.kv, "model.kv_bytes": pages}
+        return Service(a.vade, data, model, {**common, **settings}, a.threads)
 
     with service(folder / "kept", OFF) as first:
         prompts.put_all(first, "corpus", passages)
@@ -102,6 +105,7 @@ def main():
         ("--questions", {"type": int, "default": 200}), ("-k", {"type": int, "default": 5}),
         ("--budget", {"type": float, "default": .05, "help": "share of all passages' keys and values, in memory"}),
         ("--disk", {"type": float, "default": 0, "help": "times that budget, in files"}),
+        ("--kv", {"choices": sorted(ELEMENT_BYTES), "default": "q8", "help": "type of the keys and values"}),
         ("--exponent", {"type": float, "default": 1.0}), ("--seed", {"type": int, "default": 1}),
         ("--datasets", {"type": side_by_side.listed(str), "metavar": "FOLDER[:VARIANT],..",
                         "default": [str(prompts.DATA / "squad2"), str(prompts.DATA / "xquad") + ":en"]}))

@@ -28,8 +28,9 @@ def rate(answers):
     return sum(x["tokens"] - 1 for x in answers) / (sum(x["ms"] for x in answers) / 1000)
 
 
-def ours(service, question, a):
+def ours(service, question, prompt, a):
     answer = service.ask("corpus", question, a.k, a.max_tokens, SYSTEM[a.variant])
+    prompts.check_same(answer, prompt)
     return {"tokens": answer["completion_tokens"], "ms": answer["decode_ms"], "text": answer["text"]}
 
 
@@ -38,7 +39,7 @@ def round_of(a, arms, questions):
     plain, guessing, rival, lookup = arms
     rows = []
     for question, prompt in questions:
-        row = [ours(plain, question, a), ours(guessing, question, a)]
+        row = [ours(service, question, prompt, a) for service in (plain, guessing)]
         row += [llama.answer(tokens=prompt["tokens"], max_tokens=a.max_tokens) for llama in (rival, lookup)]
         if row[0]["text"] != row[1]["text"]:
             sys.exit(f"error: guessing changed vade's answer to '{question}': {row[0]['text']!r}, {row[1]['text']!r}")
