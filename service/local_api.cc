@@ -213,10 +213,12 @@ Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   store_options.create_if_missing = options.create_if_missing;
   LocalParts parts;
   ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
-  const bool files = options.kept_bytes > 0;
-  ASSIGN_OR_RETURN(parts.block_files,
-                   BlockFiles::Open({.directory = JoinPath(options.data_dir, "kv"),
-                                     .budget_bytes = files ? options.kept_disk_bytes : 0}));
+  // What cannot be kept in files (a full disk) is kept in memory only.
+  auto files =
+      BlockFiles::Open({.directory = JoinPath(options.data_dir, "kv"),
+                        .budget_bytes = options.kept_bytes > 0 ? options.kept_disk_bytes : 0});
+  if (!files.ok()) LogWarning(StrCat("passages are not kept in files: ", files.status().message()));
+  if (files.ok()) parts.block_files = *std::move(files);
   RemoveStaleEndpoint(options.data_dir);
   return FromParts(std::move(parts), options);
 }
