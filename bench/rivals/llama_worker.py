@@ -36,7 +36,7 @@ class Worker:
         draft = LlamaPromptLookupDecoding(num_pred_tokens=lookup) if lookup else None
         start = time.perf_counter()
         self.llama = llama_cpp.Llama(
-            model, n_ctx=context, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads,
+            model, n_ctx=max(context, 64), n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads,
             flash_attn=flash, type_k=KV_TYPES[kv], type_v=KV_TYPES[kv], draft_model=draft, verbose=False)
         load_ms = milliseconds(start)
         self.llama.eval(some_tokens(16))
