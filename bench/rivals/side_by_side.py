@@ -128,12 +128,25 @@ class Llama:
         return json.loads(line)
 
 
-def better_flash(model, call, settings, values, key="ms", least=True):
-    """Whether flash attention makes the rival better at one call."""
-    def measure(flash):
-        with Llama(model, flash=flash, **settings) as llama:
-            return getattr(llama, call)(**values)[key]
-    return (measure(True) < measure(False)) == least
+# With and without flash attention, and the types of its keys and values; q8 needs the former.
+FORMS = ({"flash": False, "kv": "f16"}, {"flash": True, "kv": "f16"}, {"flash": True, "kv": "q8"})
+
+
+def forms(kv=None):
+    return [form for form in FORMS if kv in (None, form["kv"])]
+
+
+def rate(result):
+    return result["tokens_per_second"]
+
+
+def best_form(model, call, settings, values, score=rate, kv=None):
+    """The form in which the rival is best at one call: what it is compared in."""
+    def measure(form):
+        with Llama(model, **form, **settings) as llama:
+            return score(getattr(llama, call)(**values))
+    among = forms(kv)
+    return max(among, key=measure) if len(among) > 1 else among[0]
 
 
 class Table:

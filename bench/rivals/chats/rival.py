@@ -1,6 +1,6 @@
 """Several chats at once through llama.cpp's library, as its server runs them: a sequence a chat in one context.
 
-  rival.py MODEL THREADS CHATS PROMPT TOKENS FLASH     prints one line of JSON, as chats_bench does
+  rival.py MODEL THREADS CHATS PROMPT TOKENS FLASH KV     prints one line of JSON, as chats_bench does
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import llama_cpp
 import numpy
 
 BATCH, UBATCH = 2048, 512
+KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8": llama_cpp.GGML_TYPE_Q8_0}
 
 
 @llama_cpp.llama_log_callback
@@ -21,13 +22,14 @@ def quiet(_level, _text, _data):
 
 
 class Chats:
-    def __init__(self, path, threads, chats, context, flash):
+    def __init__(self, path, threads, chats, context, form):
         self.model = llama_cpp.llama_load_model_from_file(path.encode(), llama_cpp.llama_model_default_params())
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = context
         parameters.n_batch, parameters.n_ubatch, parameters.n_seq_max = BATCH, UBATCH, chats
         parameters.n_threads = parameters.n_threads_batch = threads
-        parameters.flash_attn_type = int(flash)
+        parameters.flash_attn_type = int(form["flash"])
+        parameters.type_k = parameters.type_v = KV_TYPES[form["kv"]]
         parameters.kv_unified = False
         self.context = llama_cpp.llama_new_context_with_model(self.model, parameters)
         self.words = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
@@ -60,10 +62,11 @@ def prompts(chats, tokens):
 
 def main():
     path, threads, chats, prompt, tokens, flash = sys.argv[1], *map(int, sys.argv[2:7])
+    form = {"flash": flash, "kv": sys.argv[7]}
     llama_cpp.llama_backend_init()
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
     start = time.perf_counter()
-    rival = Chats(path, threads, chats, chats * (prompt + tokens + 8), flash)
+    rival = Chats(path, threads, chats, chats * (prompt + tokens + 8), form)
     load = time.perf_counter() - start
     rival.warm()
 

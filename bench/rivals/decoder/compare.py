@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Decode, prefill, load and memory of vade and llama.cpp on the same GGUF file, in turn.
 
-Run by bench/rivals/decoder/run. Both get the same number of threads, float16 keys and values, and prompts of the
-same length; each measurement is a process of its own. Parts (--parts):
+Run by bench/rivals/decoder/run. Both get the same number of threads and prompts of the same length; vade's keys and
+values have the type that they have by default, the rival has its best of float16 with and without flash attention and
+8 bits. Each measurement is a process of its own. Parts (--parts):
   prefill  32, 128, 512 and 1024 tokens
   decode   64 tokens at depth 0 and 1024
   busy     64 tokens, undisturbed and beside a process that counts; the share of the speed that is left
@@ -34,23 +35,21 @@ class Pair:
     def ours(self, kind, tokens, depth=0):
         command = [self.a.vade, "--json", "--model", self.model, "--threads", self.threads, "bench", kind,
                    "--tokens", tokens, "--repeat", 1]
-        return side_by_side.last_json(command + (["--depth", depth] if kind == "decode" else []))["tokens_per_second"]
+        return side_by_side.rate(side_by_side.last_json(command + (["--depth", depth] if kind == "decode" else [])))
 
     def settings(self, tokens, depth=0):
         return {"threads": self.threads, "context": tokens + depth + 8}
 
-    def flash(self, kind, **values):
-        """The rival's better setting of flash attention for one kind of work."""
-        return side_by_side.better_flash(self.model, kind, self.settings(**values), values, "tokens_per_second",
-                                         least=False)
+    def form(self, kind, **values):
+        return side_by_side.best_form(self.model, kind, self.settings(**values), values)
 
-    def theirs(self, flash, kind, **values):
-        with side_by_side.Llama(self.model, flash=flash, **self.settings(**values)) as llama:
-            return getattr(llama, kind)(**values)["tokens_per_second"]
+    def theirs(self, form, kind, **values):
+        with side_by_side.Llama(self.model, **form, **self.settings(**values)) as llama:
+            return side_by_side.rate(getattr(llama, kind)(**values))
 
     def both(self, kind, **values):
-        flash = self.flash(kind, **values)
-        return side_by_side.alternate(lambda: self.ours(kind, **values), lambda: self.theirs(flash, kind, **values),
+        form = self.form(kind, **values)
+        return side_by_side.alternate(lambda: self.ours(kind, **values), lambda: self.theirs(form, kind, **values),
                                       self.a.repeat)
 
     def loaded(self):
@@ -90,12 +89,12 @@ def decode(table, pair):
 def busy(table, pair):
     """Undisturbed and disturbed measurements in turn, so that each share is of the same minute."""
     values = {"tokens": DECODED, "depth": 0}
-    flash = pair.flash("decode", **values)
+    form = pair.form("decode", **values)
     alone, beside = [], []
     for _ in range(pair.a.repeat):
-        alone.append((pair.ours("decode", **values), pair.theirs(flash, "decode", **values)))
+        alone.append((pair.ours("decode", **values), pair.theirs(form, "decode", **values)))
         with side_by_side.busy_neighbour():
-            beside.append((pair.ours("decode", **values), pair.theirs(flash, "decode", **values)))
+            beside.append((pair.ours("decode", **values), pair.theirs(form, "decode", **values)))
     what = f"decode {DECODED} beside a busy process"
     row(table, pair, f"{what}, tokens/s", *zip(*beside))
     shares = [[b[side] / a[side] for a, b in zip(alone, beside)] for side in (0, 1)]

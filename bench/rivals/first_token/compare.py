@@ -68,7 +68,7 @@ class Contest:
 
         forget_kept(self.kept_data)
         with self.service(self.kept_data, KEPT) as kept:
-            warm_up(kept)
+            warm_up(kept, question)
             yield pair("cold", kept)
             for _ in range(self.a.repeat):
                 yield pair("memory", kept)
@@ -78,12 +78,13 @@ class Contest:
         for path in kept_files(self.kept_data):
             side_by_side.drop_from_memory(path)
         with self.service(self.kept_data, KEPT) as kept:
-            warm_up(kept)
+            warm_up(kept, question)
             yield pair("disk", kept)
 
 
-def warm_up(service):
-    service.ask("warm", "When is the lamp lit?", 1, max_tokens=4)
+def warm_up(service, question):
+    """Has the weights and the prefix of the question's language read; the passage is another one."""
+    service.ask("warm", question, 1, max_tokens=4)
 
 
 def report(table, model, k, state, pairs):
@@ -116,13 +117,13 @@ def run(a, table, model, folder):
     if not contest.questions:
         sys.exit("error: no question of the set has passages of 150 to 250 tokens; take another --dataset")
     longest = max(len(p["tokens"]) for _, by_count in contest.questions for p in by_count.values())
-    settings = {"threads": a.threads, "context": longest + 64, "kv": a.kv}
+    settings = {"threads": a.threads, "context": longest + 64}
     first = contest.questions[0][1][a.passages[0]]
     values = {"tokens": first["tokens"], "prefix": first["prefix"]}
-    flash = a.kv != "f16" or side_by_side.better_flash(model, "first_token", settings, values)
-    with side_by_side.Llama(model, flash=flash, **settings) as llama, contest.service(contest.off_data, OFF) as off:
+    form = side_by_side.best_form(model, "first_token", settings, values, lambda result: -result["ms"], a.kv)
+    with side_by_side.Llama(model, **form, **settings) as llama, contest.service(contest.off_data, OFF) as off:
         announce_cost(a, contest, llama)
-        warm_up(off)
+        warm_up(off, contest.questions[0][0])
         for k in a.passages:
             pairs = {state: [] for state in STATES}
             for question, by_count in contest.questions:

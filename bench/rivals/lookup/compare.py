@@ -3,8 +3,9 @@
 
 Run by bench/rivals/lookup/run. Questions of a data set over the passages that vade finds, answered in one or two
 sentences that quote them; the rival gets the very tokens that vade reads and guesses with its own prompt lookup
-(llama_cpp.llama_speculative.LlamaPromptLookupDecoding). Greedy. Tokens a second of decoding alone: from the first
-token of an answer to its end. Answers shorter than --least tokens in one of the four are left out of all.
+(llama_cpp.llama_speculative.LlamaPromptLookupDecoding), in its best form of float16 or 8-bit keys and values.
+Greedy. Tokens a second of decoding alone: from the first token of an answer to its end. Answers shorter than --least
+tokens in one of the four are left out of all.
 """
 
 import pathlib
@@ -72,10 +73,10 @@ def run(a, table, model, folder):
     questions = [(request["question"], prompt) for request, prompt in zip(requests, made)]
     settings = {"threads": a.threads, "context": max(len(p["tokens"]) for p in made) + a.max_tokens + 16}
     values = {"tokens": 32, "depth": len(made[0]["tokens"])}
-    flash = side_by_side.better_flash(model, "decode", settings, values, "tokens_per_second", least=False)
+    form = side_by_side.best_form(model, "decode", settings, values)
     with service(folder / "plain", 0) as plain, service(folder / "guessing", a.guessed) as guessing, \
-            side_by_side.Llama(model, flash=flash, **settings) as rival, \
-            side_by_side.Llama(model, flash=flash, lookup=a.lookup, **settings) as lookup:
+            side_by_side.Llama(model, **form, **settings) as rival, \
+            side_by_side.Llama(model, lookup=a.lookup, **form, **settings) as lookup:
         rounds = [round_of(a, (plain, guessing, rival, lookup), questions) for _ in range(a.repeat)]
     if not rounds[0]:
         sys.exit(f"error: every answer is shorter than {a.least} tokens; ask more --questions or lower --least")
