@@ -87,6 +87,7 @@ VADE_AVX2 void AddTokens(const BlockRun& run, const TokenRows& x, float* sums) {
   TokenRows columns = {x.first + 32 * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + sizeof(Prepared32) * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
+    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(block);
     AddBlock<F, kUnpacked, T>(block, codes, columns, records, totals);
     block += BlockBytes(F);
     codes += kUnpacked ? kUnpackedGroupBytes : BlockBytes(F);

@@ -151,6 +151,7 @@ VADE_AVX2 void AddTokens(const BlockRun& run, const TokenRows& x, float* sums) {
   TokenRows columns = {x.first + 256 * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + sizeof(Prepared256) * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
+    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(block);
     AddBlock<F, kUnpacked, T>(block, codes, six_bits, columns, records, totals);
     block += BlockBytes(F);
     codes += kUnpacked ? 8 * kUnpackedGroupBytes : BlockBytes(F);

@@ -129,11 +129,19 @@ VADE_AVX512_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
 
 // --- integer sums --------------------------------------------------------------------------------
 
-// Two running sums a token: few tokens alone would wait for dpbusd's latency.
+// Few tokens alone would wait for dpbusd's latency: they get two running sums each. For more, a
+// second one would only take registers and additions.
 template <int T>
 struct Dots {
-  __m512i even[T], odd[T];
+  static constexpr bool kTwo = T < 6;
+  __m512i even[T], odd[kTwo ? T : 1];
 };
+
+template <int T>
+VADE_AVX512_INLINE __m512i SumOf(const Dots<T>& dots, int t) {
+  if constexpr (Dots<T>::kTwo) return _mm512_add_epi32(dots.even[t], dots.odd[t]);
+  return dots.even[t];
+}
 
 template <Format F, bool kUnpacked, int kPair, int T>
 VADE_AVX512_INLINE void AddSteps(const uint8_t* group, const TokenRows& x, Dots<T>& dots) {
@@ -141,7 +149,8 @@ VADE_AVX512_INLINE void AddSteps(const uint8_t* group, const TokenRows& x, Dots<
   VADE_UNROLL for (int t = 0; t < T; ++t) {
     const uint8_t* row = x.first + static_cast<size_t>(t) * x.stride + 8 * kPair;
     dots.even[t] = _mm512_dpbusd_epi32(dots.even[t], codes.even, Broadcast32(row));
-    dots.odd[t] = _mm512_dpbusd_epi32(dots.odd[t], codes.odd, Broadcast32(row + 4));
+    __m512i& odd = Dots<T>::kTwo ? dots.odd[t] : dots.even[t];
+    odd = _mm512_dpbusd_epi32(odd, codes.odd, Broadcast32(row + 4));
   }
 }
 
@@ -155,14 +164,17 @@ VADE_AVX512_INLINE void AddHalfGroup(const uint8_t* group, const TokenRows& x, D
 template <int T>
 VADE_AVX512_INLINE Dots<T> ZeroDots() {
   Dots<T> dots;
-  VADE_UNROLL for (int t = 0; t < T; ++t) dots.even[t] = dots.odd[t] = _mm512_setzero_si512();
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    dots.even[t] = _mm512_setzero_si512();
+    if (Dots<T>::kTwo) dots.odd[t] = _mm512_setzero_si512();
+  }
   return dots;
 }
 
 template <int T>
 VADE_AVX512_INLINE void AddTimes(const Dots<T>& dots, __m512i scale, __m512i (&sums)[T]) {
   VADE_UNROLL for (int t = 0; t < T; ++t) {
-    const __m512i dot = _mm512_add_epi32(dots.even[t], dots.odd[t]);
+    const __m512i dot = SumOf(dots, t);
     sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dot, scale));
   }
 }
@@ -207,7 +219,7 @@ VADE_AVX512_INLINE void AddBlock32(const uint8_t* block, const uint8_t* codes, c
   VADE_UNROLL for (int t = 0; t < T; ++t) {
     const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
     const __m512 both = _mm512_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
-    const __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(dots.even[t], dots.odd[t]));
+    const __m512 dot = _mm512_cvtepi32_ps(SumOf(dots, t));
     sums[t] = _mm512_fmadd_ps(dot, both, sums[t]);
     if constexpr (HasMinimum(F)) {
       const __m512 sum = BroadcastFloat(record + offsetof(Prepared32, scaled_sum));
@@ -316,6 +328,7 @@ VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun& run, const TokenRows&
   TokenRows columns = {x.first + BlockCols(F) * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + kRecordBytes * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
+    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(block);
     if constexpr (IsSuper(F)) {
       AddSuperBlock<F, kUnpacked, T>(block, codes, six_bits, columns, records, sums);
       if (kUnpacked && F != Format::kQ6Super) six_bits += 256;

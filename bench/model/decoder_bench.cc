@@ -72,6 +72,10 @@ class TimedBackend final : public Backend {
   Status FeedForward(const FeedForwardArgs& args) override {
     return Timed("feed-forward", [&] { return inner_.FeedForward(args); });
   }
+  Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
+                          std::span<float> out) override {
+    return Timed("scores", [&] { return inner_.LogProbabilities(logits, width, targets, out); });
+  }
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override {
     return Timed("keep", [&] { return inner_.KeepRows(buffer, width, keep); });
   }
