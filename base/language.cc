@@ -77,7 +77,12 @@ struct Guess {
   bool reliable = false;
 };
 
+// cld2 knows two kinds of Chinese, takes this hint for the simplified one, and then finds the
+// traditional one less likely than Japanese.
+bool IsChinese(LanguageCode language) { return language == ParseLanguage("zh"); }
+
 Guess GuessOf(std::string_view text, LanguageCode hint) {
+  if (IsChinese(hint)) hint = kUnknownLanguage;
   const CLD2::CLDHints hints = {nullptr, nullptr, CLD2::UNKNOWN_ENCODING,
                                 CLD2::GetLanguageFromName(LanguageName(hint).c_str())};
   std::array<CLD2::Language, 3> languages;
@@ -119,8 +124,10 @@ LanguageCode DetectLanguage(std::string_view utf8, LanguageCode hint) {
   const std::string_view text =
       utf8.substr(0, FloorToCodePoint(utf8, std::min(utf8.size(), kMostBytes)));
   const Guess guess = GuessOf(text, hint);
-  if (guess.reliable && guess.language != kUnknownLanguage) return guess.language;
   const UScriptCode script = ScriptOf(text);
+  // Nobody writes more than a few words of Japanese without kana.
+  const bool no_japanese = guess.language == ParseLanguage("ja") && script == USCRIPT_HAN;
+  if (guess.reliable && guess.language != kUnknownLanguage && !no_japanese) return guess.language;
   if (script == USCRIPT_COMMON) return hint;
   if (hint != kUnknownLanguage && IsWrittenIn(hint, script)) return hint;
   const LanguageCode of_script = LanguageOfScript(script);

@@ -37,9 +37,11 @@ Status ApplyRemove(const std::string& name, CommitEdit& edit, CollectionId* remo
   batch.Delete(Family::kCatalog, CollectionKey(c));
   const std::string sets = "g" + CollectionPrefix(c);
   batch.DeleteRange(Family::kCatalog, sets, PrefixEnd(sets));
-  for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kVectors}) {
+  for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kVectors,
+                        Family::kPostings, Family::kForward, Family::kDead}) {
     batch.DeleteRange(family, CollectionPrefix(c), CollectionPrefix(c + 1));
   }
+  batch.Delete(Family::kMeta, MergedKey(c));
   edit.Log({ChangeKind::kDeleteCollection, c, 0, 0, name});
   edit.RemoveCollection(name);
   return OkStatus();

@@ -115,6 +115,18 @@ void Committer::Run(const std::vector<Pending*>& group) {
   Publish(std::move(edit.next_));
 }
 
+Result<bool> Committer::Rearrange(CollectionId c, const KvBatch& batch) {
+  std::lock_guard lock(edit_mutex_);
+  auto next = std::make_shared<View>(*Current());
+  const bool exists = std::any_of(next->collections.begin(), next->collections.end(),
+                                  [&](const auto& one) { return one.second->id == c; });
+  if (!exists) return false;
+  RETURN_IF_ERROR(kv_->Write(batch, Durability::kBuffered));
+  next->snapshot = kv_->Snapshot();
+  Publish(std::move(next));
+  return true;
+}
+
 void Committer::Republish(const std::function<void(View*)>& edit) {
   std::lock_guard lock(edit_mutex_);
   auto next = std::make_shared<View>(*Current());

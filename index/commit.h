@@ -66,6 +66,10 @@ class Committer {
   // returned.
   Result<uint64_t> Commit(CommitRequest request);
 
+  // Writes what tells readers nothing new (terms moved about, terms of passages that are gone) and
+  // republishes the view as of then. False, and nothing written, when the collection is no more.
+  Result<bool> Rearrange(CollectionId c, const KvBatch& batch);
+
   // Replaces derived parts of the current view, at the same commit number. `edit` must not wait.
   void Republish(const std::function<void(View*)>& edit);
 

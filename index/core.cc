@@ -85,6 +85,15 @@ void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch
   batch->Delete(Family::kDocuments, RevisionRecordKey(c, record.revision_key));
   DeleteText(c, record.revision_key, info.text_bytes, batch);
   for (const PassageRange& range : record.ranges) DeletePassages(c, range, batch);
+  if (record.ranges.empty()) return;
+  batch->Put(Family::kDead, DeadKey(c, record.revision_key), EncodeRanges(record.ranges));
+}
+
+Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r) {
+  ASSIGN_OR_RETURN(const auto bytes, kv.Get(Family::kDocuments, RevisionRecordKey(c, r), nullptr));
+  if (!bytes) return uint64_t{0};  // nor was it counted at open
+  ASSIGN_OR_RETURN(const RevisionRecord record, DecodeRevision(*bytes));
+  return record.words.value_or(0);
 }
 
 Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch) {

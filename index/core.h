@@ -60,10 +60,16 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
                                                               std::string_view name);
 
 // --- steps shared by commits and by the collection of leftovers ----------------------------------
-// Adds the deletion of a current revision's keys: d, h, r, text, passages, vectors.
+// Adds the deletion of a current revision's keys: d, h, r, text, passages, vectors; and the record
+// by which its terms are removed later on.
 void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
+// How many words the passages of a current revision have.
+Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r);
 // Deletes what was staged of a revision that never became current, and its `staged` keys.
 Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch);
+// To be called before it, while the `staged` keys tell where the terms are (term_entries.cc).
+// Writes by itself, a bounded part at a time.
+Status DiscardStagedTerms(Kv* kv, CollectionId c, RevisionKey r);
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info);

@@ -36,6 +36,11 @@ Status ApplyDelete(const StoreCore& core, const Target& collection,
   if (!state || state->id != c) return OkStatus();  // deleted meanwhile, with all of its documents
   ASSIGN_OR_RETURN(const std::vector<DocumentRecord> records, ReadAll(*core.kv, c, ids));
   if (records.empty()) return OkStatus();
+  uint64_t words = 0;
+  for (const DocumentRecord& record : records) {
+    ASSIGN_OR_RETURN(const uint64_t some, CountWords(*core.kv, c, record.revision_key));
+    words += some;
+  }
   *deleted = records.size();
   CollectionState* next = edit.Mutable(collection.name);
   std::vector<PassageRange> ranges;
@@ -46,6 +51,7 @@ Status ApplyDelete(const StoreCore& core, const Target& collection,
     --next->info.document_count;
     edit.Log({ChangeKind::kDelete, c, 0, record.revision_key, record.info.id});
   }
+  next->word_count -= words;
   KillPassages(next, std::move(ranges));
   return OkStatus();
 }

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "base/unicode.h"
 #include "index/core.h"
+#include "index/term_entries.h"
 
 namespace vade {
 namespace {
@@ -26,7 +27,8 @@ class StagedDocument : public DocumentWriter {
         dimension_(static_cast<size_t>(state.info.dimension)),
         key_(key),
         vectors_(dimension_),
-        text_(*core->kv, nullptr, state.id, key) {
+        text_(*core->kv, nullptr, state.id, key),
+        terms_(state.id) {
     record_.info = std::move(info);
     record_.revision_key = key;
   }
@@ -41,7 +43,10 @@ class StagedDocument : public DocumentWriter {
   Status CheckVector(const float* vector) const;
   Status CheckPassage(const Passage& passage);
   Result<bool> StartsCodePoint(uint64_t offset);
+  Result<std::string> ReadStaged(uint64_t begin, uint64_t end);
+  Status StagePassages(PassageId first, std::span<const Passage> passages, const float* vectors);
   void StagePassage(PassageId id, const Passage& passage, const float* vector);
+  Status StageTerms(PassageId id, const Passage& passage);
   Status StageText(std::string_view utf8);
   Status Flush();
   Status WriteBatch();
@@ -63,6 +68,8 @@ class StagedDocument : public DocumentWriter {
   std::string piece_;  // the last piece of text, not full yet
   TextReader text_;    // the pieces before it
   uint64_t text_bytes_ = 0;
+  PostingsGatherer terms_;
+  uint64_t word_count_ = 0;
   std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
   bool staged_ = false;                 // something of it is in the database
   bool committed_ = false;
@@ -151,6 +158,20 @@ Result<bool> StagedDocument::StartsCodePoint(uint64_t offset) {
   return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
 }
 
+// [begin, end) of the text that was added, some of which is not in the database yet.
+Result<std::string> StagedDocument::ReadStaged(uint64_t begin, uint64_t end) {
+  const uint64_t piece_begin = text_bytes_ - piece_.size();
+  std::string text;
+  if (begin < piece_begin) {
+    ASSIGN_OR_RETURN(text, text_.Read(begin, std::min(end, piece_begin) - begin));
+  }
+  if (end > piece_begin) {
+    const uint64_t from = std::max(begin, piece_begin);
+    text.append(piece_, from - piece_begin, end - from);
+  }
+  return text;
+}
+
 Status StagedDocument::CheckPassage(const Passage& passage) {
   const std::string where =
       StrCat("document '", record_.info.id, "': passage [", passage.begin, ", ", passage.end, ")");
@@ -198,6 +219,30 @@ void StagedDocument::StagePassage(PassageId id, const Passage& passage, const fl
              {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
 }
 
+Status StagedDocument::StageTerms(PassageId id, const Passage& passage) {
+  ASSIGN_OR_RETURN(const std::string text, ReadStaged(passage.begin, passage.end));
+  const TermList terms = TermsOfPassage({.title = record_.info.title,
+                                         .heading_path = passage.heading_path,
+                                         .text = text,
+                                         .language = ParseLanguage(passage.language)});
+  word_count_ += terms.length;
+  terms_.Add(id, terms, &batch_);
+  return OkStatus();
+}
+
+// What fails here fails the whole revision: a part of the call may be in the database.
+Status StagedDocument::StagePassages(PassageId first, std::span<const Passage> passages,
+                                     const float* vectors) {
+  for (size_t i = 0; i < passages.size(); ++i) {
+    StagePassage(first + i, passages[i], vectors + i * dimension_);
+    RETURN_IF_ERROR(StageTerms(first + i, passages[i]));
+    if ((i + 1) % kPassagesGathered == 0) terms_.WriteBlocks(&batch_);
+    RETURN_IF_ERROR(Flush());
+  }
+  terms_.WriteBlocks(&batch_);
+  return Flush();
+}
+
 Status StagedDocument::AddPassages(std::span<const Passage> passages,
                                    std::span<const float> vectors) {
   RETURN_IF_ERROR(Usable());
@@ -217,9 +262,8 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   }
   ASSIGN_OR_RETURN(const PassageId first, core_->ids->Allocate(passages.size()));
   NoteStaged(first, static_cast<uint32_t>(passages.size()));
-  for (size_t i = 0; i < passages.size(); ++i) {
-    StagePassage(first + i, passages[i], vectors.data() + i * dimension_);
-    RETURN_IF_ERROR(Flush());
+  if (const Status staged = StagePassages(first, passages, vectors.data()); !staged.ok()) {
+    return failed_ = staged;
   }
   if (!record_.ranges.empty() &&
       record_.ranges.back().first + record_.ranges.back().count == first) {
@@ -275,7 +319,7 @@ void StagedDocument::PutRecords(CommitEdit& edit) {
   batch.Put(Family::kDocuments, DocumentKey(collection_, info.id), Encode(record_));
   batch.Put(Family::kDocuments, HashKey(collection_, info.content_hash, info.id), "");
   batch.Put(Family::kDocuments, RevisionRecordKey(collection_, key_),
-            Encode(RevisionRecord{record_.group_set, info.id, record_.ranges}));
+            Encode(RevisionRecord{record_.group_set, info.id, record_.ranges, word_count_}));
   for (PassageId first : staged_keys_) batch.Delete(Family::kStaged, StagedKey(key_, first));
 }
 
@@ -283,6 +327,10 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   const CollectionState* state = edit.Find(collection_name_);
   if (!state || state->id != collection_) return NoCollection(collection_name_);
   ASSIGN_OR_RETURN(const auto old, ReadDocument(*core_->kv, nullptr, collection_, record_.info.id));
+  uint64_t old_words = 0;
+  if (old) {
+    ASSIGN_OR_RETURN(old_words, CountWords(*core_->kv, collection_, old->revision_key));
+  }
   // Nothing can fail from here on.
   DocumentInfo& info = record_.info;
   info.revision = old ? old->info.revision + 1 : 1;
@@ -296,11 +344,14 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   if (old) {
     DeleteDocumentContent(collection_, *old, &edit.batch());
     KillPassages(next, old->ranges);
+    next->word_count -= old_words;
     --next->info.document_count;
     next->info.passage_count -= old->info.passage_count;
   }
   PutRecords(edit);
   AppendPassages(next, vectors_.rows());
+  for (const PassageRange& range : record_.ranges) next->live.Add({range, record_.group_set});
+  next->word_count += word_count_;
   ++next->info.document_count;
   next->info.passage_count += info.passage_count;
   edit.Log({ChangeKind::kPut, collection_, key_, old ? old->revision_key : 0, info.id});
@@ -310,8 +361,10 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
 
 void StagedDocument::Discard() {
   if (committed_ || !staged_) return;
+  // What cannot be discarded is left for the next open.
+  if (!DiscardStagedTerms(core_->kv.get(), collection_, key_).ok()) return;
   KvBatch batch;
-  if (!DiscardStaged(*core_->kv, collection_, key_, &batch).ok()) return;  // left for the next open
+  if (!DiscardStaged(*core_->kv, collection_, key_, &batch).ok()) return;
   (void)core_->kv->Write(batch, Durability::kBuffered);
 }
 

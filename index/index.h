@@ -1,5 +1,5 @@
-// The knowledge store: collections of documents, their passages and vectors, over RocksDB and
-// FAISS.
+// The knowledge store: collections of documents, their passages, vectors and terms, over RocksDB
+// and FAISS.
 //
 //   ASSIGN_OR_RETURN(auto store, OpenStore(dir, {}));
 //   RETURN_IF_ERROR(store->CreateCollection(
@@ -63,13 +63,14 @@ class DocumentWriter {
 struct SearchRequest {
   std::string collection;
   std::vector<float> vector;  // of the question, unit length
-  std::string question;       // for the terms index
+  std::string question;       // its words; "": vectors alone
   int k = 5;                  // 1..1000
   std::string filter;         // not enforced yet: UNIMPLEMENTED unless ""
   std::string as_of;          // not enforced yet: UNIMPLEMENTED unless ""
   // Groups of the caller. Documents without groups are for everyone; a document with groups is
   // found only when one of them is listed here.
   std::vector<std::string> groups;
+  RankingOptions ranking = {};
 };
 
 struct SearchResult {
@@ -156,14 +157,14 @@ class Store {
   // What the commits after `commit` changed, in the state of one view: for whoever keeps something
   // derived from documents. Ends with the commit that brings the list to `limit` (1 or more).
   virtual Result<ChangeList> ChangesSince(uint64_t commit, int limit) = 0;
-  // Compares text, vectors and derived files; checks every invariant of docs/formats.md.
+  // Compares text, vectors, terms and derived files; checks every invariant of docs/formats.md.
   virtual Result<VerifyReport> Verify(const Context& ctx) = 0;
   // Seals the tails of all collections into segments now (they seal by themselves when long
   // enough).
   virtual Status SealAll(const Context& ctx) = 0;
-  // Does now what the background would do: seals tails that are long enough and merges what is due.
-  // For a process that opened without a background and has written much; most often there is
-  // nothing to do.
+  // Does now what the background would do: seals tails that are long enough, merges what is due,
+  // removes the terms of what was deleted. For a process that opened without a background and has
+  // written much; what it leaves undone waits for the next one.
   virtual Status SealDue(const Context& ctx) { return ctx.Check(); }
 };
 
@@ -178,8 +179,10 @@ struct StoreOptions {
   // Segments are not merged, and a tail is not sealed, beyond this many vectors in one: it bounds
   // the memory of the making, about 6 bytes a dimension and 500 bytes for each.
   size_t max_segment_rows = 256 << 10;
-  std::chrono::milliseconds seal_retry_after{30000};  // after sealing failed
-  // false: no thread, and vectors are sealed and merged only in SealAll() and SealDue(). For short
+  // New passages, also a quarter of all, that start the joining of terms' small blocks; 0: never.
+  size_t merge_terms_at = 4096;
+  std::chrono::milliseconds seal_retry_after{30000};  // after sealing or merging failed
+  // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.
   bool background = true;
   const Clock* clock = nullptr;  // null: SystemClock()

@@ -28,7 +28,8 @@ namespace vade {
 namespace {
 
 constexpr std::array<std::string_view, kFamilyCount> kFamilyNames = {
-    "default", "catalog", "documents", "text", "passages", "vectors", "staged", "changes"};
+    "default", "catalog", "documents", "text",    "passages", "vectors",
+    "staged",  "changes", "postings",  "forward", "dead"};
 
 rocksdb::Slice ToSlice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view ToView(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
@@ -258,6 +259,7 @@ KvIterator::~KvIterator() = default;
 bool KvIterator::Valid() const { return impl_->it->Valid(); }
 void KvIterator::Next() { impl_->it->Next(); }
 void KvIterator::Seek(std::string_view key) { impl_->it->Seek(ToSlice(key)); }
+void KvIterator::SeekBack(std::string_view key) { impl_->it->SeekForPrev(ToSlice(key)); }
 std::string_view KvIterator::key() const { return ToView(impl_->it->key()); }
 std::string_view KvIterator::value() const { return ToView(impl_->it->value()); }
 Status KvIterator::status() const { return FromRocks(impl_->it->status(), impl_->directory); }

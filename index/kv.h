@@ -25,8 +25,11 @@ enum class Family : uint8_t {
   kVectors,
   kStaged,
   kChanges,
+  kPostings,
+  kForward,
+  kDead,
 };
-inline constexpr int kFamilyCount = 8;
+inline constexpr int kFamilyCount = 11;
 
 class Kv;
 
@@ -63,6 +66,8 @@ class KvIterator {
   bool Valid() const;
   void Next();
   void Seek(std::string_view key);  // to the first key that is not less; not below `begin`
+  // To the last key that is not greater, which may lie before `begin`.
+  void SeekBack(std::string_view key);
   std::string_view key() const;
   std::string_view value() const;
   Status status() const;

@@ -1,12 +1,13 @@
 // The Store of this machine: one process, one data directory. This file is the facade and the plain
 // reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, changes.cc,
-// search.cc, sealer.cc, open.cc, verify.cc.
+// search.cc, sealer.cc, term_keeper.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
 #include "index/core.h"
 #include "index/open.h"
 #include "index/sealer.h"
+#include "index/term_keeper.h"
 #include "kernels/kernels.h"
 
 namespace vade {
@@ -18,7 +19,10 @@ class LocalStore : public Store {
  public:
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              const StoreOptions& options);
-  ~LocalStore() override { sealer_.reset(); }
+  ~LocalStore() override {
+    keeper_.reset();
+    sealer_.reset();
+  }
 
   Status CreateCollection(const CollectionInfo& info) override {
     return CreateCollectionIn(&core_, info);
@@ -56,8 +60,14 @@ class LocalStore : public Store {
     return ChangesOf(*core_.kv, *core_.committer->Current(), commit, limit);
   }
   Result<VerifyReport> Verify(const Context& ctx) override { return VerifyStore(core_, ctx); }
-  Status SealAll(const Context& ctx) override { return sealer_->SealAll(ctx); }
-  Status SealDue(const Context& ctx) override { return sealer_->SealDue(ctx); }
+  Status SealAll(const Context& ctx) override {
+    RETURN_IF_ERROR(sealer_->SealAll(ctx));
+    return keeper_->Tidy(TermKeeper::Extent::kAll, ctx);
+  }
+  Status SealDue(const Context& ctx) override {
+    RETURN_IF_ERROR(sealer_->SealDue(ctx));
+    return keeper_->Tidy(TermKeeper::Extent::kDue, ctx);
+  }
 
  private:
   // One consistent state of one collection, for a read.
@@ -75,6 +85,7 @@ class LocalStore : public Store {
   std::unique_ptr<FileLock> lock_;  // released last
   StoreCore core_;
   std::unique_ptr<Sealer> sealer_;
+  std::unique_ptr<TermKeeper> keeper_;
 };
 
 Status ValidateOptions(const StoreOptions& options) {
@@ -101,7 +112,11 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   ASSIGN_OR_RETURN(auto view, LoadView(&core));
   core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
   store->sealer_ = std::make_unique<Sealer>(&core);
-  core.after_commit = [sealer = store->sealer_.get()] { sealer->Wake(); };
+  store->keeper_ = std::make_unique<TermKeeper>(&core);
+  core.after_commit = [sealer = store->sealer_.get(), keeper = store->keeper_.get()] {
+    sealer->Wake();
+    keeper->Wake();
+  };
   return std::unique_ptr<Store>(std::move(store));
 }
 

@@ -1,12 +1,14 @@
 // From earlier formats of the database to the present one, in batches of bounded size. The version
 // is set first, so that the earlier program refuses what it could not read; `migrating` stands in
-// the database until all is done, so that a migration that died is begun again.
+// the database until all is done and names the format that it began with, so that a migration that
+// died is gone on with.
 #include <algorithm>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "index/open.h"
+#include "index/term_entries.h"
 
 namespace vade {
 namespace {
@@ -77,19 +79,97 @@ class LanguageMigration {
   KvBatch batch_;
 };
 
+// Formats 1 and 2 had no terms. A revision is done when its record counts its words, which is
+// written last; what was written of one before a death is written again, the same.
+class TermMigration {
+ public:
+  explicit TermMigration(StoreCore* core) : core_(core) {}
+
+  Status Run() {
+    const auto scan = core_->kv->Scan(Family::kCatalog, "c", "d", nullptr);
+    for (; scan->Valid(); scan->Next()) {
+      if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
+      RETURN_IF_ERROR(MigrateCollection(ParseKey32(scan->key().substr(1))));
+    }
+    return scan->status();
+  }
+
+ private:
+  Status MigrateCollection(CollectionId c) {
+    const std::string prefix = FamilyPrefix(c, 'r');
+    const auto scan = core_->kv->Scan(Family::kDocuments, prefix, PrefixEnd(prefix), nullptr);
+    for (; scan->Valid(); scan->Next()) {
+      if (scan->key().size() != RevisionRecordKey(c, 0).size()) return Damaged("revision's key");
+      ASSIGN_OR_RETURN(RevisionRecord record, DecodeRevision(scan->value()));
+      if (record.words) continue;
+      const RevisionKey revision = ParseKey64(scan->key().substr(prefix.size()));
+      // What is damaged stays as it is, for verify to name.
+      const Status made = AddTerms(c, revision, &record);
+      if (!made.ok() && made.code() != StatusCode::kDataLoss) return made;
+      if (!made.ok()) LogWarning(StrCat("document '", record.document_id, "': ", made.message()));
+      batch_.Clear();
+    }
+    return scan->status();
+  }
+
+  Status AddTerms(CollectionId c, RevisionKey revision, RevisionRecord* record) {
+    ASSIGN_OR_RETURN(const auto document,
+                     ReadDocument(*core_->kv, nullptr, c, record->document_id));
+    if (!document) return Damaged("document record");
+    record->words = 0;
+    TextReader text(*core_->kv, nullptr, c, revision);
+    PostingsGatherer gatherer(c);
+    for (const PassageRange& range : record->ranges) {
+      const auto scan = core_->kv->Scan(Family::kPassages, PassageKey(c, range.first),
+                                        PassageKey(c, range.first + range.count), nullptr);
+      size_t gathered = 0;
+      for (; scan->Valid(); scan->Next()) {
+        if (scan->key().size() != kPassageKeyBytes) return Damaged("passage's key");
+        ASSIGN_OR_RETURN(const PassageRecord passage, DecodePassage(scan->value()));
+        ASSIGN_OR_RETURN(const std::string words, text.Read(passage.begin, passage.length));
+        const TermList terms = TermsOfPassage({.title = document->info.title,
+                                               .heading_path = passage.heading_path,
+                                               .text = words,
+                                               .language = passage.language});
+        *record->words += terms.length;
+        gatherer.Add(ParseKey64(scan->key().substr(4)), terms, &batch_);
+        if (++gathered % kPassagesGathered == 0) RETURN_IF_ERROR(Write(&gatherer));
+      }
+      RETURN_IF_ERROR(scan->status());
+      RETURN_IF_ERROR(Write(&gatherer));
+    }
+    batch_.Put(Family::kDocuments, RevisionRecordKey(c, revision), Encode(*record));
+    return Write(&gatherer);
+  }
+
+  // Forward entries and blocks of the same passages in one batch.
+  Status Write(PostingsGatherer* gatherer) {
+    gatherer->WriteBlocks(&batch_);
+    if (batch_.empty()) return OkStatus();
+    RETURN_IF_ERROR(core_->kv->Write(batch_, Durability::kBuffered));
+    batch_.Clear();
+    return OkStatus();
+  }
+
+  StoreCore* const core_;
+  KvBatch batch_;
+};
+
 }  // namespace
 
 Status MigrateFormat(StoreCore* core) {
   ASSIGN_OR_RETURN(const auto begun, core->kv->Get(Family::kMeta, "migrating", nullptr));
   if (core->format == kFormatVersion && !begun) return OkStatus();
   LogInfo(StrCat("the store at ", core->directory, " is brought to format ", kFormatVersion));
+  const uint64_t from = begun ? ParseUint(*begun).value_or(1) : core->format;
   std::string version;
   AppendFixed(&version, kFormatVersion);
   KvBatch begin;
   begin.Put(Family::kMeta, "format", version);
-  begin.Put(Family::kMeta, "migrating", "1");
+  begin.Put(Family::kMeta, "migrating", StrCat(from));
   RETURN_IF_ERROR(core->kv->Write(begin, Durability::kSynced));
-  RETURN_IF_ERROR(LanguageMigration(core).Run());
+  if (from < 2) RETURN_IF_ERROR(LanguageMigration(core).Run());
+  RETURN_IF_ERROR(TermMigration(core).Run());
   KvBatch end;
   end.Delete(Family::kMeta, "migrating");
   RETURN_IF_ERROR(core->kv->Write(end, Durability::kSynced));

@@ -87,6 +87,7 @@ Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit,
                              "the database is damaged; restore it from a copy"));
     }
     ++state->info.document_count;
+    state->word_count += revision.words.value_or(0);
     for (const PassageRange& range : revision.ranges) {
       if (range.first + range.count > id_limit) {
         return DataLoss(StrCat("document '", revision.document_id,
@@ -120,6 +121,7 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
   state->info.dimension = static_cast<int>(record.dimension);
   ASSIGN_OR_RETURN(state->group_sets, LoadGroupSets(*core->kv, id));
   ASSIGN_OR_RETURN(const auto live, LoadRevisions(*core->kv, core->ids->limit(), state.get()));
+  state->live = LiveRanges::Of(live);
   RETURN_IF_ERROR(LoadVectors(core, live, commit, state.get()));
   return std::shared_ptr<const CollectionState>(std::move(state));
 }
@@ -170,6 +172,7 @@ Status CollectLeftovers(StoreCore* core) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     if (note.revision == previous) continue;
     previous = note.revision;
+    RETURN_IF_ERROR(DiscardStagedTerms(core->kv.get(), note.collection, note.revision));
     RETURN_IF_ERROR(DiscardStaged(*core->kv, note.collection, note.revision, &batch));
     // Between two revisions: the notes of one go together with what they speak of.
     if (batch.bytes() < kBatchBytes) continue;

@@ -30,10 +30,6 @@ Result<std::shared_ptr<const View>> LoadView(StoreCore* core);
 
 // The segments and the tail of one collection (load_vectors.cc). `live` are its current passages,
 // in ascending order.
-struct LiveRange {
-  PassageRange range;
-  GroupSetId group_set = 0;
-};
 Status LoadVectors(StoreCore* core, const std::vector<LiveRange>& live, uint64_t commit,
                    CollectionState* state);
 // Removes folders of collections that are no more.

@@ -1,5 +1,5 @@
-// The shared nouns: a passage of a document, a hit (a passage with scores), and what a document is.
-// Plain values; no behaviour.
+// The shared nouns: a passage of a document, a hit (a passage with scores), how hits are ordered,
+// and what a document is. Plain values; no behaviour.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +31,27 @@ struct Hit {
   std::string title;       // of the document
   std::string source;      // of the document: path or URI
   std::string valid_from;  // RFC 3339, "" when the document has none
-  // What the list is ordered by, greater is better. Of a search: dense_score, with what it loses by
-  // the language of the passage given back (index/language_lift.h).
+  // What the list is ordered by, greater is better (RankingOptions says how it is made).
   double score = 0;
-  double dense_score = 0;  // cosine of question and passage; 0 when not found that way
-  double term_score = 0;   // BM25; 0 when not found that way
+  double dense_score = 0;  // cosine of question and passage
+  double term_score = 0;   // BM25; 0 when the passage has none of the question's words
+};
+
+// What proposes passages for a question, and what their order is made of.
+struct RankingOptions {
+  enum class Source : uint8_t {
+    kBoth,     // vectors and words, fused
+    kVectors,  // score: dense_score, with what the passage's language took off it given back
+    kTerms,    // score: term_score
+  };
+  enum class Fusion : uint8_t {
+    kConvex,          // (1 - term_weight) * vectors + term_weight * words, each at most 1
+    kReciprocalRank,  // of the ranks in both lists, whatever lies between them
+  };
+  Source source = Source::kBoth;
+  Fusion fusion = Fusion::kConvex;
+  double term_weight = 0.3;  // share of the words, 0..1
+  friend bool operator==(const RankingOptions&, const RankingOptions&) = default;
 };
 
 using MetadataValue = std::variant<std::string, double, bool, std::vector<std::string>>;

@@ -175,6 +175,42 @@ std::string ChangeKey(uint64_t commit) {
   return key;
 }
 
+std::string PostingsPrefix(CollectionId c, std::string_view term) {
+  return CollectionPrefix(c).append(term) + '\0';
+}
+
+std::string PostingsKey(CollectionId c, std::string_view term, PassageId first) {
+  std::string key = PostingsPrefix(c, term);
+  AppendKey64(&key, first);
+  return key;
+}
+
+Result<PostingsKeyParts> ParsePostingsKey(std::string_view key) {
+  constexpr size_t kAround = 4 + 1 + 8;  // collection, the zero byte, first id
+  if (key.size() <= kAround || key.size() - kAround > kMaxTermBytes) {
+    return Damaged("key of a block of postings");
+  }
+  const PostingsKeyParts parts{key.substr(4, key.size() - kAround),
+                               ParseKey64(key.substr(key.size() - 8))};
+  if (parts.term.find('\0') != std::string_view::npos || key[4 + parts.term.size()] != '\0') {
+    return Damaged("key of a block of postings");
+  }
+  return parts;
+}
+
+std::string DeadKey(CollectionId c, RevisionKey r) {
+  std::string key = CollectionPrefix(c);
+  AppendKey64(&key, r);
+  return key;
+}
+
+std::string MergedKey(CollectionId c) { return "merged" + CollectionPrefix(c); }
+
+Result<DeadKeyParts> ParseDeadKey(std::string_view key) {
+  if (key.size() != DeadKey(0, 0).size()) return Damaged("key of a record of dead passages");
+  return DeadKeyParts{ParseKey32(key), ParseKey64(key.substr(4))};
+}
+
 std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
@@ -287,6 +323,7 @@ std::string Encode(const RevisionRecord& record) {
   AppendVarint(&out, record.group_set);
   AppendString(&out, record.document_id);
   AppendRanges(&out, record.ranges);
+  if (record.words) AppendVarint(&out, *record.words);
   return out;
 }
 
@@ -296,6 +333,7 @@ Result<RevisionRecord> DecodeRevision(std::string_view bytes) {
   record.group_set = in.Varint32();
   record.document_id = in.String();
   record.ranges = in.Ranges();
+  if (in.ok() && !in.Finished()) record.words = in.Varint();  // records of format 2 end here
   if (!in.Finished()) return Damaged("revision record");
   return record;
 }
@@ -358,6 +396,57 @@ Result<std::vector<Change>> DecodeChanges(std::string_view bytes) {
   }
   if (!in.Finished()) return Damaged("change log entry");
   return changes;
+}
+
+std::string Encode(const TermList& terms) {
+  std::string out;
+  AppendVarint(&out, terms.length);
+  AppendVarint(&out, terms.terms.size());
+  std::string_view previous;
+  for (const TermCount& one : terms.terms) {
+    const std::string_view term = one.term;
+    const auto differs = std::mismatch(term.begin(), term.end(), previous.begin(), previous.end());
+    const auto shared = static_cast<size_t>(differs.first - term.begin());
+    AppendVarint(&out, shared);
+    AppendString(&out, term.substr(shared));
+    AppendVarint(&out, one.count);
+    previous = term;
+  }
+  return out;
+}
+
+Result<TermList> DecodeTerms(std::string_view bytes) {
+  Fields in(bytes);
+  TermList list;
+  list.length = in.Varint32();
+  std::string term;
+  for (uint64_t n = in.Count(); n > 0 && in.ok(); --n) {
+    const uint64_t shared = in.Varint();
+    if (shared > term.size()) in.Fail();
+    std::string next = term.substr(0, in.ok() ? shared : 0) + in.String();
+    if (next.empty() || next.size() > kMaxTermBytes || next <= term ||
+        next.find('\0') != std::string::npos) {
+      in.Fail();
+    }
+    term = std::move(next);
+    list.terms.push_back({term, in.Varint32()});
+    if (list.terms.back().count == 0) in.Fail();
+  }
+  if (!in.Finished()) return Damaged("list of a passage's terms");
+  return list;
+}
+
+std::string EncodeRanges(const std::vector<PassageRange>& ranges) {
+  std::string out;
+  AppendRanges(&out, ranges);
+  return out;
+}
+
+Result<std::vector<PassageRange>> DecodeRanges(std::string_view bytes) {
+  Fields in(bytes);
+  std::vector<PassageRange> ranges = in.Ranges();
+  if (!in.Finished()) return Damaged("record of dead passages");
+  return ranges;
 }
 
 std::string EncodeStrings(const std::vector<std::string>& strings) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,10 +12,11 @@
 #include "base/status.h"
 #include "index/index.h"
 #include "index/passage.h"
+#include "index/terms.h"
 
 namespace vade {
 
-inline constexpr uint32_t kFormatVersion = 2;
+inline constexpr uint32_t kFormatVersion = 3;
 inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
@@ -46,6 +48,7 @@ struct RevisionRecord {
   GroupSetId group_set = 0;
   std::string document_id;
   std::vector<PassageRange> ranges;
+  std::optional<uint64_t> words = {};  // lengths of its passages in terms; none: has no terms yet
 };
 
 struct PassageRecord {
@@ -76,10 +79,16 @@ std::string HashPrefix(CollectionId c, std::string_view content_hash);
 std::string HashKey(CollectionId c, std::string_view content_hash, std::string_view document_id);
 std::string RevisionRecordKey(CollectionId c, RevisionKey r);
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
-std::string PassageKey(CollectionId c, PassageId p);  // of `passages` and of `vectors`
+// Of `passages`, of `vectors` and of `forward`.
+std::string PassageKey(CollectionId c, PassageId p);
 std::string StagedKey(RevisionKey r, PassageId p);
 std::string ChangeKey(uint64_t commit);
-inline constexpr size_t kTextKeyBytes = 16, kChangeKeyBytes = 8;
+std::string PostingsPrefix(CollectionId c,
+                           std::string_view term);  // of the keys of a term's blocks
+std::string PostingsKey(CollectionId c, std::string_view term, PassageId first);
+std::string DeadKey(CollectionId c, RevisionKey r);
+std::string MergedKey(CollectionId c);  // of `default`: up to where blocks of postings are merged
+inline constexpr size_t kTextKeyBytes = 16, kPassageKeyBytes = 12, kChangeKeyBytes = 8;
 std::string FamilyPrefix(CollectionId c, char kind);  // C 'd', C 'h', C 'r'
 std::string CollectionPrefix(CollectionId c);         // C alone
 // The least key that is greater than every key with this prefix; "" when there is none.
@@ -88,6 +97,17 @@ uint32_t ParseKey32(std::string_view four_bytes);
 
 // DATA_LOSS: `what` of the database is not as docs/formats.md has it.
 Status Damaged(std::string_view what);
+
+struct PostingsKeyParts {
+  std::string_view term;  // of the key's bytes
+  PassageId first = 0;
+};
+Result<PostingsKeyParts> ParsePostingsKey(std::string_view key);
+struct DeadKeyParts {
+  CollectionId collection = 0;
+  RevisionKey revision = 0;
+};
+Result<DeadKeyParts> ParseDeadKey(std::string_view key);
 
 // A key and value of `staged`: what of a revision is being written.
 struct StagedNote {
@@ -103,6 +123,8 @@ std::string Encode(const RevisionRecord& record);
 std::string Encode(const PassageRecord& record);
 std::string Encode(const std::vector<Change>& changes);
 std::string Encode(const StagedNote& note);
+std::string Encode(const TermList& terms);  // a value of `forward`
+std::string EncodeRanges(const std::vector<PassageRange>& ranges);
 std::string EncodeStrings(const std::vector<std::string>& strings);
 Result<CollectionRecord> DecodeCollection(std::string_view bytes);
 // The document's id is in its key, not in the value.
@@ -111,6 +133,8 @@ Result<RevisionRecord> DecodeRevision(std::string_view bytes);
 Result<PassageRecord> DecodePassage(std::string_view bytes);
 Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
 Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes);
+Result<TermList> DecodeTerms(std::string_view bytes);
+Result<std::vector<PassageRange>> DecodeRanges(std::string_view bytes);
 Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
 
 // --- what names and values may be ----------------------------------------------------------------

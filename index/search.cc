@@ -1,17 +1,24 @@
-// A search on one view: which groups may be seen, the nearest vectors, and the hits with their
-// text.
+// A search on one view: which groups may be seen, the candidates of vectors and of words in one
+// order, and the hits with their text.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/strings.h"
 #include "base/trace.h"
 #include "index/core.h"
+#include "index/fusion.h"
+#include "index/question_terms.h"
 #include "index/vector_search.h"
+#include "kernels/kernels.h"
 
 namespace vade {
 namespace {
 
 constexpr int kMaxHits = 1000;
+// Vectors and words propose at least this many each, however few are asked for: what one of them
+// puts first the other may put further down.
+constexpr size_t kMinCandidates = 50;
 
 Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   if (request.k < 1 || request.k > kMaxHits) {
@@ -28,6 +35,10 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
     return InvalidArgument(StrCat("the question's vector has dimension ", request.vector.size(),
                                   ", collection '", info.name, "' has ", info.dimension,
                                   "; use its embedder, ", info.embedder_id));
+  }
+  const double weight = request.ranking.term_weight;
+  if (!(weight >= 0 && weight <= 1)) {
+    return InvalidArgument(StrCat("the share of the words is ", weight, "; it must be 0 to 1"));
   }
   double squares = 0;
   for (float x : request.vector) squares += static_cast<double>(x) * x;
@@ -65,7 +76,7 @@ class HitReader {
   HitReader(const Kv& kv, KvSnapshot snapshot, CollectionId c)
       : kv_(kv), snapshot_(std::move(snapshot)), collection_(c) {}
 
-  Result<Hit> Read(const VectorHit& found, const std::vector<std::string>& caller) const {
+  Result<Hit> Read(const Candidate& found, const std::vector<std::string>& caller) const {
     ASSIGN_OR_RETURN(const auto bytes,
                      kv_.Get(Family::kPassages, PassageKey(collection_, found.id), snapshot_));
     if (!bytes) return Inconsistent(found.id);
@@ -90,7 +101,7 @@ class HitReader {
                .valid_from = document.info.valid_from,
                .score = found.score,
                .dense_score = found.cosine,
-               .term_score = 0};
+               .term_score = found.terms};
   }
 
  private:
@@ -111,6 +122,96 @@ class HitReader {
   const CollectionId collection_;
 };
 
+// The union of what vectors and words propose, each with both scores.
+class CandidateFinder {
+ public:
+  CandidateFinder(const StoreCore& core, const View& view, const CollectionState& state,
+                  const SearchRequest& request)
+      : core_(core),
+        view_(view),
+        state_(state),
+        request_(request),
+        allowed_(AllowedSets(*state.group_sets, request.groups)),
+        count_(std::max(static_cast<size_t>(request.k), kMinCandidates)),
+        lift_(state.sums, request.vector),
+        terms_(*core.kv, view.snapshot, state) {}
+
+  Result<std::vector<Candidate>> Find(const Context& ctx) {
+    using Source = RankingOptions::Source;
+    const Source source = request_.ranking.source;
+    if (source != Source::kTerms) RETURN_IF_ERROR(FindNear(ctx));
+    if (source != Source::kVectors) RETURN_IF_ERROR(FindByTerms(ctx));
+    return std::move(candidates_);
+  }
+
+ private:
+  Status FindNear(const Context& ctx) {
+    TraceSpan span(ctx, "vectors");
+    const VectorSearchOptions options{.k = count_,
+                                      .ef = static_cast<size_t>(core_.options.hnsw_ef_search),
+                                      .flat_below = core_.options.flat_below};
+    ASSIGN_OR_RETURN(const auto nearest,
+                     SearchVectors(state_, request_.vector, allowed_, options, ctx));
+    for (const VectorHit& hit : nearest) {
+      candidates_.push_back({.id = hit.id,
+                             .cosine = hit.cosine,
+                             .dense = hit.score,
+                             .language = hit.language,
+                             .near = true});
+    }
+    return OkStatus();
+  }
+
+  Status FindByTerms(const Context& ctx) {
+    TraceSpan span(ctx, "terms");
+    RETURN_IF_ERROR(terms_.Read(request_.question, ctx));
+    ASSIGN_OR_RETURN(const auto best, terms_.Best(count_, allowed_, ctx));
+    std::map<PassageId, double> scores;
+    for (const TermHit& hit : best) scores[hit.id] = hit.score;
+    for (Candidate& near : candidates_) {
+      if (const auto scored = scores.extract(near.id)) {
+        near.terms = scored.mapped();
+      } else {
+        ASSIGN_OR_RETURN(near.terms, terms_.ScoreOf(near.id));
+      }
+    }
+    for (const auto& [id, score] : scores) {
+      ASSIGN_OR_RETURN(Candidate found, WithCosine(id));
+      found.terms = score;
+      candidates_.push_back(found);
+    }
+    return OkStatus();
+  }
+
+  Result<Candidate> WithCosine(PassageId id) const {
+    const std::string key = PassageKey(state_.id, id);
+    ASSIGN_OR_RETURN(const auto vector, core_.kv->Get(Family::kVectors, key, view_.snapshot));
+    ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, key, view_.snapshot));
+    std::vector<uint16_t> halves(request_.vector.size());
+    if (!vector || !bytes || vector->size() != halves.size() * sizeof(uint16_t)) {
+      return Inconsistent(id);
+    }
+    std::memcpy(halves.data(), vector->data(), vector->size());
+    ASSIGN_OR_RETURN(const PassageRecord record, DecodePassage(*bytes));
+    const float cosine =
+        kernels::Active().distance.dot_f16(request_.vector.data(), halves.data(), halves.size());
+    return Candidate{.id = id,
+                     .cosine = cosine,
+                     .dense = cosine + lift_.Of(record.language),
+                     .language = record.language};
+  }
+
+  const StoreCore& core_;
+  const View& view_;
+  const CollectionState& state_;
+  const SearchRequest& request_;
+  const std::vector<uint8_t> allowed_;
+  const size_t count_;  // to be proposed by each
+  const LanguageLift lift_;
+  QuestionTerms terms_;
+  std::vector<Candidate> candidates_;
+};
+
 }  // namespace
 
 Result<SearchResult> SearchView(const StoreCore& core, const View& view,
@@ -118,19 +219,15 @@ Result<SearchResult> SearchView(const StoreCore& core, const View& view,
   RETURN_IF_ERROR(ctx.Check());
   ASSIGN_OR_RETURN(const auto state, FindCollection(view, request.collection));
   RETURN_IF_ERROR(Validate(request, state->info));
-  TraceSpan span(ctx, "search");
-  const VectorSearchOptions options{.k = static_cast<size_t>(request.k),
-                                    .ef = static_cast<size_t>(core.options.hnsw_ef_search),
-                                    .flat_below = core.options.flat_below};
-  ASSIGN_OR_RETURN(const auto nearest,
-                   SearchVectors(*state, request.vector,
-                                 AllowedSets(*state->group_sets, request.groups), options, ctx));
+  ASSIGN_OR_RETURN(auto candidates, CandidateFinder(core, view, *state, request).Find(ctx));
+  Fuse(request.question, request.ranking, &candidates);
+  const size_t count = std::min(candidates.size(), static_cast<size_t>(request.k));
   SearchResult result;
   result.commit = view.commit;
   result.collection = state->id;
   const HitReader reader(*core.kv, view.snapshot, state->id);
-  for (const VectorHit& found : nearest) {
-    ASSIGN_OR_RETURN(Hit hit, reader.Read(found, request.groups));
+  for (size_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(Hit hit, reader.Read(candidates[i], request.groups));
     result.hits.push_back(std::move(hit));
   }
   return result;

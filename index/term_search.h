@@ -19,7 +19,8 @@
 namespace vade {
 
 inline constexpr double kTermSaturation = 1.2;  // k1
-inline constexpr double kLengthShare = 0.75;    // b
+// b: less than the usual .75, since passages are cut to much the same length.
+inline constexpr double kLengthShare = 0.4;
 
 // What all passages of a collection have in common.
 struct TermStatistics {

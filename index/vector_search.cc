@@ -184,7 +184,8 @@ std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources,
   for (const Found& f : found) {
     const VectorRows& rows = sources[f.source].rows;
     const float cosine = dot(query.data(), rows.halves + f.slot * rows.dimension, rows.dimension);
-    hits.push_back({rows.ids[f.slot], cosine + lift.Of(rows.languages[f.slot]), cosine});
+    const LanguageCode language = rows.languages[f.slot];
+    hits.push_back({rows.ids[f.slot], cosine + lift.Of(language), cosine, language});
   }
   std::sort(hits.begin(), hits.end(), [](const VectorHit& a, const VectorHit& b) {
     return a.score != b.score ? a.score > b.score : a.id < b.id;

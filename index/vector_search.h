@@ -30,6 +30,7 @@ struct VectorHit {
   PassageId id = 0;
   float score = 0;   // cosine and the lift of the passage's language
   float cosine = 0;  // inner product with the float16 vector
+  LanguageCode language = kUnknownLanguage;
 };
 
 // `query` has the collection's dimension. allowed[s] != 0: group set s may be found; a set beyond

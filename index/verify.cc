@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -9,6 +10,7 @@
 #include "base/strings.h"
 #include "base/unicode.h"
 #include "index/core.h"
+#include "index/verify_terms.h"
 
 namespace vade {
 namespace {
@@ -41,6 +43,7 @@ class Verifier {
   Status CountKeys(const CollectionState& state);
   Status Count(Family family, std::string_view begin, std::string_view end, uint64_t* count);
   Result<ContentCounts> CountStaged(CollectionId c);
+  Result<std::vector<PassageRange>> StagedRanges(CollectionId c);
   void CheckSlots(const CollectionState& state);
   void CheckRow(const VectorRows& rows, size_t slot);
 
@@ -71,6 +74,8 @@ class Verifier {
   };
   std::unordered_map<PassageId, Live> live_;
   uint64_t documents_ = 0, slots_ = 0, text_pieces_ = 0;
+  uint64_t words_ = 0, document_words_ = 0;  // of all passages; of those of one document
+  std::optional<TermChecker> terms_;
 };
 
 Status Verifier::CheckChangeLog() {
@@ -147,6 +152,16 @@ Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord
   if (!words.ok() || words->empty() || !IsValidUtf8(*words)) {
     Problem(where, " has no valid range of the text");
   }
+  const LiveRange* live = state.live.Find(id);
+  if (!live || live->group_set != record.group_set) Problem(where, " is not found by its words");
+  if (words.ok()) {
+    ASSIGN_OR_RETURN(const uint64_t count,
+                     terms_->CheckPassage(id, {.title = record.info.title,
+                                               .heading_path = passage->heading_path,
+                                               .text = *words,
+                                               .language = passage->language}));
+    document_words_ += count;
+  }
   if (!vector || vector->size() != static_cast<size_t>(state.info.dimension) * 2) {
     Problem(where, " has no vector of dimension ", state.info.dimension);
     return OkStatus();
@@ -190,16 +205,20 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
   ASSIGN_OR_RETURN(
       const auto hash,
       kv_.Get(Family::kDocuments, HashKey(state.id, info.content_hash, info.id), view_->snapshot));
-  if (!revision || *revision != Encode(RevisionRecord{record.group_set, info.id, record.ranges})) {
-    Problem("document '", info.id, "' and the directory of revisions do not agree");
-  }
   if (!hash) Problem("document '", info.id, "' is not found by its content hash");
   const GroupSets& sets = *state.group_sets;
   if (record.group_set >= sets.size() || sets[record.group_set] != NormalizedGroups(info.groups)) {
     Problem("document '", info.id, "': its groups are not those of set ", record.group_set);
   }
   RETURN_IF_ERROR(CheckText(state.id, record));
-  return CheckPassages(state, record);
+  document_words_ = 0;
+  RETURN_IF_ERROR(CheckPassages(state, record));
+  words_ += document_words_;
+  const RevisionRecord expected{record.group_set, info.id, record.ranges, document_words_};
+  if (!revision || *revision != Encode(expected)) {
+    Problem("document '", info.id, "' and the directory of revisions do not agree");
+  }
+  return OkStatus();
 }
 
 // What is there beyond what documents own: nothing, but for revisions that are being staged.
@@ -265,6 +284,19 @@ Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
   return counts;
 }
 
+Result<std::vector<PassageRange>> Verifier::StagedRanges(CollectionId c) {
+  std::vector<PassageRange> ranges;
+  const auto notes = Scan(Family::kStaged, "", "");
+  for (; notes->Valid(); notes->Next()) {
+    const auto note = DecodeStaged(notes->key(), notes->value());
+    if (note.ok() && note->collection == c && note->passages.first != 0) {
+      ranges.push_back(note->passages);
+    }
+  }
+  RETURN_IF_ERROR(notes->status());
+  return ranges;
+}
+
 void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
   const PassageId id = rows.ids[slot];
   ++slots_;
@@ -312,7 +344,8 @@ void Verifier::CheckSlots(const CollectionState& state) {
 
 Status Verifier::CheckCollection(const CollectionState& state) {
   live_.clear();
-  documents_ = slots_ = text_pieces_ = 0;
+  documents_ = slots_ = text_pieces_ = words_ = 0;
+  terms_.emplace(kv_, view_->snapshot, state, [this](const std::string& what) { Problem(what); });
   const std::string prefix = FamilyPrefix(state.id, 'd');
   const auto scan = Scan(Family::kDocuments, prefix, PrefixEnd(prefix));
   for (; scan->Valid(); scan->Next()) {
@@ -326,6 +359,12 @@ Status Verifier::CheckCollection(const CollectionState& state) {
   RETURN_IF_ERROR(scan->status());
   RETURN_IF_ERROR(CountKeys(state));
   CheckSlots(state);
+  ASSIGN_OR_RETURN(auto staged, StagedRanges(state.id));
+  RETURN_IF_ERROR(terms_->CheckRest(std::move(staged), ctx_));
+  if (state.word_count != words_) {
+    Problem("collection '", state.info.name, "' counts ", state.word_count, " words; there are ",
+            words_);
+  }
   if (state.info.document_count != documents_ || state.info.passage_count != live_.size()) {
     Problem("collection '", state.info.name, "' counts ", state.info.document_count,
             " documents and ", state.info.passage_count, " passages; there are ", documents_,

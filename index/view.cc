@@ -103,6 +103,7 @@ LanguageSums SumLiveRows(const CollectionState& state) {
 
 void KillPassages(CollectionState* state, std::vector<PassageRange> ranges) {
   if (ranges.empty()) return;
+  for (const PassageRange& range : ranges) state->live.Remove(range);
   std::sort(ranges.begin(), ranges.end(),
             [](const PassageRange& a, const PassageRange& b) { return a.first < b.first; });
   for (SegmentState& segment : state->segments) KillInSegment(&segment, ranges, &state->sums);

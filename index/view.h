@@ -1,9 +1,10 @@
 // A view: one consistent state of the store, which searches and reads run on.
 //
 // View = {commit number, RocksDB snapshot, for each collection: sealed segments, the length of the
-// append-only tail, which slots are dead, the sets of groups}. Views are immutable and shared. A
-// commit makes the next one beside the current one and replaces it, so readers never wait, and
-// whoever takes a view after a delete has returned cannot come upon what was deleted.
+// append-only tail, which slots are dead, which passages are current, the sets of groups}. Views
+// are immutable and shared. A commit makes the next one beside the current one and replaces it, so
+// readers never wait, and whoever takes a view after a delete has returned cannot come upon what
+// was deleted.
 //
 // A slot (a row of a segment or of the tail) is not a passage id: rows know their passage's id. A
 // slot is dead when its passage is no longer current. Bitmaps of dead slots are copied when a bit
@@ -21,6 +22,7 @@
 
 #include "index/kv.h"
 #include "index/language_lift.h"
+#include "index/live_ranges.h"
 #include "index/records.h"
 #include "index/segment.h"
 #include "index/vectors.h"
@@ -63,6 +65,8 @@ struct CollectionState {
   std::vector<SegmentState> segments;
   Tail tail;
   LanguageSums sums;  // of all live rows
+  LiveRanges live;
+  uint64_t word_count = 0;  // of all live passages
 };
 
 struct View {
@@ -81,7 +85,7 @@ void AppendPassages(CollectionState* state, const VectorRows& rows);
 LanguageSums SumLiveRows(const CollectionState& state);
 
 // Marks the slots of these passages dead, in the tail and in all segments, and takes them off the
-// sums. Unknown ids are skipped.
+// sums and off what is current. Unknown ids are skipped.
 void KillPassages(CollectionState* state, std::vector<PassageRange> ranges);
 
 // Marks slots of one segment dead.

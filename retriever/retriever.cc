@@ -9,19 +9,11 @@
 #include "base/strings.h"
 #include "base/trace.h"
 #include "base/unicode.h"
-#include "retriever/term_scores.h"
 
 namespace vade {
 namespace {
 
 constexpr int kMaxHits = 1000;  // of one search, as Store says
-
-// Vectors propose at least this many, among which words decide too.
-constexpr int kMinCandidates = 50;
-
-// Share of the words in the order of the list. Tuned on xquad (en, zh) and
-// examples/corpus-questions (docs/performance.md).
-constexpr double kTermWeight = 0.3;
 
 Status CheckQuery(const Query& query) {
   if (query.question.size() > kMaxQuestionBytes) {
@@ -75,11 +67,11 @@ void DropRepeats(std::vector<Hit>* hits) {
   *hits = std::move(kept);
 }
 
-// Asks for more than k, since repeats are dropped and words may bring one up from further down; and
-// again for more while that was not enough. All distinct candidates are returned.
+// Asks for more than k, since repeats are dropped; and again for more while that was not enough.
+// All distinct hits are returned.
 Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const Context& ctx) {
   const auto wanted = static_cast<size_t>(request.k);
-  request.k = std::min(std::max(2 * request.k + 8, kMinCandidates), kMaxHits);
+  request.k = std::min(2 * request.k + 8, kMaxHits);
   for (;;) {
     RETURN_IF_ERROR(ctx.Check());
     ASSIGN_OR_RETURN(SearchResult found, store->Search(request, ctx));
@@ -111,7 +103,8 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
                         .k = query.k,
                         .filter = query.filter,
                         .as_of = query.as_of,
-                        .groups = query.groups};
+                        .groups = query.groups,
+                        .ranking = query.ranking};
   {
     TraceSpan span(ctx, "embed");
     const std::string_view text = question;
@@ -122,8 +115,6 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
     TraceSpan span(ctx, "search");
     ASSIGN_OR_RETURN(found, SearchDistinct(store_, std::move(request), ctx));
   }
-  TraceSpan span(ctx, "rerank");
-  FuseTermScores(question, kTermWeight, &found.hits);
   if (found.hits.size() > static_cast<size_t>(query.k)) found.hits.resize(query.k);
   AddCount(ctx, "hits", static_cast<int64_t>(found.hits.size()));
   return Retrieved{

@@ -25,6 +25,7 @@ struct Query {
   std::string filter = {};               // "" = off
   std::string as_of = {};                // "" = now
   std::vector<std::string> groups = {};  // of the caller
+  RankingOptions ranking = {};
 };
 
 inline constexpr size_t kMaxQuestionBytes = 32 * 1024;
@@ -40,8 +41,7 @@ class Retriever {
   Retriever(Store* store, Embedder* embedder) : store_(store), embedder_(embedder) {}
 
   // INVALID_ARGUMENT: empty or enormous question, k out of range. NOT_FOUND: unknown collection.
-  // FAILED_PRECONDITION: the collection was made with another embedder. Stages: embed, search,
-  // rerank.
+  // FAILED_PRECONDITION: the collection was made with another embedder. Stages: embed, search.
   Result<Retrieved> Retrieve(const Query& query, const Context& ctx) const;
 
  private:

@@ -18,7 +18,17 @@ struct EvalFlags {
   uint64_t seed = 0;
   int k = 5;
   bool strict = false;
+  std::string ranking = "both";
+  double term_weight = RankingOptions{}.term_weight;
 };
+
+RankingOptions RankingOf(const EvalFlags& flags) {
+  RankingOptions ranking{.term_weight = flags.term_weight};
+  if (flags.ranking == "vectors") ranking.source = RankingOptions::Source::kVectors;
+  if (flags.ranking == "terms") ranking.source = RankingOptions::Source::kTerms;
+  if (flags.ranking == "ranks") ranking.fusion = RankingOptions::Fusion::kReciprocalRank;
+  return ranking;
+}
 
 EvalProgress Progress(const CliSession& session) {
   if (!StderrIsTerminal() || session.options.json) return nullptr;
@@ -58,8 +68,10 @@ Status RunRetrieval(CliSession& session, const EvalFlags& flags) {
   session.options.background = true;  // what a service does, and this measures
   ASSIGN_OR_RETURN(Api * api, session.api());
   ASSIGN_OR_RETURN(std::string collection, PrepareEvalCollection(api, dataset, session.ctx()));
-  ASSIGN_OR_RETURN(RetrievalEval eval,
-                   EvalRetrieval(api, dataset, collection, Progress(session), session.ctx()));
+  ASSIGN_OR_RETURN(
+      RetrievalEval eval,
+      EvalRetrieval(api, dataset, collection,
+                    {.ranking = RankingOf(flags), .progress = Progress(session)}, session.ctx()));
   return Print(session, old, RetrievalEvalJson(eval));
 }
 
@@ -102,6 +114,14 @@ void AddEvalCommands(CLI::App& app, CliSession& session) {
   eval->require_subcommand(1);
   CLI::App* retrieval = eval->add_subcommand("retrieval", "Recall, gain and reciprocal rank");
   AddEvalOptions(*retrieval, *flags);
+  retrieval
+      ->add_option("--ranking", flags->ranking,
+                   "What proposes and orders passages; ranks: both, fused by their ranks")
+      ->check(CLI::IsMember({"both", "ranks", "vectors", "terms"}))
+      ->capture_default_str();
+  retrieval->add_option("--term-weight", flags->term_weight, "Share of the words")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   retrieval->callback(
       [&session, flags] { session.Run([&] { return RunRetrieval(session, *flags); }); });
   CLI::App* answers = eval->add_subcommand("answers", "F1, refusals, citations and times");

@@ -132,17 +132,18 @@ Result<std::string> PrepareEvalCollection(Api* api, const EvalDataset& dataset,
 }
 
 Result<RetrievalEval> EvalRetrieval(Api* api, const EvalDataset& dataset,
-                                    const std::string& collection, const EvalProgress& progress,
-                                    const Context& ctx) {
+                                    const std::string& collection,
+                                    const RetrievalEvalOptions& options, const Context& ctx) {
   RetrievalEval eval;
   RankingScore sum;
   for (size_t i = 0; i < dataset.questions.size(); ++i) {
     const EvalQuestion& question = dataset.questions[i];
-    if (progress) progress(i, dataset.questions.size());
+    if (options.progress) options.progress(i, dataset.questions.size());
     if (question.grades.empty()) continue;
     Query query;
     query.question = question.question;
     query.collection = collection;
+    query.ranking = options.ranking;
     query.k = 50;  // several passages may be of one document; ten documents are wanted
     ASSIGN_OR_RETURN(Retrieved found, api->Search(query, ctx));
     const RankingScore score = ScoreRanking(RankedDocuments(found.hits), question.grades);

@@ -23,9 +23,13 @@ struct RetrievalEval {
   size_t queries = 0;  // those that have a relevant passage
   RankingScore mean;
 };
+struct RetrievalEvalOptions {
+  RankingOptions ranking = {};
+  EvalProgress progress = nullptr;
+};
 Result<RetrievalEval> EvalRetrieval(Api* api, const EvalDataset& dataset,
-                                    const std::string& collection, const EvalProgress& progress,
-                                    const Context& ctx);
+                                    const std::string& collection,
+                                    const RetrievalEvalOptions& options, const Context& ctx);
 
 // One question's outcome.
 struct AnswerRecord {

@@ -161,6 +161,11 @@ class RemoteApi final : public Api {
   }
 
   Result<Retrieved> Search(const Query& query, const Context& ctx) override {
+    // Never ignored: the numbers would be taken for what they are not.
+    if (query.ranking != RankingOptions{}) {
+      return Unimplemented(
+          "a service ranks in its own way; stop it, or leave the ranking at its default");
+    }
     RETURN_IF_ERROR(CheckQuery(query));
     v1::SearchRequest message;
     ToProto(query, &message);

@@ -50,6 +50,13 @@ TEST(Language, ShortTextsFollowTheirDocumentWhereTheScriptAllowsIt) {
   EXPECT_EQ(Detected(""), "");
 }
 
+TEST(Language, TraditionalChineseBesideChineseIsNotTakenForJapanese) {
+  const std::string_view text =
+      "印歐語系因為哪一門語言而被發現？陸特和漢斯雷頓開創了梵語的學術研究。";
+  for (const char* hint : {"", "zh", "en"}) EXPECT_EQ(Detected(text, hint), "zh") << hint;
+  EXPECT_EQ(Detected("誰認為希臘語、拉丁語與梵語是出自於同一門可能已經消失的語言？", "zh"), "zh");
+}
+
 TEST(Language, BrokenAndLongTextsAreNoTrouble) {
   EXPECT_EQ(Detected("\xff\xfe\x80", "en"), "en");
   std::string text;

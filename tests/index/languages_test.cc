@@ -66,7 +66,8 @@ class Languages : public StoreFixture {
                                  .k = k,
                                  .filter = "",
                                  .as_of = "",
-                                 .groups = {}},
+                                 .groups = {},
+                                 .ranking = {.source = RankingOptions::Source::kVectors}},
                                 Context());
     EXPECT_TRUE(found.ok()) << found.status().ToString();
     return found.ok() ? found->hits : std::vector<Hit>();

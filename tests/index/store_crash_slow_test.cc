@@ -30,6 +30,7 @@ StoreOptions CrashOptions() {
   StoreOptions options;
   options.seal_tail_at = 64;  // seals and merges all the time
   options.flat_below = 32;
+  options.merge_terms_at = 32;
   return options;
 }
 

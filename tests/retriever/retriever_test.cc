@@ -129,7 +129,7 @@ TEST_F(RetrieverTest, TracesItsStages) {
   ASSERT_TRUE(Ask({.question = "text"}, Context().WithTrace(&trace)).ok());
   std::vector<std::string> stages;
   for (const auto& [stage, ms] : trace.times_ms()) stages.push_back(stage);
-  EXPECT_EQ(Join(stages, " "), "embed search rerank");
+  EXPECT_EQ(Join(stages, " "), "embed search");
   std::map<std::string, int64_t> counts;
   for (const auto& [name, amount] : trace.counts()) counts[name] = amount;
   EXPECT_EQ(counts["candidates"], 2);

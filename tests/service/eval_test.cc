@@ -129,7 +129,7 @@ TEST_F(Eval, AnInterruptionEndsIt) {
   const Context ctx = Context().WithCancel(cancel.token());
   Question("q", {"x"});
   EXPECT_EQ(PrepareEvalCollection(&api_, dataset_, ctx).status().code(), StatusCode::kCancelled);
-  EXPECT_EQ(EvalRetrieval(&api_, dataset_, "c", nullptr, ctx).status().code(),
+  EXPECT_EQ(EvalRetrieval(&api_, dataset_, "c", {}, ctx).status().code(),
             StatusCode::kCancelled);
   EXPECT_EQ(EvalAnswers(&api_, dataset_, "c", {}, nullptr, ctx).status().code(),
             StatusCode::kCancelled);
@@ -146,7 +146,7 @@ TEST_F(Eval, RanksAreOverDocumentsAndTheFirstHitCounts) {
   // Two passages of one document take one rank.
   api_.OnSearch("third passage?", {MakeHit("quay"), MakeHit("quay", 2), MakeHit("leave")});
   api_.OnSearch("missed?", {MakeHit("quay")});
-  const auto eval = EvalRetrieval(&api_, dataset_, "eval-set", nullptr, {});
+  const auto eval = EvalRetrieval(&api_, dataset_, "eval-set", {}, {});
   ASSERT_TRUE(eval.ok()) << eval.status().ToString();
   const Json json = Json::parse(RetrievalEvalJson(*eval));
   EXPECT_EQ(json["queries"], 3);
@@ -162,11 +162,11 @@ TEST_F(Eval, QuestionsWithoutARelevantPassageDoNotCount) {
   Question("q", {});
   Impossible("none");
   api_.OnSearch("q?", {MakeHit("leave")});
-  const auto eval = EvalRetrieval(&api_, dataset_, "c", nullptr, {});
+  const auto eval = EvalRetrieval(&api_, dataset_, "c", {}, {});
   ASSERT_TRUE(eval.ok());
   EXPECT_EQ(eval->queries, 1u);
   dataset_.questions[0].grades.clear();
-  EXPECT_EQ(EvalRetrieval(&api_, dataset_, "c", nullptr, {}).status().code(),
+  EXPECT_EQ(EvalRetrieval(&api_, dataset_, "c", {}, {}).status().code(),
             StatusCode::kInvalidArgument);
 }
 

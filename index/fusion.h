@@ -1,0 +1,42 @@
+// One order out of two: how near a passage's vector is to the question's, and how well its words
+// match.
+//
+// Vectors find the subject, words find the one passage with that name, number or part code. A
+// passage in another language than the question cannot have its words: what vectors say of it
+// counts for its words too, unless it has more of them (names, numbers). Pure function, any thread.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/language.h"
+#include "index/passage.h"
+
+namespace vade {
+
+struct Candidate {
+  PassageId id = 0;
+  double cosine = 0;  // of question and passage
+  double dense = 0;   // cosine, with what the language took off it given back
+  double terms = 0;   // BM25
+  LanguageCode language = kUnknownLanguage;
+  bool near = false;  // among those that vectors proposed
+  double score = 0;   // set by Fuse()
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+// What 50 candidates of multilingual-e5-small span: .08 to .12.
+inline constexpr double kLeastDenseSpan = 0.08;
+// Ranks this far down the list count half of what the first one does.
+inline constexpr double kReciprocalRankOffset = 60;
+
+// Sets the score of each candidate and sorts by it, best first, equal ones by ascending id.
+//
+// Convex: each part is at most 1 over the list. Words are scaled by the best score that is reached,
+// so that a list without any match is ordered by its vectors alone; vectors between the least and
+// the best of those that they proposed (what lies farther off has 0), taken to lie at least
+// kLeastDenseSpan apart, so that in a short list near equals stay near. Reciprocal ranks: 1 for the first of both lists.
+void Fuse(std::string_view question, const RankingOptions& ranking,
+          std::vector<Candidate>* candidates);
+
+}  // namespace vade

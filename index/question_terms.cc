@@ -1,0 +1,115 @@
+#include "index/question_terms.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/strings.h"
+#include "base/trace.h"
+#include "base/unicode.h"
+
+namespace vade {
+namespace {
+
+// What an inflected word counts beside its stem. Tuned on examples/corpus-questions and
+// cmrc2018_trial, as are the constants of term_search.h: from 0 to 1 it moves little.
+constexpr double kWordBesideStem = 0.3;
+
+std::vector<std::string> TermsOf(std::string_view text,
+                                 const std::vector<LanguageCode>& languages) {
+  TermCollector collector(languages);
+  collector.Add(text);
+  std::vector<std::string> terms;
+  for (TermCount& one : collector.Take().terms) terms.push_back(std::move(one.term));
+  return terms;
+}
+
+}  // namespace
+
+std::vector<AskedTerm> AskedTerms(std::string_view question,
+                                  const std::vector<LanguageCode>& languages) {
+  const std::string_view read =
+      question.substr(0, FloorToCodePoint(question, kQuestionBytesForTerms));
+  const std::vector<std::string> words = TermsOf(read, {});
+  std::map<std::string, double> shares;
+  for (const std::string& term : TermsOf(read, languages)) shares[term] = 1;
+  for (const std::string& word : words) {
+    const std::vector<std::string> forms = TermsOf(word, languages);
+    const bool inflected = std::any_of(forms.begin(), forms.end(), [&](const std::string& form) {
+      return !std::binary_search(words.begin(), words.end(), form);
+    });
+    if (inflected) shares[word] = kWordBesideStem;
+  }
+  std::vector<AskedTerm> asked;
+  for (const auto& [term, share] : shares) asked.push_back({term, share});
+  return asked;
+}
+
+Status QuestionTerms::ReadBlocks(KvIterator* scan, std::string_view term, QueryTerm* out) {
+  const std::string prefix = PostingsPrefix(state_.id, term);
+  for (scan->Seek(prefix); scan->Valid() && scan->key().starts_with(prefix); scan->Next()) {
+    ASSIGN_OR_RETURN(const PostingsKeyParts key, ParsePostingsKey(scan->key()));
+    bytes_.emplace_back(scan->value());
+    ASSIGN_OR_RETURN(PostingBlock block, DecodePostingBlock(key.first, bytes_.back()));
+    if (!out->blocks.empty() && block.first <= out->blocks.back().last) {
+      return Damaged("block of postings");
+    }
+    out->blocks.push_back(std::move(block));
+  }
+  return scan->status();
+}
+
+Status QuestionTerms::Read(std::string_view question, const Context& ctx) {
+  const double passages = static_cast<double>(state_.info.passage_count);
+  statistics_.passages = state_.info.passage_count;
+  if (passages > 0) statistics_.mean_length = static_cast<double>(state_.word_count) / passages;
+  std::vector<LanguageCode> languages;
+  for (const auto& [language, sum] : state_.sums.by_language()) languages.push_back(language);
+  const auto scan = kv_.Scan(Family::kPostings, CollectionPrefix(state_.id),
+                             CollectionPrefix(state_.id + 1), snapshot_);
+  for (AskedTerm& asked : AskedTerms(question, languages)) {
+    RETURN_IF_ERROR(ctx.Check());
+    QueryTerm term;
+    RETURN_IF_ERROR(ReadBlocks(scan.get(), asked.term, &term));
+    if (term.blocks.empty()) continue;
+    uint64_t with_term = 0;
+    for (const PostingBlock& block : term.blocks) with_term += block.count;
+    term.weight = asked.share * TermWeight(statistics_, with_term);
+    words_.push_back(std::move(asked.term));
+    terms_.push_back(std::move(term));
+  }
+  return OkStatus();
+}
+
+Result<std::vector<TermHit>> QuestionTerms::Best(size_t k, std::span<const uint8_t> allowed,
+                                                 const Context& ctx) const {
+  LiveCursor live(state_.live);
+  const auto keeps = [&](PassageId id) {
+    const LiveRange* range = live.Find(id);
+    return range && range->group_set < allowed.size() && allowed[range->group_set] != 0;
+  };
+  TermSearchCounts counts;
+  ASSIGN_OR_RETURN(auto hits, BestByTerms(terms_, statistics_, k, keeps, ctx, &counts));
+  AddCount(ctx, "blocks", static_cast<int64_t>(bytes_.size()));
+  AddCount(ctx, "blocks_decoded", static_cast<int64_t>(counts.decoded));
+  return hits;
+}
+
+Result<double> QuestionTerms::ScoreOf(PassageId id) const {
+  if (terms_.empty()) return 0.0;
+  ASSIGN_OR_RETURN(const auto bytes,
+                   kv_.Get(Family::kForward, PassageKey(state_.id, id), snapshot_));
+  if (!bytes) return DataLoss(StrCat("passage ", id, " has no list of terms; run vade verify"));
+  ASSIGN_OR_RETURN(const TermList list, DecodeTerms(*bytes));
+  double score = 0;
+  auto at = list.terms.begin();
+  for (size_t i = 0; i < terms_.size(); ++i) {
+    at = std::lower_bound(at, list.terms.end(), words_[i],
+                          [](const TermCount& a, const std::string& b) { return a.term < b; });
+    if (at == list.terms.end()) break;
+    if (at->term != words_[i]) continue;
+    score += terms_[i].weight * TermScore(statistics_, at->count, std::max(1u, list.length));
+  }
+  return score;
+}
+
+}  // namespace vade
