@@ -154,7 +154,7 @@ constexpr uint64_t kWithheldTokens = 8;
 // The readings vouch for an answer at this probability: nothing of it is withheld until more is
 // known. Below, the model may still decline by its own word: a passage about the right thing that
 // lacks what is asked for makes the question likely too.
-constexpr double kSureReading = 0.9;
+constexpr double kSureReading = 0.8;
 
 // The answer goes on from the best passage; where the model declines or is unsure there, from the
 // next best one that answers too.
@@ -325,6 +325,11 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
 
 namespace {
 
+// Hits are in the order of their scores.
+double LeadOf(const std::vector<Hit>& hits) {
+  return hits.size() < 2 ? 0 : std::max(0.0, hits[0].score - hits[1].score);
+}
+
 void Ban(const Tokens& tokens, std::vector<float>* logits) {
   constexpr float kBanned = -1e9f;  // finite, and no probability is left
   for (int32_t token : tokens) {
@@ -352,7 +357,8 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     const Hit& hit = request.hits[r.hit];
     read.push_back({.decline_probability = r.block->watched_probability,
                     .question_gain = r.question_gain,
-                    .score = hit.score});
+                    .score = hit.score,
+                    .lead = r.hit == 0 ? LeadOf(request.hits) : 0});
   }
   const Choice choice = ChooseReading(read, calibration);
   std::vector<size_t>& used = beginning.used;

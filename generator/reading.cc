@@ -22,7 +22,7 @@ double Utility(const Reading& reading, double best_score, const ReadingCalibrati
   const double utility =
       weights.constant + weights.answered * Logit(1 - reading.decline_probability) +
       weights.question_gain * std::clamp(reading.question_gain, -kMostGain, kMostGain) +
-      weights.score_gap * (reading.score - best_score);
+      weights.score_gap * (reading.score - best_score) + weights.lead * reading.lead;
   return std::isnan(utility) ? -kMostUtility : std::clamp(utility, -kMostUtility, kMostUtility);
 }
 
@@ -35,23 +35,26 @@ double BestScore(std::span<const Reading> readings) {
 
 }  // namespace
 
-// Fitted by `bench/quality/readings.py report` (docs/performance.md, "Reading each passage alone").
+// Fitted on readings of the service itself (docs/performance.md, "Reading each passage alone").
 const ReadingCalibration& CalibrationOf(std::string_view decoder_name) {
-  static const ReadingCalibration qwen_1_5b = {.constant = -4.76,
-                                               .answered = 0.46,
-                                               .question_gain = 1.58,
-                                               .score_gap = 9.7,
-                                               .min_answerable = 0.22};
-  static const ReadingCalibration qwen_0_5b = {.constant = -3.88,
-                                               .answered = 0.29,
-                                               .question_gain = 1.65,
-                                               .score_gap = 7.9,
-                                               .min_answerable = 0.21};
+  static const ReadingCalibration qwen_1_5b = {.constant = -3.8,
+                                               .answered = 0.47,
+                                               .question_gain = 1.2,
+                                               .score_gap = 11.6,
+                                               .lead = 3.0,
+                                               .min_answerable = 0.3};
+  static const ReadingCalibration qwen_0_5b = {.constant = -3.2,
+                                               .answered = 0.36,
+                                               .question_gain = 0.94,
+                                               .score_gap = 9.9,
+                                               .lead = 4.1,
+                                               .min_answerable = 0.33};
   // Not fitted: of a first token whose worth nobody measured half, and more of search
   static const ReadingCalibration unknown = {.constant = -3.5,
                                              .answered = 0.15,
                                              .question_gain = 1.5,
                                              .score_gap = 10,
+                                             .lead = 2,
                                              .min_answerable = 0.15};
   const bool qwen = decoder_name.starts_with("Qwen2.5");
   if (qwen && decoder_name.find("1.5B") != decoder_name.npos) return qwen_1_5b;

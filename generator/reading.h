@@ -5,7 +5,7 @@
 //   if (choice.abstains) ...  else the answer goes on from readings[choice.order[0]]
 //
 // A passage has a utility: a weighted sum of what its first token said, of how much likelier the
-// question became behind it, and of the scores of the search that found it. To say that the
+// question became behind it, and of where the search that found it placed it. To say that the
 // documents hold no answer has the utility 0. The probabilities are those of a multinomial logit
 // over the passages and that (McFadden 1974): they say which passage is best, how likely it
 // answers, and how likely any does, and a weak model leans on search by its weights alone. Where
@@ -29,6 +29,9 @@ struct Reading {
   // the prefix alone, in nats. 0 when it was not taken.
   double question_gain = 0;
   double score = 0;  // of the Hit
+  // Of the first hit: how far its score stands above the second's, read or not. 0 for the others,
+  // and where there is no second.
+  double lead = 0;
 };
 
 // Weights of the utility; by model.
@@ -39,6 +42,9 @@ struct ReadingCalibration {
   // Times how far the score is below the best of the readings: the best of a list has nearly the
   // same score whether it answers or not, so only the distance tells.
   double score_gap = 0;
+  // Times the lead: where search found one passage that stands out, it mostly answers; where none
+  // does, the best of the list lies close to the next.
+  double lead = 0;
   double min_answerable = 0;  // abstains below this probability that any passage answers
 };
 

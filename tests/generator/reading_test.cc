@@ -48,6 +48,16 @@ TEST(Reading, TheBestScoreOfAListSaysNothingOfWhetherAnyAnswers) {
   EXPECT_NEAR(ChooseReading(high, kPlain).answerable, ChooseReading(low, kPlain).answerable, 1e-12);
 }
 
+TEST(Reading, APassageThatStandsOutInSearchIsMoreProbable) {
+  ReadingCalibration calibration = kPlain;
+  calibration.lead = 3;
+  Reading reading = Read(.5, 0, 1);
+  reading.lead = .5;
+  EXPECT_NEAR(AnswersProbability(reading, 1, calibration), Sigmoid(-1 + 3 * .5), 1e-12);
+  reading.lead = 0;
+  EXPECT_NEAR(AnswersProbability(reading, 1, calibration), Sigmoid(-1), 1e-12);
+}
+
 TEST(Reading, EqualReadingsStayInTheOrderOfSearch) {
   const Reading readings[] = {Read(.2, 0, .5), Read(.2, 0, .5), Read(.2, 0, .5)};
   EXPECT_THAT(ChooseReading(readings, kPlain).order, ElementsAre(0, 1, 2));
