@@ -365,7 +365,14 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   for (size_t i : choice.order) {
     const Hit& hit = request.hits[readings[i].hit];
     const double answers = AnswersProbability(read[i], choice.best_score, calibration);
-    answer.readings.push_back({hit.passage.id, hit.passage.document_id, answers, readings[i].kept});
+    answer.readings.push_back({.passage_id = hit.passage.id,
+                               .document_id = hit.passage.document_id,
+                               .answers = answers,
+                               .kept = readings[i].kept,
+                               .decline_probability = read[i].decline_probability,
+                               .question_gain = read[i].question_gain,
+                               .score_gap = choice.best_score - read[i].score,
+                               .lead = read[i].lead});
     if (used.empty() || answers >= kAnswers) {
       used.push_back(readings[i].hit);
     } else {

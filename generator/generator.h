@@ -49,6 +49,8 @@ struct ReadingFact {
   std::string document_id;
   double answers = 0;  // 0..1, that the passage holds the answer
   bool kept = false;   // its keys and values were at hand
+  // What `answers` was made of, as generator/reading.h has it.
+  double decline_probability = 0, question_gain = 0, score_gap = 0, lead = 0;
 };
 
 // Of passages that are read alone, prompt and cached tokens are summed over all of them.

@@ -342,6 +342,10 @@ void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
     added->set_document_id(Utf8(reading.document_id));
     added->set_answers(reading.answers);
     added->set_kept(reading.kept);
+    added->set_decline_probability(reading.decline_probability);
+    added->set_question_gain(reading.question_gain);
+    added->set_score_gap(reading.score_gap);
+    added->set_lead(reading.lead);
   }
   v1::Usage* usage = out->mutable_usage();
   usage->set_prompt_tokens(answer.usage.prompt_tokens);
@@ -458,7 +462,14 @@ Answer FromProto(const v1::Done& in, StageTimes* times) {
     answer.omitted.push_back({one.passage_id(), one.document_id(), one.reason()});
   }
   for (const v1::Reading& one : in.readings()) {
-    answer.readings.push_back({one.passage_id(), one.document_id(), one.answers(), one.kept()});
+    answer.readings.push_back({.passage_id = one.passage_id(),
+                               .document_id = one.document_id(),
+                               .answers = one.answers(),
+                               .kept = one.kept(),
+                               .decline_probability = one.decline_probability(),
+                               .question_gain = one.question_gain(),
+                               .score_gap = one.score_gap(),
+                               .lead = one.lead()});
   }
   answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
                   .cached_tokens = in.usage().cached_tokens(),

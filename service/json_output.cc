@@ -116,7 +116,11 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
     readings.push_back({{"passage_id", std::to_string(reading.passage_id)},
                         {"document_id", reading.document_id},
                         {"answers", reading.answers},
-                        {"kept", reading.kept}});
+                        {"kept", reading.kept},
+                        {"decline_probability", reading.decline_probability},
+                        {"question_gain", reading.question_gain},
+                        {"score_gap", reading.score_gap},
+                        {"lead", reading.lead}});
   }
   const Usage& usage = answer.usage;
   return JsonText(Json{{"answer", answer.text},

@@ -112,6 +112,14 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   answer.confidence = 0.75;
   answer.citations = {citation};
   answer.omitted = {{9, "e", "budget"}};
+  answer.readings = {{.passage_id = 7,
+                      .document_id = "d",
+                      .answers = .75,
+                      .kept = true,
+                      .decline_probability = .125,
+                      .question_gain = -1.5,
+                      .score_gap = .25,
+                      .lead = .5}};
   answer.usage = {
       .prompt_tokens = 1, .cached_tokens = 2, .completion_tokens = 3, .draft_accepted = 4};
   v1::Done done;
@@ -135,6 +143,16 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   EXPECT_EQ(same.omitted[0].passage_id, 9u);
   EXPECT_EQ(same.omitted[0].document_id, "e");
   EXPECT_EQ(same.omitted[0].reason, "budget");
+  ASSERT_EQ(same.readings.size(), 1u);
+  const ReadingFact& reading = same.readings[0];
+  EXPECT_EQ(reading.passage_id, 7u);
+  EXPECT_EQ(reading.document_id, "d");
+  EXPECT_EQ(reading.answers, .75);
+  EXPECT_TRUE(reading.kept);
+  EXPECT_EQ(reading.decline_probability, .125);
+  EXPECT_EQ(reading.question_gain, -1.5);
+  EXPECT_EQ(reading.score_gap, .25);
+  EXPECT_EQ(reading.lead, .5);
   EXPECT_EQ(same.usage.draft_accepted, 4u);
   EXPECT_EQ(same.usage.completion_tokens, 3u);
 }
