@@ -12,7 +12,7 @@ const PromptWording& Wording(PromptLanguage language) {
           "Do not explain. If the documents do not contain the answer, reply: None",
       .opening = "Documents:\n\n",
       .before_question = "Question: ",
-      .after_question = "\nShort answer:",
+      .after_question = "",
       .decline = {"None", "none", "NONE", " None"},
       .json_form = "Write the answer as one JSON value.",
       .schema_form = "Write the answer as JSON of this schema: ",
