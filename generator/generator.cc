@@ -151,9 +151,10 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
 constexpr double kSureConfidence = 0.8;
 constexpr uint64_t kWithheldTokens = 8;
 
-// The readings vouch for an answer at this probability: nothing of it is withheld until more is
-// known. Below, the model may still decline by its own word: a passage about the right thing that
-// lacks what is asked for makes the question likely too.
+// A passage that by itself answers at this probability vouches for the answer: nothing of it is
+// withheld until more is known. (Not the probability that any passage answers: where two share it,
+// the likelier may still be the wrong one.) Below, the model may still decline by its own word: a
+// passage about the right thing that lacks what is asked for makes the question likely too.
 constexpr double kSureReading = 0.8;
 
 // The answer goes on from the best passage; where the model declines or is unsure there, from the
@@ -389,7 +390,7 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     blocks.clear();
     return Abstain(request, "model_declined", std::move(answer), sink, ctx);
   }
-  const bool sure = choice.answerable >= kSureReading;
+  const bool sure = answer.readings[0].answers >= kSureReading;
   for (size_t i = 0;; ++i) {
     Beginning attempt;
     attempt.answer = answer;
