@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/strings.h"
+#include "index/term_entries.h"
 
 namespace vade {
 namespace {
@@ -96,8 +97,9 @@ Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r) {
   return record.words.value_or(0);
 }
 
-Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch) {
-  const auto scan = kv.Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
+Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch) {
+  RETURN_IF_ERROR(DiscardStagedTerms(kv, c, r));
+  const auto scan = kv->Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
   for (; scan->Valid(); scan->Next()) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     batch->Delete(Family::kStaged, scan->key());
@@ -105,7 +107,7 @@ Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch
   }
   RETURN_IF_ERROR(scan->status());
   // How much text there is was not written down.
-  const auto text = kv.Scan(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), nullptr);
+  const auto text = kv->Scan(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), nullptr);
   uint64_t pieces = 0;
   for (; text->Valid() && pieces <= kRangeAbove; text->Next()) ++pieces;
   RETURN_IF_ERROR(text->status());

@@ -45,8 +45,7 @@ struct StoreCore {
   std::unique_ptr<Committer> committer;
   std::atomic<CollectionId> next_collection{1};
   std::atomic<uint64_t> next_segment{1};
-  std::atomic<bool> stopping{false};
-  std::function<void()> after_commit;  // wakes the sealer
+  std::function<void()> after_commit;  // wakes what works in the background
 
   std::string DatabaseDirectory() const;
   std::string SegmentDirectory(CollectionId c) const;
@@ -65,11 +64,9 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
 void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
 // How many words the passages of a current revision have.
 Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r);
-// Deletes what was staged of a revision that never became current, and its `staged` keys.
-Status DiscardStaged(const Kv& kv, CollectionId c, RevisionKey r, KvBatch* batch);
-// To be called before it, while the `staged` keys tell where the terms are (term_entries.cc).
-// Writes by itself, a bounded part at a time.
-Status DiscardStagedTerms(Kv* kv, CollectionId c, RevisionKey r);
+// Deletes what was staged of a revision that never became current: its terms at once, a bounded
+// part at a time, then, by the batch, the rest and the `staged` keys, which told where it all is.
+Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch);
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info);

@@ -361,10 +361,9 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
 
 void StagedDocument::Discard() {
   if (committed_ || !staged_) return;
-  // What cannot be discarded is left for the next open.
-  if (!DiscardStagedTerms(core_->kv.get(), collection_, key_).ok()) return;
   KvBatch batch;
-  if (!DiscardStaged(*core_->kv, collection_, key_, &batch).ok()) return;
+  // What cannot be discarded is left for the next open.
+  if (!DiscardStaged(core_->kv.get(), collection_, key_, &batch).ok()) return;
   (void)core_->kv->Write(batch, Durability::kBuffered);
 }
 

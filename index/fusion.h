@@ -35,7 +35,8 @@ inline constexpr double kReciprocalRankOffset = 60;
 // Convex: each part is at most 1 over the list. Words are scaled by the best score that is reached,
 // so that a list without any match is ordered by its vectors alone; vectors between the least and
 // the best of those that they proposed (what lies farther off has 0), taken to lie at least
-// kLeastDenseSpan apart, so that in a short list near equals stay near. Reciprocal ranks: 1 for the first of both lists.
+// kLeastDenseSpan apart, so that in a short list near equals stay near. Reciprocal ranks: 1 for the
+// first of both lists.
 void Fuse(std::string_view question, const RankingOptions& ranking,
           std::vector<Candidate>* candidates);
 

@@ -22,12 +22,8 @@ class LanguageMigration {
   explicit LanguageMigration(StoreCore* core) : core_(core) {}
 
   Status Run() {
-    const auto scan = core_->kv->Scan(Family::kCatalog, "c", "d", nullptr);
-    for (; scan->Valid(); scan->Next()) {
-      if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
-      RETURN_IF_ERROR(MigrateCollection(ParseKey32(scan->key().substr(1))));
-    }
-    RETURN_IF_ERROR(scan->status());
+    RETURN_IF_ERROR(ForEachCollection(
+        *core_->kv, [&](CollectionId c, std::string_view) { return MigrateCollection(c); }));
     return Flush();
   }
 
@@ -86,12 +82,8 @@ class TermMigration {
   explicit TermMigration(StoreCore* core) : core_(core) {}
 
   Status Run() {
-    const auto scan = core_->kv->Scan(Family::kCatalog, "c", "d", nullptr);
-    for (; scan->Valid(); scan->Next()) {
-      if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
-      RETURN_IF_ERROR(MigrateCollection(ParseKey32(scan->key().substr(1))));
-    }
-    return scan->status();
+    return ForEachCollection(
+        *core_->kv, [&](CollectionId c, std::string_view) { return MigrateCollection(c); });
   }
 
  private:

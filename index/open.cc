@@ -164,6 +164,16 @@ Status OpenDatabase(StoreCore* core) {
   return OkStatus();
 }
 
+Status ForEachCollection(const Kv& kv,
+                         const std::function<Status(CollectionId, std::string_view)>& visit) {
+  const auto scan = kv.Scan(Family::kCatalog, "c", "d", nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
+    RETURN_IF_ERROR(visit(ParseKey32(scan->key().substr(1)), scan->value()));
+  }
+  return scan->status();
+}
+
 Status CollectLeftovers(StoreCore* core) {
   KvBatch batch;
   RevisionKey previous = 0;
@@ -172,8 +182,7 @@ Status CollectLeftovers(StoreCore* core) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     if (note.revision == previous) continue;
     previous = note.revision;
-    RETURN_IF_ERROR(DiscardStagedTerms(core->kv.get(), note.collection, note.revision));
-    RETURN_IF_ERROR(DiscardStaged(*core->kv, note.collection, note.revision, &batch));
+    RETURN_IF_ERROR(DiscardStaged(core->kv.get(), note.collection, note.revision, &batch));
     // Between two revisions: the notes of one go together with what they speak of.
     if (batch.bytes() < kBatchBytes) continue;
     RETURN_IF_ERROR(core->kv->Write(batch, Durability::kBuffered));
@@ -186,14 +195,11 @@ Status CollectLeftovers(StoreCore* core) {
 Result<std::shared_ptr<const View>> LoadView(StoreCore* core) {
   auto view = std::make_shared<View>();
   ASSIGN_OR_RETURN(view->commit, ReadMeta<uint64_t>(*core->kv, "commit"));
-  const auto scan = core->kv->Scan(Family::kCatalog, "c", "d", nullptr);
-  for (; scan->Valid(); scan->Next()) {
-    if (scan->key().size() != CollectionKey(0).size()) return Damaged("collection's key");
-    const CollectionId id = ParseKey32(scan->key().substr(1));
-    ASSIGN_OR_RETURN(auto state, LoadCollection(core, id, scan->value(), view->commit));
+  RETURN_IF_ERROR(ForEachCollection(*core->kv, [&](CollectionId id, std::string_view record) {
+    ASSIGN_OR_RETURN(auto state, LoadCollection(core, id, record, view->commit));
     view->collections[state->info.name] = std::move(state);
-  }
-  RETURN_IF_ERROR(scan->status());
+    return OkStatus();
+  }));
   view->snapshot = core->kv->Snapshot();
   RemoveStraySegments(*core, *view);
   return std::shared_ptr<const View>(std::move(view));

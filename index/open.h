@@ -2,7 +2,9 @@
 // to index/.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "base/files.h"
 #include "index/core.h"
@@ -17,6 +19,10 @@ Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
 // Opens the database and checks or writes its format version; fills kv, ids, numbers, store id and
 // the version.
 Status OpenDatabase(StoreCore* core);
+
+// Calls visit(number, record) for each collection of the catalog; ends with the first failure.
+Status ForEachCollection(const Kv& kv,
+                         const std::function<Status(CollectionId, std::string_view)>& visit);
 
 // Deletes what was staged and never became current.
 Status CollectLeftovers(StoreCore* core);

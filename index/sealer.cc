@@ -106,49 +106,14 @@ struct Sealer::Job {
 };
 
 Sealer::Sealer(StoreCore* core) : core_(core) {
-  if (core->options.background) thread_ = std::thread([this] { Loop(); });
-}
-
-Sealer::~Sealer() {
-  {
-    std::lock_guard lock(wake_mutex_);
-    core_->stopping = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void Sealer::Wake() {
-  {
-    std::lock_guard lock(wake_mutex_);
-    woken_ = true;
-  }
-  wake_.notify_all();
-}
-
-bool Sealer::WaitForWork() {
-  std::unique_lock lock(wake_mutex_);
-  wake_.wait(lock, [&] { return woken_ || core_->stopping; });
-  woken_ = false;
-  return !core_->stopping;
-}
-
-// Commits do not cut it short: what failed would fail again with each of them.
-void Sealer::WaitToRetry() {
-  std::unique_lock lock(wake_mutex_);
-  wake_.wait_for(lock, core_->options.seal_retry_after, [&] { return core_->stopping.load(); });
-  woken_ = true;
+  if (!core->options.background) return;
+  worker_.Start(core->options.seal_retry_after,
+                [this] { return SealCollections(DueTail(), Context()); });
 }
 
 size_t Sealer::DueTail() const {
   const size_t at = core_->options.seal_tail_at;
   return at == 0 ? SIZE_MAX : at;
-}
-
-void Sealer::Loop() {
-  while (WaitForWork()) {
-    if (!SealCollections(DueTail(), Context()).ok()) WaitToRetry();
-  }
 }
 
 // Every collection has its turn; the first failure is returned.
@@ -158,7 +123,7 @@ Status Sealer::SealCollections(size_t tail_at_least, const Context& ctx) {
   for (const auto& [name, state] : view->collections) {
     const Status sealed = SealCollection(name, tail_at_least, ctx);
     if (sealed.ok()) continue;
-    if (core_->stopping || !ctx.Check().ok()) return sealed;
+    if (worker_.stopping() || !ctx.Check().ok()) return sealed;
     LogWarning(StrCat("collection '", name,
                       "' is searched without new vector segments: ", sealed.message()));
     if (first.ok()) first = sealed;
@@ -205,7 +170,7 @@ Status Sealer::SealCollection(const std::string& name, size_t tail_at_least, con
   std::lock_guard one_at_a_time(job_mutex_);
   for (bool done = false; !done;) {
     RETURN_IF_ERROR(ctx.Check());
-    if (core_->stopping) return Cancelled("the store is being closed");
+    if (worker_.stopping()) return Cancelled("the store is being closed");
     try {
       RETURN_IF_ERROR(SealNext(name, tail_at_least, &done));
     } catch (const std::bad_alloc&) {
@@ -236,8 +201,8 @@ Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const
       EstimateSegmentBytes(rows.count, rows.dimension, wants_graph ? 2 * options.hnsw_m : 0)));
   std::optional<Graph> graph;
   if (wants_graph) {
-    ASSIGN_OR_RETURN(
-        graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction}, core_->stopping));
+    ASSIGN_OR_RETURN(graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction},
+                                       worker_.stopping()));
   }
   const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
   RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->id)));

@@ -7,12 +7,10 @@
 // all the time.
 #pragma once
 
-#include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <optional>
-#include <thread>
 
+#include "index/background_worker.h"
 #include "index/core.h"
 
 namespace vade {
@@ -31,11 +29,9 @@ struct GatheredRows {
 
 class Sealer {
  public:
-  // Starts the thread when core->options.background. Stops and joins it in the destructor.
-  explicit Sealer(StoreCore* core);
-  ~Sealer();
+  explicit Sealer(StoreCore* core);  // with a thread when core->options.background
 
-  void Wake();
+  void Wake() { worker_.Wake(); }
   // Seals every tail and does every merge that is due, on the caller's thread.
   Status SealAll(const Context& ctx);
   // The same for tails that are long enough to be sealed by themselves.
@@ -44,9 +40,6 @@ class Sealer {
  private:
   struct Job;
   struct Made;
-  void Loop();
-  bool WaitForWork();
-  void WaitToRetry();
   size_t DueTail() const;
   Status SealCollections(size_t tail_at_least, const Context& ctx);
   std::optional<Job> Plan(const CollectionState& state, size_t tail_at_least) const;
@@ -61,10 +54,7 @@ class Sealer {
 
   StoreCore* const core_;
   std::mutex job_mutex_;  // one job at a time
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
-  bool woken_ = true;  // what the last process left undone
-  std::thread thread_;
+  BackgroundWorker worker_;
 };
 
 }  // namespace vade

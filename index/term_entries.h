@@ -43,4 +43,8 @@ class PostingsGatherer {
   std::map<std::string, std::vector<Posting>> gathered_;
 };
 
+// Deletes the terms of what was staged of a revision, by its `staged` keys. Writes by itself, a
+// bounded part at a time. A part of DiscardStaged().
+Status DiscardStagedTerms(Kv* kv, CollectionId c, RevisionKey r);
+
 }  // namespace vade

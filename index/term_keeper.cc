@@ -18,50 +18,19 @@ constexpr uint64_t kRoomForMerging = 64ull << 20;  // on the disk
 }  // namespace
 
 TermKeeper::TermKeeper(StoreCore* core) : core_(core) {
-  if (core->options.background) thread_ = std::thread([this] { Loop(); });
+  if (core->options.background)
+    worker_.Start(core->options.seal_retry_after, [this] { return TidyDue(); });
 }
 
-TermKeeper::~TermKeeper() {
-  {
-    std::lock_guard lock(wake_mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void TermKeeper::Wake() {
-  {
-    std::lock_guard lock(wake_mutex_);
-    woken_ = true;
-  }
-  wake_.notify_all();
-}
-
-void TermKeeper::Loop() {
-  for (;;) {
-    {
-      std::unique_lock lock(wake_mutex_);
-      wake_.wait(lock, [&] { return woken_ || stopping_; });
-      woken_ = false;
-    }
-    if (stopping_) return;
-    const Status tidied = Tidy(Extent::kDue, Context());
-    if (tidied.ok() || stopping_) continue;
+Status TermKeeper::TidyDue() {
+  const Status tidied = Tidy(Extent::kDue, Context());
+  if (!tidied.ok() && !worker_.stopping())
     LogWarning(StrCat("terms are not tidied up: ", tidied.message()));
-    WaitToRetry();
-  }
-}
-
-// Commits do not cut it short: what failed would fail again with each of them.
-void TermKeeper::WaitToRetry() {
-  std::unique_lock lock(wake_mutex_);
-  wake_.wait_for(lock, core_->options.seal_retry_after, [&] { return stopping_.load(); });
-  woken_ = true;
+  return tidied;
 }
 
 Status TermKeeper::Continue(const Context& ctx) const {
-  if (stopping_) return Cancelled("the store is being closed");
+  if (worker_.stopping()) return Cancelled("the store is being closed");
   return ctx.Check();
 }
 

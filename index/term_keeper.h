@@ -6,29 +6,24 @@
 // snapshot of their view.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <mutex>
-#include <thread>
 
+#include "index/background_worker.h"
 #include "index/core.h"
 
 namespace vade {
 
 class TermKeeper {
  public:
-  // Starts the thread when core->options.background. Stops and joins it in the destructor.
-  explicit TermKeeper(StoreCore* core);
-  ~TermKeeper();
+  explicit TermKeeper(StoreCore* core);  // with a thread when core->options.background
 
-  void Wake();
+  void Wake() { worker_.Wake(); }
   // What is due now, on the caller's thread; kAll: blocks are joined however few are new.
   enum class Extent { kDue, kAll };
   Status Tidy(Extent extent, const Context& ctx);
 
  private:
-  void Loop();
-  void WaitToRetry();
+  Status TidyDue();
   Status Continue(const Context& ctx) const;
   Status CleanAll(const Context& ctx);
   Status CleanRecord(const std::string& key, const Context& ctx);
@@ -37,11 +32,7 @@ class TermKeeper {
 
   StoreCore* const core_;
   std::mutex job_mutex_;  // one job at a time
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
-  bool woken_ = true;  // what the last process left undone
-  std::atomic<bool> stopping_{false};
-  std::thread thread_;
+  BackgroundWorker worker_;
 };
 
 }  // namespace vade

@@ -17,6 +17,14 @@ namespace {
 
 constexpr size_t kMaxProblems = 100;
 
+std::vector<PassageRange> StagedPassages(const std::vector<StagedNote>& notes) {
+  std::vector<PassageRange> ranges;
+  for (const StagedNote& note : notes) {
+    if (note.passages.first != 0) ranges.push_back(note.passages);
+  }
+  return ranges;
+}
+
 class Verifier {
  public:
   Verifier(const StoreCore& core, std::shared_ptr<const View> view, const Context& ctx)
@@ -40,10 +48,10 @@ class Verifier {
   struct ContentCounts {
     uint64_t text = 0, passages = 0, vectors = 0;  // keys
   };
-  Status CountKeys(const CollectionState& state);
+  Status CountKeys(const CollectionState& state, const std::vector<StagedNote>& staged_notes);
   Status Count(Family family, std::string_view begin, std::string_view end, uint64_t* count);
-  Result<ContentCounts> CountStaged(CollectionId c);
-  Result<std::vector<PassageRange>> StagedRanges(CollectionId c);
+  Result<std::vector<StagedNote>> StagedNotes(CollectionId c);
+  Result<ContentCounts> CountStaged(const std::vector<StagedNote>& notes);
   void CheckSlots(const CollectionState& state);
   void CheckRow(const VectorRows& rows, size_t slot);
 
@@ -222,7 +230,8 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
 }
 
 // What is there beyond what documents own: nothing, but for revisions that are being staged.
-Status Verifier::CountKeys(const CollectionState& state) {
+Status Verifier::CountKeys(const CollectionState& state,
+                           const std::vector<StagedNote>& staged_notes) {
   uint64_t revisions = 0, hashes = 0;
   const auto scan =
       Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
@@ -235,7 +244,7 @@ Status Verifier::CountKeys(const CollectionState& state) {
     Problem("collection '", state.info.name, "' has ", documents_, " documents, ", revisions,
             " revisions and ", hashes, " content hashes");
   }
-  ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(state.id));
+  ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(staged_notes));
   ContentCounts held;
   const std::string begin = CollectionPrefix(state.id), end = CollectionPrefix(state.id + 1);
   RETURN_IF_ERROR(Count(Family::kText, begin, end, &held.text));
@@ -258,21 +267,31 @@ Status Verifier::Count(Family family, std::string_view begin, std::string_view e
   return keys->status();
 }
 
-// What revisions that are being staged have in the database. A note stands in the log before all
-// that it speaks of, so there is one for each key.
-Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
-  ContentCounts counts;
-  const auto notes = Scan(Family::kStaged, "", "");
-  for (; notes->Valid(); notes->Next()) {
-    const auto note = DecodeStaged(notes->key(), notes->value());
+// Of revisions that are being staged. A note stands in the log before all that it speaks of, so
+// there is one for each key.
+Result<std::vector<StagedNote>> Verifier::StagedNotes(CollectionId c) {
+  std::vector<StagedNote> notes;
+  const auto scan = Scan(Family::kStaged, "", "");
+  for (; scan->Valid(); scan->Next()) {
+    const auto note = DecodeStaged(scan->key(), scan->value());
     if (!note.ok()) {
       Problem("a note of staged passages does not parse");
-      continue;
+    } else if (note->collection == c) {
+      notes.push_back(*note);
     }
-    if (note->collection != c) continue;
-    const auto [first, count] = note->passages;
+  }
+  RETURN_IF_ERROR(scan->status());
+  return notes;
+}
+
+// What they have in the database.
+Result<Verifier::ContentCounts> Verifier::CountStaged(const std::vector<StagedNote>& notes) {
+  ContentCounts counts;
+  for (const StagedNote& note : notes) {
+    const CollectionId c = note.collection;
+    const auto [first, count] = note.passages;
     if (first == 0) {
-      const RevisionKey r = note->revision;
+      const RevisionKey r = note.revision;
       RETURN_IF_ERROR(Count(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), &counts.text));
     } else {
       const std::string begin = PassageKey(c, first), end = PassageKey(c, first + count);
@@ -280,21 +299,7 @@ Result<Verifier::ContentCounts> Verifier::CountStaged(CollectionId c) {
       RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &counts.vectors));
     }
   }
-  RETURN_IF_ERROR(notes->status());
   return counts;
-}
-
-Result<std::vector<PassageRange>> Verifier::StagedRanges(CollectionId c) {
-  std::vector<PassageRange> ranges;
-  const auto notes = Scan(Family::kStaged, "", "");
-  for (; notes->Valid(); notes->Next()) {
-    const auto note = DecodeStaged(notes->key(), notes->value());
-    if (note.ok() && note->collection == c && note->passages.first != 0) {
-      ranges.push_back(note->passages);
-    }
-  }
-  RETURN_IF_ERROR(notes->status());
-  return ranges;
 }
 
 void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
@@ -357,10 +362,10 @@ Status Verifier::CheckCollection(const CollectionState& state) {
     RETURN_IF_ERROR(CheckDocument(state, *record));
   }
   RETURN_IF_ERROR(scan->status());
-  RETURN_IF_ERROR(CountKeys(state));
+  ASSIGN_OR_RETURN(const auto notes, StagedNotes(state.id));
+  RETURN_IF_ERROR(CountKeys(state, notes));
   CheckSlots(state);
-  ASSIGN_OR_RETURN(auto staged, StagedRanges(state.id));
-  RETURN_IF_ERROR(terms_->CheckRest(std::move(staged), ctx_));
+  RETURN_IF_ERROR(terms_->CheckRest(StagedPassages(notes), ctx_));
   if (state.word_count != words_) {
     Problem("collection '", state.info.name, "' counts ", state.word_count, " words; there are ",
             words_);

@@ -3,7 +3,7 @@
 
     vade --data DIR --model MODEL serve --grpc 127.0.0.1:50077
     calibrate.py ask  VADE 127.0.0.1:50077 COLLECTION DATASET_DIR OUT.jsonl [--variant V] [--limit N] [--withhold]
-    calibrate.py fit  OUT.jsonl .. [--start C,A,G,S,L] [--threshold T]
+    calibrate.py fit  OUT.jsonl .. [--threshold T]
 
 COLLECTION is one that `vade --server .. eval retrieval DATASET_DIR` has made. With --withhold each question is asked
 again with the document of its answer deleted, which is put back afterwards. `fit` prints weights of all the data, then,
@@ -14,127 +14,93 @@ A question counts for the fit when its right passage was read, or when there is 
 
 import argparse
 import json
-import math
 import pathlib
 import random
-import subprocess
-import sys
+from dataclasses import dataclass
 
-NAMES = ("constant", "answered", "question_gain", "score_gap", "lead")
+import readings
+
+FEATURES = ["read", "gain", "gap", "lead"]  # answered, question_gain, score_gap, lead; then the constant
 MOST_GAIN = 8  # as generator/reading.cc
-
-
-def lines(path):
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
 
 
 def dataset(folder, variant):
     suffix = f".{variant}" if variant else ""
     folder = pathlib.Path(folder)
-    passages = {p["id"]: p for p in lines(folder / f"passages{suffix}.jsonl")}
-    return lines(folder / f"qa{suffix}.jsonl"), passages
-
-
-class Service:
-    def __init__(self, vade, address, collection):
-        self.command = [vade, "--server", address, "--collection", collection]
-
-    def run(self, *arguments, text=None):
-        done = subprocess.run([*self.command, *arguments], input=text, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def ask(self, question):
-        answer = json.loads(self.run("--json", "ask", question))
-        return {key: answer[key] for key in ("readings", "abstained", "reason", "answer")}
+    passages = {p["id"]: p for p in readings.read_lines(folder / f"passages{suffix}.jsonl")}
+    return readings.read_lines(folder / f"qa{suffix}.jsonl"), passages
 
 
 def ask(args):
     questions, passages = dataset(args.dataset, args.variant)
     random.Random(args.seed).shuffle(questions)
-    service = Service(args.vade, args.address, args.collection)
+    client = readings.Client(args.vade, args.address)
+    call = lambda *arguments, text=None: client.call("--collection", args.collection, *arguments, text=text)
+
+    def asked(kind, right, question):
+        answer = call("ask", "--", question)
+        return {"kind": kind, "right": right} | {key: answer[key] for key in
+                                                 ("readings", "abstained", "reason", "answer")}
+
     with open(args.out, "w", encoding="utf-8") as out:
         for q in questions[: args.limit or None]:
             right = None if q.get("is_impossible") else q["passage_id"]
-            kind = q.get("kind") or ("answerable" if right else "impossible")
-            rows = [{"kind": kind, "right": right, **service.ask(q["question"])}]
+            rows = [asked(q.get("kind") or ("answerable" if right else "impossible"), right, q["question"])]
             if args.withhold and right:
-                service.run("docs", "delete", right)
-                rows.append({"kind": "withheld", "right": None, **service.ask(q["question"])})
+                call("docs", "delete", right)
+                rows.append(asked("withheld", None, q["question"]))
                 p = passages[right]
-                service.run("docs", "put", right, "-", "--title", p.get("title", ""), text=p["text"])
+                call("docs", "put", right, "-", "--title", p.get("title", ""), text=p["text"])
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             out.flush()
 
 
-def features(reading):
-    p = min(max(1 - reading["decline_probability"], 1e-6), 1 - 1e-6)
-    gain = min(max(reading["question_gain"], -MOST_GAIN), MOST_GAIN)
-    return (1.0, math.log(p / (1 - p)), gain, -reading["score_gap"], reading["lead"])
+@dataclass
+class Case:
+    """A question with its readings, best first. `gold`: index of the passage that answers, or None."""
+    name: str
+    half: int
+    answerable: bool
+    readings: list
+    gold: object
+
+    def usable(self):
+        return self.gold is not None or not self.answerable
 
 
-def examples(path):
-    found = []
-    for number, row in enumerate(lines(path)):
-        if not row["readings"]:
-            continue
+def features_of(reading):
+    return {"read": readings.logit(1 - reading["decline_probability"]),
+            "gain": min(max(reading["question_gain"], -MOST_GAIN), MOST_GAIN),
+            "gap": -reading["score_gap"], "lead": reading["lead"]}
+
+
+def cases_of(path):
+    questions = 0
+    for row in readings.read_lines(path):
+        questions += row["kind"] != "withheld"
         documents = [r["document_id"] for r in row["readings"]]
-        read = row["right"] in documents
-        found.append({"set": f"{pathlib.Path(path).stem} {row['kind']}", "half": number // 2 % 2,
-                      "x": [features(r) for r in row["readings"]], "answerable": row["right"] is not None,
-                      "right": documents.index(row["right"]) if read else None, "reason": row["reason"],
-                      "usable": read or row["right"] is None})
-    return found
-
-
-def probabilities(weights, x):
-    utilities = [min(max(sum(w * f for w, f in zip(weights, row)), -50), 50) for row in x]
-    exps = [math.exp(u) for u in utilities]
-    return [e / (1 + sum(exps)) for e in exps]
-
-
-# Adam on the likelihood of the multinomial logit, drawn lightly towards where it starts.
-def fitted(data, start, steps=800, pull=0.05, rate=0.05):
-    w, m, v = list(start), [0.0] * 5, [0.0] * 5
-    for step in range(1, steps + 1):
-        gradient = [2 * pull * (a - b) for a, b in zip(w, start)]
-        for e in data:
-            for i, (p, row) in enumerate(zip(probabilities(w, e["x"]), e["x"])):
-                error = p - (1 if i == e["right"] else 0)
-                for k in range(5):
-                    gradient[k] += error * row[k]
-        for k in range(5):
-            m[k] = 0.9 * m[k] + 0.1 * gradient[k]
-            v[k] = 0.99 * v[k] + 0.01 * gradient[k] ** 2
-            w[k] -= rate * (m[k] / (1 - 0.9**step)) / (math.sqrt(v[k] / (1 - 0.99**step)) + 1e-8)
-    return w
-
-
-def quantile(values, share):
-    return sorted(values)[int(share * len(values))]
+        if documents:
+            yield Case(f"{pathlib.Path(path).stem} {row['kind']}", questions % 2, row["right"] is not None,
+                       [features_of(r) for r in row["readings"]],
+                       documents.index(row["right"]) if row["right"] in documents else None)
 
 
 def fit(args):
-    start = [float(value) for value in args.start.split(",")]
-    data = [e for path in args.files for e in examples(path)]
-    usable = [e for e in data if e["usable"]]
-    print("all:", ", ".join(f"{n} {w:.2f}" for n, w in zip(NAMES, fitted(usable, start))))
-    halves = [fitted([e for e in usable if e["half"] != half], start) for half in (0, 1)]
-    for e in data:
-        e["p"] = probabilities(halves[e["half"]], e["x"])
-    for name in sorted({e["set"] for e in data}):
-        rows = [e for e in data if e["set"] == name]
-        answerable = [sum(e["p"]) for e in rows]
-        line = f"{name}: {len(rows)}, below {args.threshold}: {sum(p < args.threshold for p in answerable) / len(rows):.2f}"
-        if rows[0]["answerable"]:
-            hit = sum(e["right"] is not None and e["p"][e["right"]] == max(e["p"]) for e in rows)
-            line += f", right passage likeliest: {hit / len(rows):.3f}"
-            withheld = [sum(e["p"]) for e in data if e["set"] == name.rsplit(" ", 1)[0] + " withheld"]
+    cases = [case for path in args.files for case in cases_of(path)]
+    chooser = lambda part: readings.fit([c for c in part if c.usable()], FEATURES, readings.RIDGE)
+    print("weights", {n: round(w, 2) for n, w in zip(FEATURES + ["constant"], chooser(cases).weights)})
+    halves = [chooser([c for c in cases if c.half != half]) for half in (0, 1)]
+    answers = lambda part: [halves[c.half].any_answers(c) for c in part]
+    for name in sorted({c.name for c in cases}):
+        rows = [c for c in cases if c.name == name]
+        likely = answers(rows)
+        line = f"{name}: {len(rows)}, below {args.threshold}: {readings.mean(p < args.threshold for p in likely):.2f}"
+        if rows[0].answerable:
+            hit = readings.mean(halves[c.half].order(c)[0] == c.gold for c in rows)
+            line += f", right passage likeliest: {hit:.3f}"
+            withheld = answers(c for c in cases if c.name == name.rsplit(" ", 1)[0] + " withheld")
             for wrong in (0.01, 0.03, 0.05) if withheld else ():
-                limit = quantile(answerable, wrong)
-                line += f", rejected at {wrong:.0%}: {sum(p < limit for p in withheld) / len(withheld):.2f}"
+                line += f", rejected at {wrong:.0%}: {readings.rejection_at(likely, withheld, wrong):.2f}"
         print(line)
 
 
@@ -151,7 +117,6 @@ def main():
     asking.set_defaults(run=ask)
     fitting = commands.add_parser("fit")
     fitting.add_argument("files", nargs="+")
-    fitting.add_argument("--start", default="-3.8,0.47,1.2,11.6,3")
     fitting.add_argument("--threshold", type=float, default=0.3)
     fitting.set_defaults(run=fit)
     args = parser.parse_args()

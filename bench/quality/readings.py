@@ -56,7 +56,21 @@ def sample(questions, count, passage_questions):
     return kept["dev"] + kept["test"]
 
 
-class Service:
+class Client:
+    """Of a service that runs."""
+
+    def __init__(self, vade, address):
+        self.vade, self.address = vade, address
+
+    def call(self, *arguments, text=None):
+        done = subprocess.run([self.vade, "--server", self.address, "--json", *arguments], input=text,
+                              stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)
+
+
+class Service(Client):
+    """Runs one."""
+
     def __init__(self, vade, data):
         self.vade, self.data = vade, data
 
@@ -70,11 +84,6 @@ class Service:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
-
-    def call(self, *arguments):
-        done = subprocess.run([self.vade, "--server", self.address, "--json", *arguments],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        return json.loads(done.stdout)
 
 
 def hits(options):
@@ -154,7 +163,7 @@ class Asked:
         return Asked(self.row, self.readings[:k], gold)
 
 
-TERM_WEIGHT, LEAST_SPAN = 0.3, 0.08  # retriever/retriever.cc, retriever/term_scores.h
+TERM_WEIGHT, LEAST_SPAN = 0.3, 0.08  # index/passage.h (RankingOptions), index/fusion.h
 
 
 def rescore(before, after):

@@ -180,11 +180,7 @@ TEST_F(Languages, WhatIsNoLanguageIsRefused) {
 // tests/testdata/store_format_1 was written by the store as it was before it knew of languages.
 class StoreOfFormat1 : public StoreFixture {
  protected:
-  void SetUp() override {
-    std::filesystem::copy(VADE_SOURCE_DIR "/tests/testdata/store_format_1", directory_,
-                          std::filesystem::copy_options::recursive);
-    Open();
-  }
+  void SetUp() override { OpenCopyOf("store_format_1"); }
   std::string LanguagesOf(const std::string& id) {
     const auto passages = store_->GetPassages("default", id, nullptr);
     if (!passages.ok()) return passages.status().ToString();

@@ -36,6 +36,12 @@ class StoreFixture : public testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status().ToString();
     store_ = std::move(*opened);
   }
+  // A store that an earlier program wrote, of tests/testdata.
+  void OpenCopyOf(const std::string& stored) {
+    std::filesystem::copy(VADE_SOURCE_DIR "/tests/testdata/" + stored, directory_,
+                          std::filesystem::copy_options::recursive);
+    Open();
+  }
   void OpenWithCollection(const std::string& name = "default") {
     Open();
     ASSERT_EQ(

@@ -259,11 +259,7 @@ TEST_F(StoreTerms, ALongQuestionCostsNoMoreThanItsBeginning) {
 // of format 1, opened once by that program.
 class StoreOfFormat2 : public StoreTerms {
  protected:
-  void SetUp() override {
-    std::filesystem::copy(VADE_SOURCE_DIR "/tests/testdata/store_format_2", directory_,
-                          std::filesystem::copy_options::recursive);
-    Open();
-  }
+  void SetUp() override { OpenCopyOf("store_format_2"); }
 };
 
 TEST_F(StoreOfFormat2, OpensWithAllThatItHeldAndGetsItsTerms) {
