@@ -125,18 +125,15 @@ Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits
   return plan;
 }
 
-Result<ReadingPlan> PlanReading(const GenerateRequest& request, const BudgetLimits& limits,
-                                const PromptWriter& writer) {
+Result<ReadingPlan> PlanReading(const GenerateRequest& request, std::span<const size_t> hits,
+                                const BudgetLimits& limits, const PromptWriter& writer) {
   ASSIGN_OR_RETURN(Frame frame, PlanFrame(request, limits, writer));
   ReadingPlan plan;
   plan.language = frame.language;
   plan.history_turns = frame.history_turns;
   size_t longest = 0;
-  for (size_t i = 0; i < request.hits.size(); ++i) {
-    if (static_cast<int>(plan.used.size()) >= limits.max_readings) {
-      plan.omitted.push_back(Omit(request.hits[i], "weaker"));
-      continue;
-    }
+  for (size_t i : hits) {
+    if (static_cast<int>(plan.used.size()) >= limits.max_readings) break;
     Tokens block = writer.Block(request.hits[i]);
     if (static_cast<int64_t>(block.size()) > frame.room) {
       plan.omitted.push_back(Omit(request.hits[i], "budget"));

@@ -9,6 +9,7 @@
 // cost reading time and mislead small models (docs/performance.md).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "generator/prompt.h"
@@ -46,14 +47,15 @@ struct ReadingPlan {
   Tokens suffix;                // turns, system text, question, template tokens
   PromptWriter::Span question;  // the question's own tokens in the suffix
   std::vector<size_t> used;
+  bool far_too = false;  // reads those too whose score is more than passage_gap below the best
   std::vector<Omission> omitted;
   size_t history_turns = 0;
   int answer_tokens = 0;  // what the answer may have behind the longest of them
 };
 
-// At most max_readings passages, in rank order; a passage that does not fit by itself is omitted
-// ("budget"), those beyond max_readings as "weaker". Errors as above.
-Result<ReadingPlan> PlanReading(const GenerateRequest& request, const BudgetLimits& limits,
-                                const PromptWriter& writer);
+// Of these hits (indices, best first) the first max_readings; a passage that does not fit by itself
+// is omitted ("budget"). Errors as above.
+Result<ReadingPlan> PlanReading(const GenerateRequest& request, std::span<const size_t> hits,
+                                const BudgetLimits& limits, const PromptWriter& writer);
 
 }  // namespace vade

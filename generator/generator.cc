@@ -16,7 +16,7 @@
 #include "generator/grammar.h"
 #include "generator/prompt.h"
 #include "generator/reader.h"
-#include "generator/reading.h"
+#include "generator/reading_rounds.h"
 #include "generator/refusal.h"
 #include "generator/sampler.h"
 
@@ -110,7 +110,7 @@ struct Generator::Impl {
   Result<Answer> ReadTogether(const GenerateRequest& request,
                               std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
                               const Context& ctx);
-  Result<Answer> ReadAlone(const GenerateRequest& request, ReadingPlan plan,
+  Result<Answer> ReadAlone(const GenerateRequest& request, ReadingRounds* rounds,
                            std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
                            const Context& ctx);
   // An answer about to be written.
@@ -155,11 +155,15 @@ constexpr uint64_t kWithheldTokens = 8;
 // withheld until more is known. (Not the probability that any passage answers: where two share it,
 // the likelier may still be the wrong one.) Below, the model may still decline by its own word: a
 // passage about the right thing that lacks what is asked for makes the question likely too.
-constexpr double kSureReading = 0.8;
+constexpr double kSureReading = 0.5;
 
 // The answer goes on from the best passage; where the model declines or is unsure there, from the
 // next best one that answers too.
 constexpr size_t kTriedPassages = 2;
+
+// Below this probability that any of the passages answers, more are read before the model is asked
+// to write.
+constexpr double kEnough = 0.5;
 
 // A model that is held to a form cannot decline; that it would have is read off its first token.
 constexpr double kDeclines = 0.5;
@@ -256,11 +260,16 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
   }
   ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &impl_->decoder->tokenizer()));
   if (impl_->options.reading == ReadingMode::kAlone) {
-    ASSIGN_OR_RETURN(ReadingPlan plan, PlanReading(request, impl_->Limits(), impl_->writer));
-    if (!plan.used.empty() && impl_->reader.Pays(request, plan))
-      return impl_->ReadAlone(request, std::move(plan), std::move(constraint), sink, ctx);
+    ReadingRounds rounds(&impl_->reader, &impl_->writer, impl_->Limits(),
+                         CalibrationOf(impl_->decoder->info().name), &request);
+    ASSIGN_OR_RETURN(const bool pays, rounds.Plan());
+    if (pays) return impl_->ReadAlone(request, &rounds, std::move(constraint), sink, ctx);
   }
-  return impl_->ReadTogether(request, std::move(constraint), sink, ctx);
+  if (request.first_hits == 0 || request.first_hits >= request.hits.size())
+    return impl_->ReadTogether(request, std::move(constraint), sink, ctx);
+  GenerateRequest first = request;
+  first.hits.resize(request.first_hits);
+  return impl_->ReadTogether(first, std::move(constraint), sink, ctx);
 }
 
 Result<uint64_t> Generator::Warm(const WarmRequest& request, const Context& ctx) {
@@ -310,6 +319,7 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
   Beginning beginning;
   beginning.min_confidence = options.min_confidence;
   beginning.answer.omitted = std::move(plan.omitted);
+  beginning.answer.considered = request.hits.size();
   if (plan.used.empty())
     return Abstain(request, "no_passages", std::move(beginning.answer), sink, ctx);
   beginning.answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
@@ -326,11 +336,6 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
 
 namespace {
 
-// Hits are in the order of their scores.
-double LeadOf(const std::vector<Hit>& hits) {
-  return hits.size() < 2 ? 0 : std::max(0.0, hits[0].score - hits[1].score);
-}
-
 void Ban(const Tokens& tokens, std::vector<float>* logits) {
   constexpr float kBanned = -1e9f;  // finite, and no probability is left
   for (int32_t token : tokens) {
@@ -340,79 +345,47 @@ void Ban(const Tokens& tokens, std::vector<float>* logits) {
 
 }  // namespace
 
-// The question behind each passage; the answer goes on from the passage that answers best.
-Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, ReadingPlan plan,
+// The question behind each passage; the answer goes on from the passage that answers best. Where
+// the model declines or is unsure there, from the next best one that answers too, and where that
+// is all, more passages are read.
+Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, ReadingRounds* rounds,
                                           std::unique_ptr<TokenConstraint> constraint,
                                           const GenerateSink& sink, const Context& ctx) {
-  const Tokens watched = writer.DeclineTokens(plan.language);
-  const ReadingCalibration& calibration = CalibrationOf(decoder->info().name);
-  if (calibration.question_gain == 0) plan.question = {};
-  ASSIGN_OR_RETURN(auto readings, reader.Read(request, &plan, watched, ctx));
-  Beginning beginning;
-  Answer& answer = beginning.answer;
-  answer.omitted = std::move(plan.omitted);
-  std::vector<Reading> read;
-  for (const PassageReading& r : readings) {
-    answer.usage.prompt_tokens += r.block->prompt_tokens;
-    answer.usage.cached_tokens += r.block->cached_tokens;
-    const Hit& hit = request.hits[r.hit];
-    read.push_back({.decline_probability = r.block->watched_probability,
-                    .question_gain = r.question_gain,
-                    .score = hit.score,
-                    .lead = r.hit == 0 ? LeadOf(request.hits) : 0});
-  }
-  const Choice choice = ChooseReading(read, calibration);
-  std::vector<size_t>& used = beginning.used;
-  for (size_t i : choice.order) {
-    const Hit& hit = request.hits[readings[i].hit];
-    const double answers = AnswersProbability(read[i], choice.best_score, calibration);
-    answer.readings.push_back({.passage_id = hit.passage.id,
-                               .document_id = hit.passage.document_id,
-                               .answers = answers,
-                               .kept = readings[i].kept,
-                               .decline_probability = read[i].decline_probability,
-                               .question_gain = read[i].question_gain,
-                               .score_gap = choice.best_score - read[i].score,
-                               .lead = read[i].lead});
-    if (used.empty() || answers >= kAnswers) {
-      used.push_back(readings[i].hit);
-    } else {
-      answer.omitted.push_back({hit.passage.id, hit.passage.document_id, "declined"});
+  const double least = CalibrationOf(decoder->info().name).min_answerable;
+  // A form is written once: what the constraint has seen cannot be taken back.
+  const bool formed = constraint != nullptr;
+  std::string reason = "model_declined";
+  for (bool untried = true;;) {
+    RETURN_IF_ERROR(rounds->Read(ctx));
+    if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", rounds->prefill_ms());
+    if (rounds->more() && rounds->answerable() < kEnough) continue;
+    for (size_t tried = 0; tried < kTriedPassages; ++tried) {
+      const double answers = rounds->next_answers();
+      if (tried == 0 ? rounds->answerable() < least : answers < kAnswers) break;
+      const bool sure = untried && answers >= kSureReading;
+      untried = false;
+      Beginning beginning;
+      EngineJob& job = beginning.job;
+      job.from = rounds->Take();
+      if (job.from == nullptr) break;
+      beginning.answer = rounds->Facts();
+      beginning.used = rounds->Support();
+      beginning.min_confidence = sure ? 0 : options.min_confidence;
+      // Sure readings have decided that there is an answer: its first token does not say otherwise.
+      // A form may have such a word among its own.
+      if (sure && !formed) Ban(rounds->watched(), &job.from->logits);
+      job.watched = rounds->watched();
+      job.constraint = std::move(constraint);
+      job.sampling = request.sampling;
+      job.sampling.max_tokens = rounds->answer_tokens();
+      auto written = Write(request, std::move(beginning), sink, ctx);
+      const bool held_back = written.ok() && written->abstained;
+      if (!held_back || formed) return Refuse(request, std::move(written), sink, ctx);
+      reason = written->reason;
     }
+    if (!rounds->more()) break;
   }
-  if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", readings[0].block->prefill_ms);
-  // The best, and the next best where it answers too; others may be waiting for the pages.
-  std::vector<std::unique_ptr<ReadBlock>> blocks;
-  for (size_t i = 0; i < std::min(used.size(), kTriedPassages); ++i)
-    blocks.push_back(std::move(readings[choice.order[i]].block));
-  readings.clear();
-  if (choice.abstains) {
-    blocks.clear();
-    return Abstain(request, "model_declined", std::move(answer), sink, ctx);
-  }
-  const bool sure = answer.readings[0].answers >= kSureReading;
-  for (size_t i = 0;; ++i) {
-    Beginning attempt;
-    attempt.answer = answer;
-    attempt.used = used;
-    std::swap(attempt.used[0], attempt.used[i]);
-    attempt.min_confidence = sure && i == 0 ? 0 : options.min_confidence;
-    EngineJob& job = attempt.job;
-    job.from = std::move(blocks[i]);
-    const bool last = i + 1 == blocks.size();
-    // A form is written once: what the constraint has seen cannot be taken back.
-    const bool formed = constraint != nullptr;
-    // Sure readings have decided that there is an answer: its first token does not say otherwise. A
-    // form may have such a word among its own.
-    if (sure && !formed) Ban(watched, &job.from->logits);
-    job.watched = watched;
-    job.constraint = std::move(constraint);
-    job.sampling = request.sampling;
-    job.sampling.max_tokens = plan.answer_tokens;
-    auto written = Write(request, std::move(attempt), sink, ctx);
-    const bool held_back = written.ok() && written->abstained;
-    if (!held_back || last || formed) return Refuse(request, std::move(written), sink, ctx);
-  }
+  return Abstain(request, reason, rounds->Facts(), sink, ctx);
 }
 
 Result<Answer> Generator::Impl::Refuse(const GenerateRequest& request, Result<Answer> answer,

@@ -67,6 +67,7 @@ struct Answer {
   std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
   std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
+  size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
   Usage usage;
 };
 
@@ -101,7 +102,10 @@ enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
   std::string question;
-  std::vector<Hit> hits;    // best first
+  std::vector<Hit> hits;  // best first
+  // So many of the hits are read first; the others only where those do not answer. 0: all at once.
+  size_t first_hits = 0;
+  std::function<bool()> on_further = nullptr;  // before the others are read; false asks to stop
   uint32_t collection = 0;  // of the hits, its number; 0: not known, and no passage is kept
   uint64_t commit = 0;      // of the view in which they were found
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
@@ -137,6 +141,9 @@ struct GeneratorOptions {
   double min_confidence = 0;  // an answer that begins below it is withheld: "uncertain"; 0: off
   double passage_gap =
       0;  // hits this far below the best score stay out of the prompt: "weaker"; 0: off
+  // Of a question's hits beyond those that were asked for: read where those do not answer, before
+  // it is said that nothing does (reading alone only); 0: off. Who searches adds them.
+  int further_passages = 0;
   // Read at most at a time beyond an answer's last token (generator/draft.h); 0: off. Changes
   // nothing but the time an answer takes.
   int guessed_tokens = 8;

@@ -45,8 +45,8 @@ struct Reader::Candidate {
 std::vector<Reader::Candidate> Reader::Choose(const GenerateRequest& request,
                                               const ReadingPlan& plan) const {
   double least = -std::numeric_limits<double>::infinity();
-  if (passage_gap_ > 0) {
-    for (size_t hit : plan.used) least = std::max(least, request.hits[hit].score - passage_gap_);
+  if (passage_gap_ > 0 && !plan.far_too) {
+    for (const Hit& hit : request.hits) least = std::max(least, hit.score - passage_gap_);
   }
   const KeptBlocks& kept = engine_->kept_blocks();
   std::vector<Candidate> candidates;
@@ -90,10 +90,11 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
 }
 
 // Files are read here, on the caller's thread, while the engine works for others.
-Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request, ReadingPlan* plan,
-                                                 const Tokens& watched, const Context& ctx) const {
+Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
+                                                 const ReadingPlan& plan, const Tokens& watched,
+                                                 const Context& ctx) const {
   const KeptBlocks& kept = engine_->kept_blocks();
-  std::vector<Candidate> candidates = Choose(request, *plan);
+  std::vector<Candidate> candidates = Choose(request, plan);
   auto load = [&](const BlockKey& key, size_t tokens) -> std::shared_ptr<const std::string> {
     if (kept.InMemory(key)) return nullptr;
     auto saved = kept.Load(key, static_cast<int>(tokens));
@@ -102,25 +103,25 @@ Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
   std::shared_ptr<const std::string> prefix;
   for (Candidate& candidate : candidates) {
     if (!candidate.kept) continue;
-    candidate.saved = load(candidate.key, plan->blocks[candidate.place].size());
+    candidate.saved = load(candidate.key, plan.blocks[candidate.place].size());
     candidate.kept = candidate.saved || kept.InMemory(candidate.key);
     if (candidate.saved && !prefix)
-      prefix = load(KeptBlocks::PrefixKey(candidate.key.content[0]), plan->prefix.size());
+      prefix = load(KeptBlocks::PrefixKey(candidate.key.content[0]), plan.prefix.size());
   }
   for (;;) {
     ReadJob job;
     job.saved_prefix = prefix;
     job.watched = watched;
     job.ctx = ctx.WithTrace(nullptr);
-    auto read = Ask(request, *plan, candidates, std::move(job));
+    auto read = Ask(request, plan, candidates, std::move(job));
     if (read.ok()) {
-      const PromptWriter::Span scored = Scored(*plan);
+      const PromptWriter::Span scored = Scored(plan);
       const bool scores = scored.begin < scored.end;
       const double bare = scores ? read->back()->scored_log_probability : 0;
       std::vector<PassageReading> readings;
       for (size_t i = 0; i < candidates.size(); ++i) {
         PassageReading reading;
-        reading.hit = plan->used[candidates[i].place];
+        reading.hit = plan.used[candidates[i].place];
         reading.kept = candidates[i].kept;
         reading.block = std::move((*read)[i]);
         if (scores) {
@@ -128,12 +129,6 @@ Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
                                   static_cast<double>(scored.end - scored.begin);
         }
         readings.push_back(std::move(reading));
-      }
-      for (size_t hit : plan->used) {
-        const bool was_read = std::any_of(readings.begin(), readings.end(),
-                                          [&](const PassageReading& r) { return r.hit == hit; });
-        const Passage& passage = request.hits[hit].passage;
-        if (!was_read) plan->omitted.push_back({passage.id, passage.document_id, "weaker"});
       }
       return readings;
     }

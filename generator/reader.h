@@ -35,9 +35,9 @@ class Reader {
   // long history behind every passage may cost many times that.
   bool Pays(const GenerateRequest& request, const ReadingPlan& plan) const;
 
-  // In the order of the hits. Passages of the plan that were not read are added to plan->omitted
-  // ("weaker"). Errors as those of Engine::Read(); when pages run out, fewer passages are read.
-  Result<std::vector<PassageReading>> Read(const GenerateRequest& request, ReadingPlan* plan,
+  // In the order of the hits; those far below the best of the request, or, when pages run out, the
+  // last of them, are not read. Errors as those of Engine::Read().
+  Result<std::vector<PassageReading>> Read(const GenerateRequest& request, const ReadingPlan& plan,
                                            const Tokens& watched, const Context& ctx) const;
 
   // Reads those of the plan's blocks that are not kept, and keeps them. Returns how many.

@@ -37,12 +37,12 @@ double BestScore(std::span<const Reading> readings) {
 
 // Fitted on readings of the service itself (docs/performance.md, "Reading each passage alone").
 const ReadingCalibration& CalibrationOf(std::string_view decoder_name) {
-  static const ReadingCalibration qwen_1_5b = {.constant = -3.8,
-                                               .answered = 0.47,
+  static const ReadingCalibration qwen_1_5b = {.constant = -6.1,
+                                               .answered = 0.89,
                                                .question_gain = 1.2,
-                                               .score_gap = 11.6,
-                                               .lead = 3.0,
-                                               .min_answerable = 0.3};
+                                               .score_gap = 0.8,
+                                               .lead = 5.4,
+                                               .min_answerable = 0.25};
   static const ReadingCalibration qwen_0_5b = {.constant = -3.2,
                                                .answered = 0.36,
                                                .question_gain = 0.94,

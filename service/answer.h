@@ -27,20 +27,23 @@ struct AskRequest {
 };
 
 struct AskReply {
-  Retrieved retrieved;
+  Retrieved retrieved;  // what was asked for, or what was read where that is more
   Answer answer;
 };
 
 // Where an answer's events go while it is made. Any of them may be null.
 struct AskObserver {
-  std::function<bool(const Retrieved&)> on_retrieved;  // false asks to stop
-  GenerateSink on_event;                               // false asks to stop
+  // Of the hits that were asked for, and once more, with all, where further ones have to be read.
+  // False asks to stop.
+  std::function<bool(const Retrieved&)> on_retrieved;
+  GenerateSink on_event;  // false asks to stop
 };
 
 class Answerer {
  public:
-  Answerer(const Retriever* retriever, Generator* generator)
-      : retriever_(retriever), generator_(generator) {}
+  // `further_passages`: of GeneratorOptions.
+  Answerer(const Retriever* retriever, Generator* generator, int further_passages)
+      : retriever_(retriever), generator_(generator), further_passages_(further_passages) {}
 
   // Stages of retriever and generator, then "total". Errors are theirs.
   Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
@@ -49,6 +52,7 @@ class Answerer {
  private:
   const Retriever* retriever_;
   Generator* generator_;
+  int further_passages_;
 };
 
 }  // namespace vade

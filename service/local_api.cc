@@ -114,7 +114,8 @@ class LocalApiImpl final : public LocalApi {
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
     const Retriever retriever(store_.get(), embedder);
-    return Answerer(&retriever, generator).Ask(request, observer, ctx);
+    return Answerer(&retriever, generator, options_.generator.further_passages)
+        .Ask(request, observer, ctx);
   }
 
   Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,

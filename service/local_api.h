@@ -33,7 +33,7 @@ struct LocalOptions {
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
-  GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3};
+  GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3, .further_passages = 5};
 };
 
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a

@@ -35,6 +35,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.min_dense_score",
                                                 "answer.min_confidence",
                                                 "answer.passage_gap",
+                                                "answer.further_passages",
                                                 "answer.guessed_tokens",
                                                 "answer.reading",
                                                 "answer.kept_bytes",
@@ -143,6 +144,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("answer.history_tokens", 0, 131072, &local->generator.history_tokens));
   RETURN_IF_ERROR(file.Real("answer.min_confidence", 0, 1, &local->generator.min_confidence));
   RETURN_IF_ERROR(file.Real("answer.passage_gap", 0, 1, &local->generator.passage_gap));
+  RETURN_IF_ERROR(file.Int("answer.further_passages", 0, 100, &local->generator.further_passages));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
   RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
   RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));

@@ -38,6 +38,8 @@
 //                              0.4, 0: off
 //   answer.passage_gap         hits this far below the best score (0..1) are not read, "weaker";
 //                              default 0.3, 0: off
+//   answer.further_passages    hits beyond those asked for, 0 to 100, default 5: read where those do
+//                              not answer, before the documents are said to hold no answer
 //   answer.guessed_tokens      read at most at a time beyond an answer's last token, 0 to 64,
 //                              default 8, 0: off; changes the time that an answer takes, no word
 //   answer.reading             alone (default): each passage is asked by itself, from what is kept

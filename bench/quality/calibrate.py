@@ -2,7 +2,7 @@
 """Weights of a reading (generator/reading.h), fitted on what a running service says of its readings.
 
     vade --data DIR --model MODEL serve --grpc 127.0.0.1:50077
-    calibrate.py ask  VADE 127.0.0.1:50077 COLLECTION DATASET_DIR OUT.jsonl [--variant V] [--limit N] [--withhold]
+    calibrate.py ask  VADE 127.0.0.1:50077 COLLECTION DATASET_DIR OUT.jsonl [--variant V] [--limit N] [--passages K] [--withhold]
     calibrate.py fit  OUT.jsonl .. [--threshold T]
 
 COLLECTION is one that `vade --server .. eval retrieval DATASET_DIR` has made. With --withhold each question is asked
@@ -38,7 +38,7 @@ def ask(args):
     call = lambda *arguments, text=None: client.call("--collection", args.collection, *arguments, text=text)
 
     def asked(kind, right, question):
-        answer = call("ask", "--", question)
+        answer = call("ask", "-k", str(args.passages), "--", question)
         return {"kind": kind, "right": right} | {key: answer[key] for key in
                                                  ("readings", "abstained", "reason", "answer")}
 
@@ -113,6 +113,7 @@ def main():
     asking.add_argument("--variant")
     asking.add_argument("--limit", type=int, default=0)
     asking.add_argument("--seed", type=int, default=5)
+    asking.add_argument("--passages", type=int, default=10, help="read at once")
     asking.add_argument("--withhold", action="store_true")
     asking.set_defaults(run=ask)
     fitting = commands.add_parser("fit")

@@ -140,6 +140,70 @@ TEST_F(GeneratorReadings, WeakPassagesAreReadOnlyWhereTheyAreKept) {
   EXPECT_EQ(Ask(*generator, SickLeave()).readings.size(), 3u);
 }
 
+TEST_F(GeneratorReadings, FurtherPassagesAreReadWhereTheFirstDoNotAnswer) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.first_hits = 1;
+  int further = 0;
+  request.on_further = [&] { return ++further > 0; };
+  const Answer answer = Ask(*generator, request);
+  EXPECT_EQ(answer.text, "14 days.");
+  EXPECT_EQ(answer.readings.size(), 3u);
+  EXPECT_EQ(answer.considered, 3u);
+  EXPECT_EQ(further, 1);
+}
+
+TEST_F(GeneratorReadings, FurtherPassagesAreLeftAloneWhereTheFirstAnswer) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.first_hits = 2;
+  request.on_further = [] { return false; };
+  const Answer answer = Ask(*generator, request);
+  EXPECT_EQ(answer.text, "14 days.");
+  EXPECT_EQ(answer.readings.size(), 2u);
+  EXPECT_EQ(answer.considered, 2u);
+  ASSERT_EQ(answer.omitted.size(), 1u);
+  EXPECT_EQ(answer.omitted[0].reason, "declined");
+}
+
+TEST_F(GeneratorReadings, AReceiverThatLeavesStopsTheFurtherReading) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.first_hits = 1;
+  request.on_further = [] { return false; };
+  EXPECT_EQ(generator->Generate(request, {}, {}).status().code(), StatusCode::kCancelled);
+}
+
+TEST_F(GeneratorReadings, WeakPassagesAreReadBeforeTheReplySaysThatNothingAnswers) {
+  const auto generator = Make({.kept_bytes = 1 << 20, .passage_gap = .01});
+  const Answer answer = Ask(*generator, SickLeave());
+  EXPECT_EQ(answer.text, "14 days.");
+  EXPECT_EQ(answer.readings.size(), 3u);
+}
+
+TEST_F(GeneratorReadings, WhereTheModelDeclinesInWordsFurtherPassagesAreRead) {
+  decoder_.Say("Annual leave", "The documents do not contain the answer.");
+  const auto generator = Make({.kept_bytes = 1 << 20, .min_confidence = .4});
+  GenerateRequest request = SickLeave();
+  request.first_hits = 1;
+  const Answer answer = Ask(*generator, request);
+  EXPECT_EQ(answer.text, "14 days.");
+  ASSERT_EQ(answer.citations.size(), 1u);
+  EXPECT_EQ(answer.citations[0].passage_id, 2u);
+}
+
+TEST_F(GeneratorReadings, NothingAmongAllPassagesIsARefusalThatNamesThemAll) {
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.hits.erase(request.hits.begin() + 1);
+  request.first_hits = 1;
+  const Answer answer = Ask(*generator, request);
+  EXPECT_TRUE(answer.abstained);
+  EXPECT_EQ(answer.reason, "model_declined");
+  EXPECT_EQ(answer.readings.size(), 2u);
+  EXPECT_EQ(answer.considered, 2u);
+}
+
 TEST_F(GeneratorReadings, ALongHistoryIsReadOnceBehindAllPassagesTogether) {
   const auto generator = Make();
   decoder_.Say("hello", "14 days.");
