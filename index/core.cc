@@ -84,6 +84,7 @@ void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch
   batch->Delete(Family::kDocuments, DocumentKey(c, info.id));
   batch->Delete(Family::kDocuments, HashKey(c, info.content_hash, info.id));
   batch->Delete(Family::kDocuments, RevisionRecordKey(c, record.revision_key));
+  if (VersionOf(record)) batch->Delete(Family::kDocuments, VersionKey(c, info.id));
   DeleteText(c, record.revision_key, info.text_bytes, batch);
   for (const PassageRange& range : record.ranges) DeletePassages(c, range, batch);
   if (record.ranges.empty()) return;

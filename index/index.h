@@ -65,8 +65,10 @@ struct SearchRequest {
   std::vector<float> vector;  // of the question, unit length
   std::string question;       // its words; "": vectors alone
   int k = 5;                  // 1..1000
-  std::string filter;         // not enforced yet: UNIMPLEMENTED unless ""
-  std::string as_of;          // not enforced yet: UNIMPLEMENTED unless ""
+  std::string filter;         // "": off; the language stands in index/filter.h
+  // RFC 3339 or a date; "": now. Documents whose valid_from lies behind it are not found, nor those
+  // that a document valid by then supersedes.
+  std::string as_of;
   // Groups of the caller. Documents without groups are for everyone; a document with groups is
   // found only when one of them is listed here.
   std::vector<std::string> groups;
@@ -77,6 +79,15 @@ struct SearchResult {
   uint64_t commit = 0;      // of the view that was searched
   uint32_t collection = 0;  // CollectionInfo::id in that view; 0: not known
   std::vector<Hit> hits;    // best first
+};
+
+// Which documents a listing shows.
+struct DocumentQuery {
+  std::string after = {};   // ids behind this one
+  int limit = 100;          // 1 or more
+  std::string filter = {};  // "": off; the language stands in index/filter.h
+  // As a caller with these groups sees it. Not set: all, for whoever keeps the documents.
+  std::optional<std::vector<std::string>> caller_groups = {};
 };
 
 struct DocumentPage {
@@ -140,8 +151,8 @@ class Store {
                                                          std::string_view content_hash) = 0;
   virtual Result<Document> GetDocument(std::string_view collection,
                                        std::string_view document_id) = 0;
-  virtual Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
-                                             int limit) = 0;
+  virtual Result<DocumentPage> ListDocuments(std::string_view collection,
+                                             const DocumentQuery& query) = 0;
   // Passages of one current document in order, with their vectors [n, dimension] when asked for.
   virtual Result<std::vector<Passage>> GetPassages(std::string_view collection,
                                                    std::string_view document_id,
@@ -187,6 +198,9 @@ struct StoreOptions {
   bool background = true;
   const Clock* clock = nullptr;  // null: SystemClock()
 };
+
+// INVALID_ARGUMENT, naming the column, when this is no filter expression.
+Status CheckFilter(std::string_view filter);
 
 // Opens the data directory. UNAVAILABLE: another process has it open (the message says how to talk
 // to that one). FAILED_PRECONDITION: it was written by a newer version. DATA_LOSS: damaged, with

@@ -34,8 +34,7 @@ class Api {
   virtual Result<Document> GetDocument(const std::string& collection,
                                        const std::string& document_id, const Context& ctx) = 0;
   virtual Result<DocumentPage> ListDocuments(const std::string& collection,
-                                             const std::string& after, int limit,
-                                             const Context& ctx) = 0;
+                                             const DocumentQuery& query, const Context& ctx) = 0;
   virtual Result<uint64_t> DeleteDocuments(const std::string& collection,
                                            const std::vector<std::string>& ids,
                                            const Context& ctx) = 0;

@@ -44,12 +44,9 @@ class CorpusService final : public v1::CorpusService::Service {
   grpc::Status ListDocuments(grpc::ServerContext* rpc, const v1::ListDocumentsRequest* request,
                              v1::ListDocumentsResponse* response) override {
     return host_->Run(rpc, "ListDocuments", [&](const Context& ctx) -> Status {
-      if (!request->filter().empty())
-        return Unimplemented("filter is not supported yet; leave it empty");
-      ASSIGN_OR_RETURN(
-          const DocumentPage page,
-          api_->ListDocuments(CollectionOrDefault(request->collection()), request->page_token(),
-                              FromPageSize(request->page_size()), ctx));
+      ASSIGN_OR_RETURN(const DocumentPage page,
+                       api_->ListDocuments(CollectionOrDefault(request->collection()),
+                                           FromProto(*request), ctx));
       for (const DocumentInfo& info : page.documents) ToProto(info, response->add_documents());
       response->set_next(page.next);
       return OkStatus();

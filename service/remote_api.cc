@@ -84,14 +84,13 @@ class RemoteApi final : public Api {
     return document;
   }
 
-  Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
-                                     int limit, const Context& ctx) override {
+  Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
+                                     const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckListDocuments(after, limit));
+    RETURN_IF_ERROR(CheckListDocuments(query));
     v1::ListDocumentsRequest message;
     message.set_collection(collection);
-    message.set_page_size(static_cast<uint32_t>(limit));
-    message.set_page_token(after);
+    ToProto(query, &message);
     v1::ListDocumentsResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
       return corpus_->ListDocuments(rpc, message, &response);

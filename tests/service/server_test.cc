@@ -153,11 +153,6 @@ TEST_F(ServerTest, FieldsThatAreNotSupportedAreRefusedByName) {
   const grpc::Status erased = wire_->Delete(erase);
   EXPECT_EQ(erased.error_code(), grpc::UNIMPLEMENTED);
   EXPECT_TRUE(Has(erased.error_message(), "erase"));
-  v1::ListDocumentsRequest list;
-  list.set_filter("x");
-  const grpc::Status listed = wire_->List(list);
-  EXPECT_EQ(listed.error_code(), grpc::UNIMPLEMENTED);
-  EXPECT_TRUE(Has(listed.error_message(), "filter"));
   EXPECT_TRUE(fake_->local->GetDocument("default", "leave.md", {}).ok());
 }
 

@@ -56,7 +56,7 @@ class ScriptedApi : public Api {
     return found->second;
   }
 
-  Result<DocumentPage> ListDocuments(const std::string&, const std::string&, int,
+  Result<DocumentPage> ListDocuments(const std::string&, const DocumentQuery&,
                                      const Context&) override {
     DocumentPage page;
     for (const auto& [id, document] : documents_) page.documents.push_back(document.info);
