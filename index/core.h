@@ -62,7 +62,7 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
 
 // --- steps shared by commits and by the collection of leftovers ----------------------------------
 // Adds the deletion of a current revision's keys: d, h, r, v, text, passages, vectors; and the
-// record by which its terms are removed later on.
+// records by which its terms are removed, and its bytes leave the files, later on.
 void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
 // How many words the passages of a current revision have.
 Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r);

@@ -162,6 +162,12 @@ class Store {
                                            std::span<const std::string> document_ids,
                                            const Context& ctx) = 0;
 
+  // Takes the bytes of all that was deleted or replaced out of the files of the directory, and
+  // returns once they are gone: from the database with its log, and from the segments. What names
+  // the deletion stays (document ids in the change log). UNAVAILABLE when a long read holds on to
+  // them; they are still due then.
+  virtual Status Erase(const Context& ctx) = 0;
+
   virtual Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) = 0;
 
   virtual uint64_t commit_number() = 0;
@@ -174,8 +180,8 @@ class Store {
   // enough).
   virtual Status SealAll(const Context& ctx) = 0;
   // Does now what the background would do: seals tails that are long enough, merges what is due,
-  // removes the terms of what was deleted. For a process that opened without a background and has
-  // written much; what it leaves undone waits for the next one.
+  // removes the terms of what was deleted, erases what must be gone by now. For a process that
+  // opened without a background and has written much; what it leaves undone waits for the next one.
   virtual Status SealDue(const Context& ctx) { return ctx.Check(); }
 };
 
@@ -193,6 +199,10 @@ struct StoreOptions {
   // New passages, also a quarter of all, that start the joining of terms' small blocks; 0: never.
   size_t merge_terms_at = 4096;
   std::chrono::milliseconds seal_retry_after{30000};  // after sealing or merging failed
+  // Bytes of what was deleted or replaced leave the files within this time of the store's clock; 0:
+  // only when Erase() is called.
+  std::chrono::seconds erase_within{3600};
+  bool compress = true;  // tables of the database; off for tests that look for bytes
   // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.
   bool background = true;

@@ -1,10 +1,11 @@
 // The Store of this machine: one process, one data directory. This file is the facade and the plain
 // reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, changes.cc,
-// search.cc, sealer.cc, term_keeper.cc, open.cc, verify.cc.
+// search.cc, sealer.cc, term_keeper.cc, eraser.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
 #include "index/core.h"
+#include "index/eraser.h"
 #include "index/filter.h"
 #include "index/open.h"
 #include "index/sealer.h"
@@ -21,6 +22,7 @@ class LocalStore : public Store {
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              const StoreOptions& options);
   ~LocalStore() override {
+    eraser_.reset();
     keeper_.reset();
     sealer_.reset();
   }
@@ -67,8 +69,10 @@ class LocalStore : public Store {
   }
   Status SealDue(const Context& ctx) override {
     RETURN_IF_ERROR(sealer_->SealDue(ctx));
-    return keeper_->Tidy(TermKeeper::Extent::kDue, ctx);
+    RETURN_IF_ERROR(keeper_->Tidy(TermKeeper::Extent::kDue, ctx));
+    return eraser_->EraseDue(ctx);
   }
+  Status Erase(const Context& ctx) override { return eraser_->EraseNow(ctx); }
 
  private:
   // One consistent state of one collection, for a read.
@@ -87,6 +91,7 @@ class LocalStore : public Store {
   StoreCore core_;
   std::unique_ptr<Sealer> sealer_;
   std::unique_ptr<TermKeeper> keeper_;
+  std::unique_ptr<Eraser> eraser_;
 };
 
 Status ValidateOptions(const StoreOptions& options) {
@@ -114,9 +119,12 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
   store->sealer_ = std::make_unique<Sealer>(&core);
   store->keeper_ = std::make_unique<TermKeeper>(&core);
-  core.after_commit = [sealer = store->sealer_.get(), keeper = store->keeper_.get()] {
+  store->eraser_ = std::make_unique<Eraser>(&core, store->sealer_.get(), store->keeper_.get());
+  core.after_commit = [sealer = store->sealer_.get(), keeper = store->keeper_.get(),
+                       eraser = store->eraser_.get()] {
     sealer->Wake();
     keeper->Wake();
+    eraser->Note();
   };
   return std::unique_ptr<Store>(std::move(store));
 }

@@ -164,7 +164,8 @@ Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
 Status OpenDatabase(StoreCore* core) {
   ASSIGN_OR_RETURN(core->kv, Kv::Open(core->DatabaseDirectory(),
                                       {.create_if_missing = core->options.create_if_missing,
-                                       .block_cache_bytes = core->options.block_cache_bytes}));
+                                       .block_cache_bytes = core->options.block_cache_bytes,
+                                       .compress = core->options.compress}));
   ASSIGN_OR_RETURN(const auto format, core->kv->Get(Family::kMeta, "format", nullptr));
   if (!format) {
     // New, or made by a process that died before its first write.

@@ -208,6 +208,9 @@ std::string DeadKey(CollectionId c, RevisionKey r) {
   return key;
 }
 
+std::string GonePrefix() { return "gone"; }
+std::string GoneKey(CollectionId c, RevisionKey r) { return GonePrefix() + DeadKey(c, r); }
+
 std::string MergedKey(CollectionId c) { return "merged" + CollectionPrefix(c); }
 
 Result<DeadKeyParts> ParseDeadKey(std::string_view key) {

@@ -96,6 +96,9 @@ std::string PostingsPrefix(CollectionId c,
                            std::string_view term);  // of the keys of a term's blocks
 std::string PostingsKey(CollectionId c, std::string_view term, PassageId first);
 std::string DeadKey(CollectionId c, RevisionKey r);
+// What went, until its bytes have left the files: passage ranges of revision R of C; R 0: all of C.
+std::string GonePrefix();
+std::string GoneKey(CollectionId c, RevisionKey r);
 std::string MergedKey(CollectionId c);  // of `default`: up to where blocks of postings are merged
 inline constexpr size_t kTextKeyBytes = 16, kPassageKeyBytes = 12, kChangeKeyBytes = 8;
 std::string FamilyPrefix(CollectionId c, char kind);  // C 'd', C 'h', C 'r'

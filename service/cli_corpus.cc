@@ -182,12 +182,10 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
 }
 
 Status RunDelete(CliSession& session, const DocsFlags& flags) {
-  if (flags.erase) {
-    return Unimplemented(
-        "--erase is not available in this version; delete without it hides the text at once");
-  }
   ASSIGN_OR_RETURN(Api * api, session.api());
-  const auto deleted = api->DeleteDocuments(session.options.collection, flags.ids, session.ctx());
+  const std::string& collection = session.options.collection;
+  const auto deleted = flags.erase ? api->EraseDocuments(collection, flags.ids, session.ctx())
+                                   : api->DeleteDocuments(collection, flags.ids, session.ctx());
   if (!deleted.ok()) return session.Explain(deleted.status());
   if (session.options.json) {
     std::printf("%s\n", DeletedJson(*deleted).c_str());
@@ -236,7 +234,7 @@ void AddDocs(CLI::App& app, CliSession& session) {
 
   CLI::App* remove = docs->add_subcommand("delete", "Delete documents");
   remove->add_option("id", flags->ids, "Document ids")->required();
-  remove->add_flag("--erase", flags->erase, "Take the bytes out of the files at once");
+  remove->add_flag("--erase", flags->erase, "Return once the bytes have left the files");
   remove->callback([&session, flags] { session.Run([&] { return RunDelete(session, *flags); }); });
 }
 

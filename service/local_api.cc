@@ -73,6 +73,14 @@ class LocalApiImpl final : public LocalApi {
     return deleted;
   }
 
+  Result<uint64_t> EraseDocuments(const std::string& collection,
+                                  const std::vector<std::string>& ids,
+                                  const Context& ctx) override {
+    auto deleted = DeleteDocuments(collection, ids, ctx);
+    if (deleted.ok()) RETURN_IF_ERROR(store_->Erase(ctx));
+    return deleted;
+  }
+
   // Collections.
 
   Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) override {

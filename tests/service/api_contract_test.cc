@@ -218,6 +218,19 @@ TEST_P(ApiContract, ATraceMayHaveAnyName) {
   EXPECT_TRUE(api().Search({.question = "text"}, ctx_.WithTrace(&trace)).ok());
 }
 
+TEST_P(ApiContract, AnErasedDocumentIsDeletedAndItsBytesAreAskedToLeave) {
+  Put("a", "text");
+  const auto deleted = api().DeleteDocuments("default", {"a"}, ctx_);
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(fake_.store->erased, 0);
+  Put("a", "text");
+  const auto erased = api().EraseDocuments("default", {"a"}, ctx_);
+  ASSERT_TRUE(erased.ok()) << erased.status().ToString();
+  EXPECT_EQ(*erased, 1u);
+  EXPECT_EQ(fake_.store->erased, 1);
+  EXPECT_EQ(api().GetDocument("default", "a", ctx_).status().code(), StatusCode::kNotFound);
+}
+
 TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
   PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
   secret.info.groups = {"board"};

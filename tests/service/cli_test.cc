@@ -124,7 +124,6 @@ TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
                                              {"ask", "q", "--mode", "cot"},
                                              {"ingest", "x", "--watch"},
                                              {"ingest", "x", "--prune"},
-                                             {"docs", "delete", "x", "--erase"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
                                              {"doctor", "--gpu"},

@@ -63,6 +63,11 @@ class ScriptedApi : public Api {
     return page;
   }
 
+  Result<uint64_t> EraseDocuments(const std::string& collection,
+                                  const std::vector<std::string>& ids,
+                                  const Context& ctx) override {
+    return DeleteDocuments(collection, ids, ctx);
+  }
   Result<uint64_t> DeleteDocuments(const std::string&, const std::vector<std::string>& ids,
                                    const Context&) override {
     uint64_t deleted = 0;
