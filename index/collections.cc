@@ -42,6 +42,7 @@ Status ApplyRemove(const std::string& name, CommitEdit& edit, CollectionId* remo
     batch.DeleteRange(family, CollectionPrefix(c), CollectionPrefix(c + 1));
   }
   batch.Delete(Family::kMeta, MergedKey(c));
+  batch.Put(Family::kMeta, GoneKey(c, 0), EncodeRanges({}));
   edit.Log({ChangeKind::kDeleteCollection, c, 0, 0, name});
   edit.RemoveCollection(name);
   return OkStatus();
@@ -64,6 +65,7 @@ Status DeleteCollectionIn(StoreCore* core, std::string_view name) {
           ->Commit({"", [&](CommitEdit& edit) { return ApplyRemove(copy, edit, &removed); }})
           .status());
   RemoveSegments(*core, removed);
+  core->after_commit();
   return OkStatus();
 }
 

@@ -84,8 +84,10 @@ void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch
   batch->Delete(Family::kDocuments, DocumentKey(c, info.id));
   batch->Delete(Family::kDocuments, HashKey(c, info.content_hash, info.id));
   batch->Delete(Family::kDocuments, RevisionRecordKey(c, record.revision_key));
+  if (VersionOf(record)) batch->Delete(Family::kDocuments, VersionKey(c, info.id));
   DeleteText(c, record.revision_key, info.text_bytes, batch);
   for (const PassageRange& range : record.ranges) DeletePassages(c, range, batch);
+  batch->Put(Family::kMeta, GoneKey(c, record.revision_key), EncodeRanges(record.ranges));
   if (record.ranges.empty()) return;
   batch->Put(Family::kDead, DeadKey(c, record.revision_key), EncodeRanges(record.ranges));
 }
@@ -99,13 +101,17 @@ Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r) {
 
 Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch) {
   RETURN_IF_ERROR(DiscardStagedTerms(kv, c, r));
+  std::vector<PassageRange> passages;
   const auto scan = kv->Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
   for (; scan->Valid(); scan->Next()) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     batch->Delete(Family::kStaged, scan->key());
-    if (note.passages.first != 0) DeletePassages(c, note.passages, batch);
+    if (note.passages.first == 0) continue;
+    DeletePassages(c, note.passages, batch);
+    passages.push_back(note.passages);
   }
   RETURN_IF_ERROR(scan->status());
+  batch->Put(Family::kMeta, GoneKey(c, r), EncodeRanges(passages));
   // How much text there is was not written down.
   const auto text = kv->Scan(Family::kText, TextKey(c, r, 0), TextKey(c, r + 1, 0), nullptr);
   uint64_t pieces = 0;

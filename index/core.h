@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "index/admission.h"
 #include "index/commit.h"
 #include "index/index.h"
 #include "index/kv.h"
@@ -45,6 +46,7 @@ struct StoreCore {
   std::unique_ptr<Committer> committer;
   std::atomic<CollectionId> next_collection{1};
   std::atomic<uint64_t> next_segment{1};
+  FilterCache filters;
   std::function<void()> after_commit;  // wakes what works in the background
 
   std::string DatabaseDirectory() const;
@@ -59,8 +61,8 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
                                                               std::string_view name);
 
 // --- steps shared by commits and by the collection of leftovers ----------------------------------
-// Adds the deletion of a current revision's keys: d, h, r, text, passages, vectors; and the record
-// by which its terms are removed later on.
+// Adds the deletion of a current revision's keys: d, h, r, v, text, passages, vectors; and the
+// records by which its terms are removed, and its bytes leave the files, later on.
 void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
 // How many words the passages of a current revision have.
 Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r);
@@ -77,8 +79,8 @@ Status DeleteCollectionIn(StoreCore* core, std::string_view name);
 // Removes the files of a collection's segments. Views that still have them mapped keep them.
 void RemoveSegments(const StoreCore& core, CollectionId c);
 
-Result<SearchResult> SearchView(const StoreCore& core, const View& view,
-                                const SearchRequest& request, const Context& ctx);
+Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchRequest& request,
+                                const Context& ctx);
 Result<ChangeList> ChangesOf(const Kv& kv, const View& view, uint64_t after, int limit);
 Result<VerifyReport> VerifyStore(const StoreCore& core, const Context& ctx);
 

@@ -49,6 +49,7 @@ Status ApplyDelete(const StoreCore& core, const Target& collection,
     ranges.insert(ranges.end(), record.ranges.begin(), record.ranges.end());
     next->info.passage_count -= record.info.passage_count;
     --next->info.document_count;
+    UpdateVersions(next, record.info.id, std::nullopt);
     edit.Log({ChangeKind::kDelete, c, 0, record.revision_key, record.info.id});
   }
   next->word_count -= words;

@@ -320,6 +320,9 @@ void StagedDocument::PutRecords(CommitEdit& edit) {
   batch.Put(Family::kDocuments, HashKey(collection_, info.content_hash, info.id), "");
   batch.Put(Family::kDocuments, RevisionRecordKey(collection_, key_),
             Encode(RevisionRecord{record_.group_set, info.id, record_.ranges, word_count_}));
+  if (const auto version = VersionOf(record_)) {
+    batch.Put(Family::kDocuments, VersionKey(collection_, info.id), Encode(*version));
+  }
   for (PassageId first : staged_keys_) batch.Delete(Family::kStaged, StagedKey(key_, first));
 }
 
@@ -351,6 +354,7 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   PutRecords(edit);
   AppendPassages(next, vectors_.rows());
   for (const PassageRange& range : record_.ranges) next->live.Add({range, record_.group_set});
+  UpdateVersions(next, info.id, VersionOf(record_));
   next->word_count += word_count_;
   ++next->info.document_count;
   next->info.passage_count += info.passage_count;

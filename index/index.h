@@ -65,8 +65,10 @@ struct SearchRequest {
   std::vector<float> vector;  // of the question, unit length
   std::string question;       // its words; "": vectors alone
   int k = 5;                  // 1..1000
-  std::string filter;         // not enforced yet: UNIMPLEMENTED unless ""
-  std::string as_of;          // not enforced yet: UNIMPLEMENTED unless ""
+  std::string filter;         // "": off; the language stands in index/filter.h
+  // RFC 3339 or a date; "": now. Documents whose valid_from lies behind it are not found, nor those
+  // that a document valid by then supersedes.
+  std::string as_of;
   // Groups of the caller. Documents without groups are for everyone; a document with groups is
   // found only when one of them is listed here.
   std::vector<std::string> groups;
@@ -77,6 +79,15 @@ struct SearchResult {
   uint64_t commit = 0;      // of the view that was searched
   uint32_t collection = 0;  // CollectionInfo::id in that view; 0: not known
   std::vector<Hit> hits;    // best first
+};
+
+// Which documents a listing shows.
+struct DocumentQuery {
+  std::string after = {};   // ids behind this one
+  int limit = 100;          // 1 or more
+  std::string filter = {};  // "": off; the language stands in index/filter.h
+  // As a caller with these groups sees it. Not set: all, for whoever keeps the documents.
+  std::optional<std::vector<std::string>> caller_groups = {};
 };
 
 struct DocumentPage {
@@ -140,8 +151,8 @@ class Store {
                                                          std::string_view content_hash) = 0;
   virtual Result<Document> GetDocument(std::string_view collection,
                                        std::string_view document_id) = 0;
-  virtual Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
-                                             int limit) = 0;
+  virtual Result<DocumentPage> ListDocuments(std::string_view collection,
+                                             const DocumentQuery& query) = 0;
   // Passages of one current document in order, with their vectors [n, dimension] when asked for.
   virtual Result<std::vector<Passage>> GetPassages(std::string_view collection,
                                                    std::string_view document_id,
@@ -150,6 +161,12 @@ class Store {
   virtual Result<uint64_t> DeleteDocuments(std::string_view collection,
                                            std::span<const std::string> document_ids,
                                            const Context& ctx) = 0;
+
+  // Takes the bytes of all that was deleted or replaced out of the files of the directory, and
+  // returns once they are gone: from the database with its log, and from the segments. What names
+  // the deletion stays (document ids in the change log). UNAVAILABLE when a long read holds on to
+  // them; they are still due then.
+  virtual Status Erase(const Context& ctx) = 0;
 
   virtual Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) = 0;
 
@@ -163,8 +180,8 @@ class Store {
   // enough).
   virtual Status SealAll(const Context& ctx) = 0;
   // Does now what the background would do: seals tails that are long enough, merges what is due,
-  // removes the terms of what was deleted. For a process that opened without a background and has
-  // written much; what it leaves undone waits for the next one.
+  // removes the terms of what was deleted, erases what must be gone by now. For a process that
+  // opened without a background and has written much; what it leaves undone waits for the next one.
   virtual Status SealDue(const Context& ctx) { return ctx.Check(); }
 };
 
@@ -182,11 +199,18 @@ struct StoreOptions {
   // New passages, also a quarter of all, that start the joining of terms' small blocks; 0: never.
   size_t merge_terms_at = 4096;
   std::chrono::milliseconds seal_retry_after{30000};  // after sealing or merging failed
+  // Bytes of what was deleted or replaced leave the files within this time of the store's clock; 0:
+  // only when Erase() is called.
+  std::chrono::seconds erase_within{3600};
+  bool compress = true;  // tables of the database; off for tests that look for bytes
   // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.
   bool background = true;
   const Clock* clock = nullptr;  // null: SystemClock()
 };
+
+// INVALID_ARGUMENT, naming the column, when this is no filter expression.
+Status CheckFilter(std::string_view filter);
 
 // Opens the data directory. UNAVAILABLE: another process has it open (the message says how to talk
 // to that one). FAILED_PRECONDITION: it was written by a newer version. DATA_LOSS: damaged, with

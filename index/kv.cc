@@ -16,8 +16,10 @@
 #include <chrono>
 #include <cstdarg>
 #include <cstdio>
+#include <functional>
 #include <future>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "base/files.h"
@@ -125,11 +127,15 @@ rocksdb::DBOptions DatabaseOptions(const KvOptions& options) {
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.stats_dump_period_sec = 0;
   db.bytes_per_sync = 1 << 20;
+  // The list of tables names their first and last keys. With each change it is begun anew, a few
+  // dozen kilobytes, so that it names no table that is gone.
+  db.max_manifest_file_size = 1;
   return db;
 }
 
 rocksdb::ColumnFamilyOptions FamilyOptions(std::string_view name,
-                                           const std::shared_ptr<rocksdb::Cache>& cache) {
+                                           const std::shared_ptr<rocksdb::Cache>& cache,
+                                           const KvOptions& options) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.cache_index_and_filter_blocks = true;
@@ -139,7 +145,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(std::string_view name,
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.write_buffer_size = 16 << 20;
   // Float16 vectors do not compress.
-  family.compression = name == "vectors" ? rocksdb::kNoCompression : BestCompression();
+  family.compression =
+      name == "vectors" || !options.compress ? rocksdb::kNoCompression : BestCompression();
   return family;
 }
 
@@ -288,7 +295,8 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptio
   }
   const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (const std::string& name : names) families.emplace_back(name, FamilyOptions(name, cache));
+  for (const std::string& name : names)
+    families.emplace_back(name, FamilyOptions(name, cache, options));
 
   kv->impl_->directory = directory;
   rocksdb::DB* db = nullptr;
@@ -362,6 +370,60 @@ KvSnapshot Kv::Snapshot() const {
   rocksdb::DB* db = impl_->db.get();
   return KvSnapshot(static_cast<const void*>(db->GetSnapshot()), [db](const void* snapshot) {
     db->ReleaseSnapshot(static_cast<const rocksdb::Snapshot*>(snapshot));
+  });
+}
+
+namespace {
+// Looks every few milliseconds; readers take no longer than a search.
+Status WaitUntil(const Context& ctx, const std::function<bool()>& free) {
+  constexpr std::chrono::milliseconds kStep{5};
+  constexpr std::chrono::seconds kPatience{30};
+  for (std::chrono::milliseconds waited{0}; !free(); waited += kStep) {
+    RETURN_IF_ERROR(ctx.Check());
+    if (waited >= kPatience) {
+      return Unavailable(
+          "a long read still holds on to deleted bytes; they leave the files once it has ended: "
+          "try again then");
+    }
+    std::this_thread::sleep_for(kStep);
+  }
+  return OkStatus();
+}
+}  // namespace
+
+uint64_t Kv::Sequence() const { return impl_->db->GetLatestSequenceNumber(); }
+
+Status Kv::WaitForReaders(uint64_t sequence, const Context& ctx) const {
+  return WaitUntil(ctx, [&] {
+    uint64_t oldest = 0;  // 0: there is none
+    return !impl_->db->GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest) ||
+           oldest == 0 || oldest >= sequence;
+  });
+}
+
+Status Kv::Flush() {
+  return FromRocks(impl_->db->Flush(rocksdb::FlushOptions(), impl_->handles), impl_->directory);
+}
+
+Status Kv::Compact(Family family, std::string_view begin, std::string_view end) {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  const rocksdb::Slice from = ToSlice(begin), to = ToSlice(end);
+  return FromRocks(
+      impl_->db->CompactRange(options, impl_->Of(family), begin.empty() ? nullptr : &from,
+                              end.empty() ? nullptr : &to),
+      impl_->directory);
+}
+
+Status Kv::WaitForOldFiles(const Context& ctx) const {
+  return WaitUntil(ctx, [&] {
+    return std::all_of(impl_->handles.begin(), impl_->handles.end(), [&](auto* handle) {
+      uint64_t versions = 0;
+      return !impl_->db->GetIntProperty(handle, rocksdb::DB::Properties::kNumLiveVersions,
+                                        &versions) ||
+             versions <= 1;
+    });
   });
 }
 

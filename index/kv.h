@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/context.h"
 #include "base/status.h"
 
 namespace vade {
@@ -82,6 +83,7 @@ class KvIterator {
 struct KvOptions {
   bool create_if_missing = true;
   uint64_t block_cache_bytes = 64ull << 20;
+  bool compress = true;
 };
 
 enum class Durability {
@@ -105,6 +107,18 @@ class Kv {
   // when the database must be opened anew before it can be written again.
   Status Write(const KvBatch& batch, Durability durability);
   KvSnapshot Snapshot() const;
+
+  // --- for bytes to leave the files: they stay in older tables, and in the log, until both go
+  // ------
+  uint64_t Sequence() const;  // of the last write
+  // Until no snapshot from before that write is held. UNAVAILABLE when one is held too long.
+  Status WaitForReaders(uint64_t sequence, const Context& ctx) const;
+  // All that is in memory goes to tables, and the log that it was in is removed.
+  Status Flush();
+  // Writes the tables with keys of [begin, end) anew, without what was deleted; "" and "": all.
+  Status Compact(Family family, std::string_view begin, std::string_view end);
+  // Until the tables that were replaced are removed: a long scan holds on to its own.
+  Status WaitForOldFiles(const Context& ctx) const;
 
  private:
   Kv();

@@ -1,10 +1,12 @@
 // The Store of this machine: one process, one data directory. This file is the facade and the plain
 // reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, changes.cc,
-// search.cc, sealer.cc, term_keeper.cc, open.cc, verify.cc.
+// search.cc, sealer.cc, term_keeper.cc, eraser.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
 #include "index/core.h"
+#include "index/eraser.h"
+#include "index/filter.h"
 #include "index/open.h"
 #include "index/sealer.h"
 #include "index/term_keeper.h"
@@ -20,6 +22,7 @@ class LocalStore : public Store {
   static Result<std::unique_ptr<Store>> Open(const std::string& directory,
                                              const StoreOptions& options);
   ~LocalStore() override {
+    eraser_.reset();
     keeper_.reset();
     sealer_.reset();
   }
@@ -42,8 +45,8 @@ class LocalStore : public Store {
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
                                                  std::string_view content_hash) override;
   Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override;
-  Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
-                                     int limit) override;
+  Result<DocumentPage> ListDocuments(std::string_view collection,
+                                     const DocumentQuery& query) override;
   Result<std::vector<Passage>> GetPassages(std::string_view collection,
                                            std::string_view document_id,
                                            std::vector<float>* vectors) override;
@@ -53,7 +56,7 @@ class LocalStore : public Store {
     return DeleteDocumentsOf(&core_, collection, document_ids, ctx);
   }
   Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
-    return SearchView(core_, *core_.committer->Current(), request, ctx);
+    return SearchView(&core_, *core_.committer->Current(), request, ctx);
   }
   uint64_t commit_number() override { return core_.committer->Current()->commit; }
   Result<ChangeList> ChangesSince(uint64_t commit, int limit) override {
@@ -66,8 +69,10 @@ class LocalStore : public Store {
   }
   Status SealDue(const Context& ctx) override {
     RETURN_IF_ERROR(sealer_->SealDue(ctx));
-    return keeper_->Tidy(TermKeeper::Extent::kDue, ctx);
+    RETURN_IF_ERROR(keeper_->Tidy(TermKeeper::Extent::kDue, ctx));
+    return eraser_->EraseDue(ctx);
   }
+  Status Erase(const Context& ctx) override { return eraser_->EraseNow(ctx); }
 
  private:
   // One consistent state of one collection, for a read.
@@ -86,6 +91,7 @@ class LocalStore : public Store {
   StoreCore core_;
   std::unique_ptr<Sealer> sealer_;
   std::unique_ptr<TermKeeper> keeper_;
+  std::unique_ptr<Eraser> eraser_;
 };
 
 Status ValidateOptions(const StoreOptions& options) {
@@ -113,9 +119,12 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   core.committer = std::make_unique<Committer>(core.kv.get(), core.clock, std::move(view));
   store->sealer_ = std::make_unique<Sealer>(&core);
   store->keeper_ = std::make_unique<TermKeeper>(&core);
-  core.after_commit = [sealer = store->sealer_.get(), keeper = store->keeper_.get()] {
+  store->eraser_ = std::make_unique<Eraser>(&core, store->sealer_.get(), store->keeper_.get());
+  core.after_commit = [sealer = store->sealer_.get(), keeper = store->keeper_.get(),
+                       eraser = store->eraser_.get()] {
     sealer->Wake();
     keeper->Wake();
+    eraser->Note();
   };
   return std::unique_ptr<Store>(std::move(store));
 }
@@ -182,24 +191,33 @@ Result<Document> LocalStore::GetDocument(std::string_view collection,
   return Document{std::move(record.info), std::move(text)};
 }
 
-Result<DocumentPage> LocalStore::ListDocuments(std::string_view collection, std::string_view after,
-                                               int limit) {
+Result<DocumentPage> LocalStore::ListDocuments(std::string_view collection,
+                                               const DocumentQuery& query) {
   ASSIGN_OR_RETURN(const Reading reading, Begin(collection));
-  if (limit < 1)
-    return InvalidArgument(StrCat("a page of ", limit, " documents; ask for at least 1"));
-  const size_t most = static_cast<size_t>(std::min(limit, kMaxPage));
+  if (query.limit < 1)
+    return InvalidArgument(StrCat("a page of ", query.limit, " documents; ask for at least 1"));
+  std::optional<Filter> filter;
+  if (!query.filter.empty()) {
+    ASSIGN_OR_RETURN(filter, Filter::Parse(query.filter));
+  }
+  const auto shown = [&](const DocumentInfo& info) {
+    return (!query.caller_groups || MaySee(info.groups, *query.caller_groups)) &&
+           (!filter || filter->Keeps(info));
+  };
+  const size_t most = static_cast<size_t>(std::min(query.limit, kMaxPage));
   const std::string prefix = FamilyPrefix(reading.state->id, 'd');
-  const std::string begin = after.empty() ? prefix : prefix + std::string(after) + '\0';
+  const std::string begin = query.after.empty() ? prefix : prefix + query.after + '\0';
   const auto scan =
       core_.kv->Scan(Family::kDocuments, begin, PrefixEnd(prefix), reading.view->snapshot);
   DocumentPage page;
   for (; scan->Valid(); scan->Next()) {
+    ASSIGN_OR_RETURN(DocumentRecord record,
+                     DecodeDocument(scan->key().substr(prefix.size()), scan->value()));
+    if (!shown(record.info)) continue;
     if (page.documents.size() == most) {
       page.next = page.documents.back().id;
       break;
     }
-    ASSIGN_OR_RETURN(DocumentRecord record,
-                     DecodeDocument(scan->key().substr(prefix.size()), scan->value()));
     page.documents.push_back(std::move(record.info));
   }
   RETURN_IF_ERROR(scan->status());

@@ -147,6 +147,25 @@ class TermMigration {
   KvBatch batch_;
 };
 
+// Formats 1 to 3 had no directory of versions. Written anew, whatever is there already.
+Status MakeVersions(StoreCore* core, CollectionId c) {
+  KvBatch batch;
+  const std::string prefix = FamilyPrefix(c, 'd');
+  const auto scan = core->kv->Scan(Family::kDocuments, prefix, PrefixEnd(prefix), nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    const auto record = DecodeDocument(scan->key().substr(prefix.size()), scan->value());
+    if (!record.ok()) continue;  // for verify to name
+    const auto version = VersionOf(*record);
+    if (!version) continue;
+    batch.Put(Family::kDocuments, VersionKey(c, record->info.id), Encode(*version));
+    if (batch.bytes() < kBatchBytes) continue;
+    RETURN_IF_ERROR(core->kv->Write(batch, Durability::kBuffered));
+    batch.Clear();
+  }
+  RETURN_IF_ERROR(scan->status());
+  return batch.empty() ? OkStatus() : core->kv->Write(batch, Durability::kBuffered);
+}
+
 }  // namespace
 
 Status MigrateFormat(StoreCore* core) {
@@ -161,7 +180,9 @@ Status MigrateFormat(StoreCore* core) {
   begin.Put(Family::kMeta, "migrating", StrCat(from));
   RETURN_IF_ERROR(core->kv->Write(begin, Durability::kSynced));
   if (from < 2) RETURN_IF_ERROR(LanguageMigration(core).Run());
-  RETURN_IF_ERROR(TermMigration(core).Run());
+  if (from < 3) RETURN_IF_ERROR(TermMigration(core).Run());
+  RETURN_IF_ERROR(ForEachCollection(
+      *core->kv, [&](CollectionId c, std::string_view) { return MakeVersions(core, c); }));
   KvBatch end;
   end.Delete(Family::kMeta, "migrating");
   RETURN_IF_ERROR(core->kv->Write(end, Durability::kSynced));

@@ -109,6 +109,21 @@ Result<std::vector<LiveRange>> LoadRevisions(const Kv& kv, uint64_t id_limit,
   return live;
 }
 
+Status LoadVersions(const Kv& kv, CollectionState* state) {
+  VersionTable::Versions versions;
+  const std::string prefix = FamilyPrefix(state->id, 'v');
+  const auto scan = kv.Scan(Family::kDocuments, prefix, PrefixEnd(prefix), nullptr);
+  for (; scan->Valid(); scan->Next()) {
+    ASSIGN_OR_RETURN(versions[std::string(scan->key().substr(prefix.size()))],
+                     DecodeVersion(scan->value()));
+  }
+  RETURN_IF_ERROR(scan->status());
+  if (!versions.empty()) {
+    state->versions = std::make_shared<const VersionTable>(std::move(versions));
+  }
+  return OkStatus();
+}
+
 Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, CollectionId id,
                                                               std::string_view bytes,
                                                               uint64_t commit) {
@@ -122,6 +137,7 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
   ASSIGN_OR_RETURN(state->group_sets, LoadGroupSets(*core->kv, id));
   ASSIGN_OR_RETURN(const auto live, LoadRevisions(*core->kv, core->ids->limit(), state.get()));
   state->live = LiveRanges::Of(live);
+  RETURN_IF_ERROR(LoadVersions(*core->kv, state.get()));
   RETURN_IF_ERROR(LoadVectors(core, live, commit, state.get()));
   return std::shared_ptr<const CollectionState>(std::move(state));
 }
@@ -148,7 +164,8 @@ Result<std::unique_ptr<FileLock>> LockDirectory(const std::string& directory,
 Status OpenDatabase(StoreCore* core) {
   ASSIGN_OR_RETURN(core->kv, Kv::Open(core->DatabaseDirectory(),
                                       {.create_if_missing = core->options.create_if_missing,
-                                       .block_cache_bytes = core->options.block_cache_bytes}));
+                                       .block_cache_bytes = core->options.block_cache_bytes,
+                                       .compress = core->options.compress}));
   ASSIGN_OR_RETURN(const auto format, core->kv->Get(Family::kMeta, "format", nullptr));
   if (!format) {
     // New, or made by a process that died before its first write.

@@ -80,13 +80,10 @@ Status QuestionTerms::Read(std::string_view question, const Context& ctx) {
   return OkStatus();
 }
 
-Result<std::vector<TermHit>> QuestionTerms::Best(size_t k, std::span<const uint8_t> allowed,
+Result<std::vector<TermHit>> QuestionTerms::Best(size_t k, const Admission& admission,
                                                  const Context& ctx) const {
-  LiveCursor live(state_.live);
-  const auto keeps = [&](PassageId id) {
-    const LiveRange* range = live.Find(id);
-    return range && range->group_set < allowed.size() && allowed[range->group_set] != 0;
-  };
+  AdmissionCursor cursor(admission, state_.live);
+  const auto keeps = [&](PassageId id) { return cursor.Admits(id); };
   TermSearchCounts counts;
   ASSIGN_OR_RETURN(auto hits, BestByTerms(terms_, statistics_, k, keeps, ctx, &counts));
   AddCount(ctx, "blocks", static_cast<int64_t>(bytes_.size()));

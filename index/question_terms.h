@@ -12,6 +12,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "index/admission.h"
 #include "index/kv.h"
 #include "index/term_search.h"
 #include "index/view.h"
@@ -38,9 +39,8 @@ class QuestionTerms {
 
   // Reads the blocks of the question's terms.
   Status Read(std::string_view question, const Context& ctx);
-  // The best k passages of which `allowed` says that their set of groups may be seen.
-  Result<std::vector<TermHit>> Best(size_t k, std::span<const uint8_t> allowed,
-                                    const Context& ctx) const;
+  // The best k passages of those that are admitted.
+  Result<std::vector<TermHit>> Best(size_t k, const Admission& admission, const Context& ctx) const;
   // Of one passage, by its own list of terms.
   Result<double> ScoreOf(PassageId id) const;
 

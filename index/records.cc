@@ -149,6 +149,10 @@ std::string RevisionRecordKey(CollectionId c, RevisionKey r) {
   return key;
 }
 
+std::string VersionKey(CollectionId c, std::string_view document_id) {
+  return FamilyPrefix(c, 'v').append(document_id);
+}
+
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece) {
   std::string key = CollectionPrefix(c);
   AppendKey64(&key, r);
@@ -203,6 +207,9 @@ std::string DeadKey(CollectionId c, RevisionKey r) {
   AppendKey64(&key, r);
   return key;
 }
+
+std::string GonePrefix() { return "gone"; }
+std::string GoneKey(CollectionId c, RevisionKey r) { return GonePrefix() + DeadKey(c, r); }
 
 std::string MergedKey(CollectionId c) { return "merged" + CollectionPrefix(c); }
 
@@ -335,6 +342,24 @@ Result<RevisionRecord> DecodeRevision(std::string_view bytes) {
   record.ranges = in.Ranges();
   if (in.ok() && !in.Finished()) record.words = in.Varint();  // records of format 2 end here
   if (!in.Finished()) return Damaged("revision record");
+  return record;
+}
+
+std::string Encode(const VersionRecord& record) {
+  std::string out;
+  AppendString(&out, record.supersedes);
+  AppendFixed<int64_t>(&out, record.valid_from_micros);
+  AppendRanges(&out, record.ranges);
+  return out;
+}
+
+Result<VersionRecord> DecodeVersion(std::string_view bytes) {
+  Fields in(bytes);
+  VersionRecord record;
+  record.supersedes = in.String();
+  record.valid_from_micros = in.Fixed<int64_t>();
+  record.ranges = in.Ranges();
+  if (!in.Finished()) return Damaged("version record");
   return record;
 }
 

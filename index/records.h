@@ -16,7 +16,7 @@
 
 namespace vade {
 
-inline constexpr uint32_t kFormatVersion = 3;
+inline constexpr uint32_t kFormatVersion = 4;
 inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
@@ -51,6 +51,14 @@ struct RevisionRecord {
   std::optional<uint64_t> words = {};  // lengths of its passages in terms; none: has no terms yet
 };
 
+// Of a document that supersedes another one or holds only from some time on.
+struct VersionRecord {
+  std::string supersedes = {};            // document id, or ""
+  int64_t valid_from_micros = INT64_MIN;  // Unix time; always
+  std::vector<PassageRange> ranges = {};
+  friend bool operator==(const VersionRecord&, const VersionRecord&) = default;
+};
+
 struct PassageRecord {
   RevisionKey revision_key = 0;
   uint32_t ordinal = 0;
@@ -78,6 +86,7 @@ std::string DocumentKey(CollectionId c, std::string_view document_id);
 std::string HashPrefix(CollectionId c, std::string_view content_hash);
 std::string HashKey(CollectionId c, std::string_view content_hash, std::string_view document_id);
 std::string RevisionRecordKey(CollectionId c, RevisionKey r);
+std::string VersionKey(CollectionId c, std::string_view document_id);
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
 // Of `passages`, of `vectors` and of `forward`.
 std::string PassageKey(CollectionId c, PassageId p);
@@ -87,6 +96,9 @@ std::string PostingsPrefix(CollectionId c,
                            std::string_view term);  // of the keys of a term's blocks
 std::string PostingsKey(CollectionId c, std::string_view term, PassageId first);
 std::string DeadKey(CollectionId c, RevisionKey r);
+// What went, until its bytes have left the files: passage ranges of revision R of C; R 0: all of C.
+std::string GonePrefix();
+std::string GoneKey(CollectionId c, RevisionKey r);
 std::string MergedKey(CollectionId c);  // of `default`: up to where blocks of postings are merged
 inline constexpr size_t kTextKeyBytes = 16, kPassageKeyBytes = 12, kChangeKeyBytes = 8;
 std::string FamilyPrefix(CollectionId c, char kind);  // C 'd', C 'h', C 'r'
@@ -120,6 +132,7 @@ struct StagedNote {
 std::string Encode(const CollectionRecord& record);
 std::string Encode(const DocumentRecord& record);
 std::string Encode(const RevisionRecord& record);
+std::string Encode(const VersionRecord& record);
 std::string Encode(const PassageRecord& record);
 std::string Encode(const std::vector<Change>& changes);
 std::string Encode(const StagedNote& note);
@@ -130,6 +143,7 @@ Result<CollectionRecord> DecodeCollection(std::string_view bytes);
 // The document's id is in its key, not in the value.
 Result<DocumentRecord> DecodeDocument(std::string_view document_id, std::string_view bytes);
 Result<RevisionRecord> DecodeRevision(std::string_view bytes);
+Result<VersionRecord> DecodeVersion(std::string_view bytes);
 Result<PassageRecord> DecodePassage(std::string_view bytes);
 Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
 Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes);

@@ -99,10 +99,10 @@ bool DiedMeanwhile(const CollectionState& now, const RowOrigin& origin) {
 
 // What one new segment replaces: the first `tail_length` slots of the tail, and some segments.
 struct Sealer::Job {
-  std::shared_ptr<const View> view;
-  std::shared_ptr<const CollectionState> state;
+  std::shared_ptr<const View> view = nullptr;
+  std::shared_ptr<const CollectionState> state = nullptr;
   size_t tail_length = 0;
-  std::vector<const Segment*> segments;
+  std::vector<const Segment*> segments = {};
 };
 
 Sealer::Sealer(StoreCore* core) : core_(core) {
@@ -283,6 +283,33 @@ Status Sealer::RunJob(const Job& job) {
 Status Sealer::SealAll(const Context& ctx) { return SealCollections(1, ctx); }
 
 Status Sealer::SealDue(const Context& ctx) { return SealCollections(DueTail(), ctx); }
+
+Status Sealer::DropDead(const Context& ctx) {
+  const auto view = core_->committer->Current();
+  for (const auto& [name, state] : view->collections) {
+    for (bool done = false; !done;) RETURN_IF_ERROR(DropNext(name, ctx, &done));
+  }
+  return OkStatus();
+}
+
+// One segment, with others free to be sealed between two of them.
+Status Sealer::DropNext(const std::string& name, const Context& ctx, bool* done) {
+  std::lock_guard one_at_a_time(job_mutex_);
+  RETURN_IF_ERROR(ctx.Check());
+  if (worker_.stopping()) return Cancelled("the store is being closed");
+  Job job{.view = core_->committer->Current()};
+  *done = true;
+  const auto found = job.view->collections.find(name);
+  if (found == job.view->collections.end()) return OkStatus();
+  job.state = found->second;
+  for (const SegmentState& s : job.state->segments) {
+    if (s.dead_count == 0) continue;
+    job.segments = {s.segment.get()};
+    *done = false;
+    return RunJob(job);
+  }
+  return OkStatus();
+}
 
 void RemoveSegments(const StoreCore& core, CollectionId c) {
   std::error_code ignored;  // what stays is removed at the next open

@@ -36,6 +36,8 @@ class Sealer {
   Status SealAll(const Context& ctx);
   // The same for tails that are long enough to be sealed by themselves.
   Status SealDue(const Context& ctx);
+  // Writes every segment with dead slots anew, without them.
+  Status DropDead(const Context& ctx);
 
  private:
   struct Job;
@@ -45,6 +47,7 @@ class Sealer {
   std::optional<Job> Plan(const CollectionState& state, size_t tail_at_least) const;
   Status SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx);
   Status SealNext(const std::string& name, size_t tail_at_least, bool* done);
+  Status DropNext(const std::string& name, const Context& ctx, bool* done);
   Status RunJob(const Job& job);
   Result<Made> MakePart(const Job& job, GatheredRows part);
   Result<std::vector<Made>> MakeParts(const Job& job);

@@ -1,4 +1,4 @@
-// A search on one view: which groups may be seen, the candidates of vectors and of words in one
+// A search on one view: what is admitted, the candidates of vectors and of words in one
 // order, and the hits with their text.
 #include <algorithm>
 #include <cmath>
@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "base/trace.h"
+#include "index/admission.h"
 #include "index/core.h"
 #include "index/fusion.h"
 #include "index/question_terms.h"
@@ -24,13 +25,6 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   if (request.k < 1 || request.k > kMaxHits) {
     return InvalidArgument(StrCat("k is ", request.k, "; it must be 1 to ", kMaxHits));
   }
-  // Never ignored: a filter that is not applied would show what it is to hide.
-  if (!request.filter.empty()) {
-    return Unimplemented("filter is not supported by this version; leave it empty");
-  }
-  if (!request.as_of.empty()) {
-    return Unimplemented("as_of is not supported by this version; leave it empty");
-  }
   if (request.vector.size() != static_cast<size_t>(info.dimension)) {
     return InvalidArgument(StrCat("the question's vector has dimension ", request.vector.size(),
                                   ", collection '", info.name, "' has ", info.dimension,
@@ -48,21 +42,37 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   return OkStatus();
 }
 
-bool MaySee(const std::vector<std::string>& document_groups,
-            const std::vector<std::string>& caller) {
-  if (document_groups.empty()) return true;
-  return std::any_of(caller.begin(), caller.end(), [&](const std::string& group) {
-    return std::find(document_groups.begin(), document_groups.end(), group) !=
-           document_groups.end();
-  });
+Result<int64_t> TimeAskedAbout(const StoreCore& core, const SearchRequest& request) {
+  if (request.as_of.empty()) return core.clock->UnixMicros();
+  const auto time = ParseRfc3339(request.as_of);
+  if (!time.ok()) return time.status().WithContext("as_of");
+  return *time;
 }
 
-// For each set of groups, whether the caller may see it. Set 0 is everyone's.
-std::vector<uint8_t> AllowedSets(const GroupSets& sets, const std::vector<std::string>& caller) {
-  std::vector<uint8_t> allowed(sets.size(), 0);
-  allowed[0] = 1;
-  for (size_t i = 1; i < sets.size(); ++i) allowed[i] = !sets[i].empty() && MaySee(sets[i], caller);
-  return allowed;
+Result<std::shared_ptr<const PassageSet>> HiddenAt(const Kv& kv, const View& view,
+                                                   const CollectionState& state,
+                                                   int64_t unix_micros) {
+  return state.versions->Hidden(
+      unix_micros, [&](std::string_view id) -> Result<std::vector<PassageRange>> {
+        ASSIGN_OR_RETURN(const auto document, ReadDocument(kv, view.snapshot, state.id, id));
+        return document ? document->ranges : std::vector<PassageRange>();
+      });
+}
+
+Result<Admission> AdmissionOf(StoreCore* core, const View& view, const CollectionState& state,
+                              const SearchRequest& request, const Context& ctx) {
+  Admission admission{.group_sets = AllowedSets(*state.group_sets, request.groups)};
+  if (!request.filter.empty()) {
+    TraceSpan span(ctx, "filter");
+    ASSIGN_OR_RETURN(admission.kept,
+                     core->filters.Find(*core->kv, view, state, request.filter, ctx));
+    AddCount(ctx, "filter_keeps", static_cast<int64_t>(admission.kept->count()));
+  }
+  ASSIGN_OR_RETURN(const int64_t time, TimeAskedAbout(*core, request));
+  if (state.versions) {
+    ASSIGN_OR_RETURN(admission.hidden, HiddenAt(*core->kv, view, state, time));
+  }
+  return admission;
 }
 
 Status Inconsistent(PassageId id) {
@@ -126,12 +136,12 @@ class HitReader {
 class CandidateFinder {
  public:
   CandidateFinder(const StoreCore& core, const View& view, const CollectionState& state,
-                  const SearchRequest& request)
+                  const SearchRequest& request, const Admission& admission)
       : core_(core),
         view_(view),
         state_(state),
         request_(request),
-        allowed_(AllowedSets(*state.group_sets, request.groups)),
+        admission_(admission),
         count_(std::max(static_cast<size_t>(request.k), kMinCandidates)),
         lift_(state.sums, request.vector),
         terms_(*core.kv, view.snapshot, state) {}
@@ -151,7 +161,7 @@ class CandidateFinder {
                                       .ef = static_cast<size_t>(core_.options.hnsw_ef_search),
                                       .flat_below = core_.options.flat_below};
     ASSIGN_OR_RETURN(const auto nearest,
-                     SearchVectors(state_, request_.vector, allowed_, options, ctx));
+                     SearchVectors(state_, request_.vector, admission_, options, ctx));
     for (const VectorHit& hit : nearest) {
       candidates_.push_back({.id = hit.id,
                              .cosine = hit.cosine,
@@ -165,7 +175,7 @@ class CandidateFinder {
   Status FindByTerms(const Context& ctx) {
     TraceSpan span(ctx, "terms");
     RETURN_IF_ERROR(terms_.Read(request_.question, ctx));
-    ASSIGN_OR_RETURN(const auto best, terms_.Best(count_, allowed_, ctx));
+    ASSIGN_OR_RETURN(const auto best, terms_.Best(count_, admission_, ctx));
     std::map<PassageId, double> scores;
     for (const TermHit& hit : best) scores[hit.id] = hit.score;
     for (Candidate& near : candidates_) {
@@ -205,7 +215,7 @@ class CandidateFinder {
   const View& view_;
   const CollectionState& state_;
   const SearchRequest& request_;
-  const std::vector<uint8_t> allowed_;
+  const Admission& admission_;
   const size_t count_;  // to be proposed by each
   const LanguageLift lift_;
   QuestionTerms terms_;
@@ -214,18 +224,20 @@ class CandidateFinder {
 
 }  // namespace
 
-Result<SearchResult> SearchView(const StoreCore& core, const View& view,
-                                const SearchRequest& request, const Context& ctx) {
+Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchRequest& request,
+                                const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   ASSIGN_OR_RETURN(const auto state, FindCollection(view, request.collection));
   RETURN_IF_ERROR(Validate(request, state->info));
-  ASSIGN_OR_RETURN(auto candidates, CandidateFinder(core, view, *state, request).Find(ctx));
+  ASSIGN_OR_RETURN(const Admission admission, AdmissionOf(core, view, *state, request, ctx));
+  ASSIGN_OR_RETURN(auto candidates,
+                   CandidateFinder(*core, view, *state, request, admission).Find(ctx));
   Fuse(request.question, request.ranking, &candidates);
   const size_t count = std::min(candidates.size(), static_cast<size_t>(request.k));
   SearchResult result;
   result.commit = view.commit;
   result.collection = state->id;
-  const HitReader reader(*core.kv, view.snapshot, state->id);
+  const HitReader reader(*core->kv, view.snapshot, state->id);
   for (size_t i = 0; i < count; ++i) {
     ASSIGN_OR_RETURN(Hit hit, reader.Read(candidates[i], request.groups));
     result.hits.push_back(std::move(hit));

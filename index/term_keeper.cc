@@ -49,6 +49,11 @@ Status TermKeeper::Tidy(Extent extent, const Context& ctx) {
   return OkStatus();
 }
 
+Status TermKeeper::Clean(const Context& ctx) {
+  std::lock_guard one_at_a_time(job_mutex_);
+  return CleanAll(ctx);
+}
+
 Status TermKeeper::CleanAll(const Context& ctx) {
   std::vector<std::string> keys;
   const auto scan = core_->kv->Scan(Family::kDead, "", "", nullptr);

@@ -21,6 +21,8 @@ class TermKeeper {
   // What is due now, on the caller's thread; kAll: blocks are joined however few are new.
   enum class Extent { kDue, kAll };
   Status Tidy(Extent extent, const Context& ctx);
+  // Only removes the terms of what is gone.
+  Status Clean(const Context& ctx);
 
  private:
   Status TidyDue();

@@ -100,6 +100,10 @@ Status ValidateDocument(const DocumentInfo& info) {
   }
   if (!info.supersedes.empty()) {
     RETURN_IF_ERROR(ValidateDocumentId(info.supersedes).WithContext("supersedes"));
+    if (info.supersedes == info.id) {
+      return InvalidArgument(
+          StrCat("document '", info.id, "' supersedes itself; a put replaces its own text"));
+    }
   }
   if (!info.valid_from.empty()) {
     const auto time = ParseRfc3339(info.valid_from);

@@ -100,6 +100,7 @@ Status Scan(const Source& source, uint32_t number, const Question& question, con
   for (size_t begin = 0; begin < rows.count; begin += kScanRows) {
     if (begin % (64 * kScanRows) == 0) RETURN_IF_ERROR(ctx.Check());
     const size_t count = std::min(kScanRows, rows.count - begin);
+    if (source.filter.KeepsNone(begin, count)) continue;
     size_t kept = 0;
     for (size_t i = 0; i < count; ++i) kept += source.filter.Keeps(begin + i);
     if (kept == 0) continue;
@@ -120,12 +121,11 @@ Status Scan(const Source& source, uint32_t number, const Question& question, con
   return OkStatus();
 }
 
-// How many of the source's slots may be found. Only sets of groups make it look at each slot.
+// How many of the source's slots may be found. Only what restricts the
+// request makes it look at each slot.
 size_t CountKept(const Source& source) {
   if (!source.filter.restricted()) return source.rows.count - source.dead_count;
-  size_t kept = 0;
-  for (size_t slot = 0; slot < source.rows.count; ++slot) kept += source.filter.Keeps(slot);
-  return kept;
+  return source.filter.Count(source.rows.count);
 }
 
 Status SearchSource(const Source& source, uint32_t number, const Question& question,
@@ -151,7 +151,52 @@ Status SearchSource(const Source& source, uint32_t number, const Question& quest
   return OkStatus();
 }
 
-std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint8_t> allowed) {
+// The first slot of [from, count) whose id is not below `id`; rows of ascending ids. Cheap where it
+// is near to `from`.
+size_t SlotAtOrBehind(const VectorRows& rows, size_t from, PassageId id) {
+  size_t step = 1, end = from;
+  while (end < rows.count && rows.ids[end] < id) {
+    from = end + 1;
+    end += step;
+    step *= 2;
+  }
+  end = std::min(end, rows.count);
+  return static_cast<size_t>(std::lower_bound(rows.ids + from, rows.ids + end, id) - rows.ids);
+}
+
+// Turns the bits of these passages' slots over. Of a segment, whose ids ascend.
+void Flip(const VectorRows& rows, const PassageSet& passages, Bitmap* bits) {
+  size_t slot = 0;
+  for (const PassageRange& range : passages.ranges()) {
+    slot = SlotAtOrBehind(rows, slot, range.first);
+    for (; slot < rows.count && rows.ids[slot] - range.first < range.count; ++slot) {
+      (*bits)[slot / 64] ^= uint64_t{1} << (slot % 64);
+    }
+  }
+}
+
+// The same for a block of the tail: ids in the order of the commits.
+void FlipInTail(const VectorRows& rows, const PassageSet& passages, Bitmap* bits) {
+  PassageCursor cursor(passages);
+  for (size_t slot = 0; slot < rows.count; ++slot) {
+    if (cursor.Has(rows.ids[slot])) (*bits)[slot / 64] ^= uint64_t{1} << (slot % 64);
+  }
+}
+
+template <typename F>
+Bitmap AdmittedSlots(const VectorRows& rows, const Admission& admission, F flip) {
+  const size_t words = (rows.count + 63) / 64;
+  Bitmap bits(words, admission.kept ? 0 : ~uint64_t{0});
+  if (admission.kept) flip(rows, *admission.kept, &bits);
+  if (!admission.hidden) return bits;
+  Bitmap shown(words, ~uint64_t{0});
+  flip(rows, *admission.hidden, &shown);
+  for (size_t word = 0; word < words; ++word) bits[word] &= shown[word];
+  return bits;
+}
+
+std::vector<Source> SourcesOf(const CollectionState& state, const Admission& admission) {
+  const std::span<const uint8_t> allowed = admission.group_sets;
   const bool everyone =
       std::all_of(allowed.begin(), allowed.end(), [](uint8_t a) { return a != 0; }) &&
       allowed.size() >= state.group_sets->size();
@@ -165,12 +210,17 @@ std::vector<Source> SourcesOf(const CollectionState& state, std::span<const uint
     Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
     source.graph = &segment.segment->graph();
     source.dead_count = segment.dead_count;
+    if (!admission.everything()) {
+      source.filter.Keep(AdmittedSlots(source.rows, admission, Flip));
+    }
   }
   for (const Tail::Block& block : state.tail.blocks) {
     if (block.first >= state.tail.length) break;
     VectorRows rows = block.rows->rows();
     rows.count = std::min(rows.count, state.tail.length - block.first);
-    add(rows, state.tail.dead_count > 0 ? state.tail.dead.get() : nullptr, block.first);
+    const Bitmap* dead = state.tail.dead_count > 0 ? state.tail.dead.get() : nullptr;
+    Source& source = add(rows, dead, block.first);
+    if (!admission.everything()) source.filter.Keep(AdmittedSlots(rows, admission, FlipInTail));
   }
   return sources;
 }
@@ -197,10 +247,10 @@ std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources,
 
 Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
                                              std::span<const float> query,
-                                             std::span<const uint8_t> allowed,
+                                             const Admission& admission,
                                              const VectorSearchOptions& options,
                                              const Context& ctx) {
-  const std::vector<Source> sources = SourcesOf(state, allowed);
+  const std::vector<Source> sources = SourcesOf(state, admission);
   const Question question(state.sums, query);
   const size_t head_size = std::max(4 * options.k, kMinHead);
   VectorSearchOptions walk = options;

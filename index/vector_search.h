@@ -5,9 +5,8 @@
 // Passages of every language are found: scores are cosines with what the language takes off given
 // back (language_lift.h).
 //
-// Only slots that are alive and whose set of groups is allowed are found, and as many as are asked
-// for when there are that many: where few slots may be found they are scanned, since a walk would
-// starve.
+// Only slots that are alive and admitted are found, and as many as are asked for when there are
+// that many: where few slots may be found they are scanned, since a walk would starve.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "index/admission.h"
 #include "index/view.h"
 
 namespace vade {
@@ -33,11 +33,10 @@ struct VectorHit {
   LanguageCode language = kUnknownLanguage;
 };
 
-// `query` has the collection's dimension. allowed[s] != 0: group set s may be found; a set beyond
-// the end may not. Best first, equal scores by ascending id.
+// `query` has the collection's dimension. Best first, equal scores by ascending id.
 Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
                                              std::span<const float> query,
-                                             std::span<const uint8_t> allowed,
+                                             const Admission& admission,
                                              const VectorSearchOptions& options,
                                              const Context& ctx);
 

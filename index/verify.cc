@@ -41,6 +41,7 @@ class Verifier {
   Status CheckChangeLog();
   Status CheckCollection(const CollectionState& state);
   Status CheckDocument(const CollectionState& state, const DocumentRecord& record);
+  Status CheckVersion(const CollectionState& state, const DocumentRecord& record);
   Status CheckText(CollectionId c, const DocumentRecord& record);
   Status CheckPassages(const CollectionState& state, const DocumentRecord& record);
   Status CheckPassage(const CollectionState& state, const DocumentRecord& record, PassageId id,
@@ -81,6 +82,7 @@ class Verifier {
     uint64_t vector_checksum = 0;
   };
   std::unordered_map<PassageId, Live> live_;
+  uint64_t versions_ = 0;  // of the collection: documents that have one
   uint64_t documents_ = 0, slots_ = 0, text_pieces_ = 0;
   uint64_t words_ = 0, document_words_ = 0;  // of all passages; of those of one document
   std::optional<TermChecker> terms_;
@@ -203,6 +205,19 @@ Status Verifier::CheckPassages(const CollectionState& state, const DocumentRecor
   return OkStatus();
 }
 
+Status Verifier::CheckVersion(const CollectionState& state, const DocumentRecord& record) {
+  const auto expected = VersionOf(record);
+  if (!expected) return OkStatus();
+  ++versions_;
+  ASSIGN_OR_RETURN(
+      const auto stored,
+      kv_.Get(Family::kDocuments, VersionKey(state.id, record.info.id), view_->snapshot));
+  if (!stored || *stored != Encode(*expected)) {
+    Problem("document '", record.info.id, "' and the directory of versions do not agree");
+  }
+  return OkStatus();
+}
+
 Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecord& record) {
   RETURN_IF_ERROR(ctx_.Check());
   const DocumentInfo& info = record.info;
@@ -218,6 +233,7 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
   if (record.group_set >= sets.size() || sets[record.group_set] != NormalizedGroups(info.groups)) {
     Problem("document '", info.id, "': its groups are not those of set ", record.group_set);
   }
+  RETURN_IF_ERROR(CheckVersion(state, record));
   RETURN_IF_ERROR(CheckText(state.id, record));
   document_words_ = 0;
   RETURN_IF_ERROR(CheckPassages(state, record));
@@ -232,17 +248,22 @@ Status Verifier::CheckDocument(const CollectionState& state, const DocumentRecor
 // What is there beyond what documents own: nothing, but for revisions that are being staged.
 Status Verifier::CountKeys(const CollectionState& state,
                            const std::vector<StagedNote>& staged_notes) {
-  uint64_t revisions = 0, hashes = 0;
+  uint64_t revisions = 0, hashes = 0, versions = 0;
   const auto scan =
       Scan(Family::kDocuments, CollectionPrefix(state.id), CollectionPrefix(state.id + 1));
   for (; scan->Valid(); scan->Next()) {
     revisions += scan->key().substr(4).starts_with('r');
     hashes += scan->key().substr(4).starts_with('h');
+    versions += scan->key().substr(4).starts_with('v');
   }
   RETURN_IF_ERROR(scan->status());
   if (revisions != documents_ || hashes != documents_) {
     Problem("collection '", state.info.name, "' has ", documents_, " documents, ", revisions,
             " revisions and ", hashes, " content hashes");
+  }
+  if (versions != versions_) {
+    Problem("collection '", state.info.name, "' has ", versions_, " documents with a version, ",
+            versions, " are listed");
   }
   ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(staged_notes));
   ContentCounts held;

@@ -26,6 +26,7 @@
 #include "index/records.h"
 #include "index/segment.h"
 #include "index/vectors.h"
+#include "index/versions.h"
 
 namespace vade {
 
@@ -66,7 +67,8 @@ struct CollectionState {
   Tail tail;
   LanguageSums sums;  // of all live rows
   LiveRanges live;
-  uint64_t word_count = 0;  // of all live passages
+  uint64_t word_count = 0;                       // of all live passages
+  std::shared_ptr<const VersionTable> versions;  // null: no document has any
 };
 
 struct View {

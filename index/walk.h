@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,7 +13,7 @@
 
 namespace vade {
 
-// Which slots may be found: alive, and of an allowed set of groups.
+// Which slots may be found: alive, of an allowed set of groups, and kept by the request's filter.
 class SlotFilter {
  public:
   // `first` is the bit of slot 0 in `dead`.
@@ -23,13 +24,42 @@ class SlotFilter {
     allowed_ = allowed;
     restricted_ = true;
   }
+  // Only slots whose bit is set; without this call all of them. One bit a slot, from slot 0.
+  void Keep(Bitmap kept) {
+    kept_ = std::move(kept);
+    filtered_ = true;
+  }
 
-  bool restricted() const { return restricted_; }
+  bool restricted() const { return restricted_ || filtered_; }
   bool Keeps(size_t slot) const {
     if (IsDead(dead_, first_ + slot)) return false;
+    if (filtered_ && !(kept_[slot / 64] >> (slot % 64) & 1)) return false;
     if (!restricted_) return true;
     const uint32_t set = group_sets_[slot];
     return set < allowed_.size() && allowed_[set] != 0;
+  }
+  // How many of the first `slots` are kept; without groups a word at a time.
+  size_t Count(size_t slots) const {
+    size_t kept = 0;
+    if (restricted_ || first_ != 0) {
+      for (size_t slot = 0; slot < slots; ++slot) kept += Keeps(slot);
+      return kept;
+    }
+    for (size_t word = 0; word * 64 < slots; ++word) {
+      uint64_t bits = filtered_ ? kept_[word] : ~uint64_t{0};
+      if (dead_ && word < dead_->size()) bits &= ~(*dead_)[word];
+      if (slots - word * 64 < 64) bits &= (uint64_t{1} << (slots % 64)) - 1;
+      kept += static_cast<size_t>(std::popcount(bits));
+    }
+    return kept;
+  }
+  // Whether the filter keeps none of [begin, begin + count); begin is a multiple of 64.
+  bool KeepsNone(size_t begin, size_t count) const {
+    if (!filtered_) return false;
+    for (size_t word = begin / 64; word * 64 < begin + count; ++word) {
+      if (kept_[word] != 0) return false;
+    }
+    return true;
   }
 
  private:
@@ -38,6 +68,8 @@ class SlotFilter {
   size_t first_;
   std::span<const uint8_t> allowed_;
   bool restricted_ = false;
+  Bitmap kept_;
+  bool filtered_ = false;
 };
 
 struct SlotScore {

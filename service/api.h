@@ -34,11 +34,14 @@ class Api {
   virtual Result<Document> GetDocument(const std::string& collection,
                                        const std::string& document_id, const Context& ctx) = 0;
   virtual Result<DocumentPage> ListDocuments(const std::string& collection,
-                                             const std::string& after, int limit,
-                                             const Context& ctx) = 0;
+                                             const DocumentQuery& query, const Context& ctx) = 0;
   virtual Result<uint64_t> DeleteDocuments(const std::string& collection,
                                            const std::vector<std::string>& ids,
                                            const Context& ctx) = 0;
+  // The same, and answers once the bytes of all that was deleted or replaced have left the files.
+  virtual Result<uint64_t> EraseDocuments(const std::string& collection,
+                                          const std::vector<std::string>& ids,
+                                          const Context& ctx) = 0;
 
   virtual Result<std::vector<CollectionInfo>> ListCollections(const Context& ctx) = 0;
   virtual Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) = 0;

@@ -39,9 +39,10 @@ void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
       ->check(CLI::Range(1, most_passages))
       ->capture_default_str();
   command.add_option("--filter", flags.filter,
-                     "Only documents whose metadata satisfy this expression");
+                     "Only documents that satisfy this expression (docs/filters.md)");
   command.add_option("--groups", flags.groups, "Groups of the asker, comma-separated");
-  command.add_option("--as-of", flags.as_of, "As the collection stood at this time");
+  command.add_option("--as-of", flags.as_of,
+                     "What holds at this time: RFC 3339 or a date (default: now)");
   command.add_flag("--explain", flags.explain, "Show how each candidate was ranked");
 }
 

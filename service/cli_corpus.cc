@@ -92,15 +92,16 @@ struct DocsFlags {
   std::string file;
   std::string title, groups, supersedes, valid_from, filter, after;
   std::vector<std::string> meta;
+  bool as_caller = false;  // --groups was given to list
   bool erase = false;
   int limit = 100;
 };
 
 Status RunList(CliSession& session, const DocsFlags& flags) {
-  if (!flags.filter.empty()) return Unimplemented("--filter is not available in this version");
   ASSIGN_OR_RETURN(Api * api, session.api());
-  const auto listed =
-      api->ListDocuments(session.options.collection, flags.after, flags.limit, session.ctx());
+  DocumentQuery query{.after = flags.after, .limit = flags.limit, .filter = flags.filter};
+  if (flags.as_caller) query.caller_groups = SplitList(flags.groups);
+  const auto listed = api->ListDocuments(session.options.collection, query, session.ctx());
   if (!listed.ok()) return session.Explain(listed.status());
   const DocumentPage& page = *listed;
   if (session.options.json) {
@@ -181,12 +182,10 @@ Status RunPut(CliSession& session, const DocsFlags& flags) {
 }
 
 Status RunDelete(CliSession& session, const DocsFlags& flags) {
-  if (flags.erase) {
-    return Unimplemented(
-        "--erase is not available in this version; delete without it hides the text at once");
-  }
   ASSIGN_OR_RETURN(Api * api, session.api());
-  const auto deleted = api->DeleteDocuments(session.options.collection, flags.ids, session.ctx());
+  const std::string& collection = session.options.collection;
+  const auto deleted = flags.erase ? api->EraseDocuments(collection, flags.ids, session.ctx())
+                                   : api->DeleteDocuments(collection, flags.ids, session.ctx());
   if (!deleted.ok()) return session.Explain(deleted.status());
   if (session.options.json) {
     std::printf("%s\n", DeletedJson(*deleted).c_str());
@@ -204,12 +203,17 @@ void AddDocs(CLI::App& app, CliSession& session) {
 
   CLI::App* list = docs->add_subcommand("list", "Documents by id");
   list->add_option("--filter", flags->filter,
-                   "Only documents whose metadata satisfy this expression");
+                   "Only documents that satisfy this expression (docs/filters.md)");
+  auto* groups = list->add_option("--groups", flags->groups,
+                                  "Only what a caller with these groups may find (default: all)");
   list->add_option("--after", flags->after, "Begin behind this id");
   list->add_option("--limit", flags->limit, "Documents at most")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  list->callback([&session, flags] { session.Run([&] { return RunList(session, *flags); }); });
+  list->callback([&session, flags, groups] {
+    flags->as_caller = groups->count() > 0;
+    session.Run([&] { return RunList(session, *flags); });
+  });
 
   CLI::App* show = docs->add_subcommand("show", "A document's text");
   show->add_option("id", flags->id, "Document id")->required();
@@ -222,13 +226,15 @@ void AddDocs(CLI::App& app, CliSession& session) {
   put->add_option("--meta", flags->meta, "KEY=VALUE, may be repeated");
   put->add_option("--groups", flags->groups,
                   "Who may find it, comma-separated (default: everyone)");
-  put->add_option("--supersedes", flags->supersedes, "Id of the document that this one replaces");
-  put->add_option("--valid-from", flags->valid_from, "From when it holds (RFC 3339 or a date)");
+  put->add_option("--supersedes", flags->supersedes,
+                  "Id of the document whose place this one takes");
+  put->add_option("--valid-from", flags->valid_from,
+                  "From when it holds: RFC 3339 or a date (default: always)");
   put->callback([&session, flags] { session.Run([&] { return RunPut(session, *flags); }); });
 
   CLI::App* remove = docs->add_subcommand("delete", "Delete documents");
   remove->add_option("id", flags->ids, "Document ids")->required();
-  remove->add_flag("--erase", flags->erase, "Take the bytes out of the files at once");
+  remove->add_flag("--erase", flags->erase, "Return once the bytes have left the files");
   remove->callback([&session, flags] { session.Run([&] { return RunDelete(session, *flags); }); });
 }
 

@@ -284,6 +284,15 @@ void ToProto(const PutResult& result, v1::PutDocumentResponse* out) {
   out->set_commit(result.commit);
 }
 
+void ToProto(const DocumentQuery& query, v1::ListDocumentsRequest* out) {
+  out->set_page_size(static_cast<uint32_t>(query.limit));
+  out->set_page_token(query.after);
+  out->set_filter(query.filter);
+  if (!query.caller_groups) return;
+  out->mutable_caller()->mutable_groups()->Add(query.caller_groups->begin(),
+                                               query.caller_groups->end());
+}
+
 void ToProto(const Query& query, v1::SearchRequest* out) {
   out->set_question(query.question);
   out->set_collection(query.collection);
@@ -482,6 +491,15 @@ Answer FromProto(const v1::Done& in, StageTimes* times) {
 std::string CollectionOrDefault(const std::string& name) { return name.empty() ? "default" : name; }
 
 int FromPageSize(uint32_t page_size) { return OrDefault(page_size, kDefaultPageSize); }
+
+DocumentQuery FromProto(const v1::ListDocumentsRequest& in) {
+  DocumentQuery query{
+      .after = in.page_token(), .limit = FromPageSize(in.page_size()), .filter = in.filter()};
+  if (in.has_caller()) {
+    query.caller_groups.emplace(in.caller().groups().begin(), in.caller().groups().end());
+  }
+  return query;
+}
 
 Result<PutRequest> FromProto(v1::PutDocumentRequest&& in) {
   PutRequest request;

@@ -27,6 +27,7 @@ class Collection;
 class DocumentInfo;
 class Done;
 class Hit;
+class ListDocumentsRequest;
 class PutDocumentRequest;
 class PutDocumentResponse;
 class SearchRequest;
@@ -48,6 +49,7 @@ void ToProto(const Citation& citation, v1::Citation* out);
 void ToProto(const CollectionInfo& info, v1::Collection* out);
 void ToProto(const PutRequest& request, v1::PutDocumentRequest* out);
 void ToProto(const PutResult& result, v1::PutDocumentResponse* out);
+void ToProto(const DocumentQuery& query, v1::ListDocumentsRequest* out);
 void ToProto(const Query& query, v1::SearchRequest* out);
 void ToProto(const AskRequest& request, v1::AskRequest* out);  // leaves the history out
 void ToProto(const AskRequest& request,
@@ -71,6 +73,7 @@ Answer FromProto(const v1::Done& in, StageTimes* times);
 // Requests, as the server reads them.
 std::string CollectionOrDefault(const std::string& name);
 int FromPageSize(uint32_t page_size);
+DocumentQuery FromProto(const v1::ListDocumentsRequest& in);
 Result<PutRequest> FromProto(v1::PutDocumentRequest&& in);  // takes the content away
 Result<Query> FromProto(const v1::SearchRequest& in);
 Result<AskRequest> FromProto(const v1::AskRequest& in);

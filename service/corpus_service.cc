@@ -44,12 +44,9 @@ class CorpusService final : public v1::CorpusService::Service {
   grpc::Status ListDocuments(grpc::ServerContext* rpc, const v1::ListDocumentsRequest* request,
                              v1::ListDocumentsResponse* response) override {
     return host_->Run(rpc, "ListDocuments", [&](const Context& ctx) -> Status {
-      if (!request->filter().empty())
-        return Unimplemented("filter is not supported yet; leave it empty");
-      ASSIGN_OR_RETURN(
-          const DocumentPage page,
-          api_->ListDocuments(CollectionOrDefault(request->collection()), request->page_token(),
-                              FromPageSize(request->page_size()), ctx));
+      ASSIGN_OR_RETURN(const DocumentPage page,
+                       api_->ListDocuments(CollectionOrDefault(request->collection()),
+                                           FromProto(*request), ctx));
       for (const DocumentInfo& info : page.documents) ToProto(info, response->add_documents());
       response->set_next(page.next);
       return OkStatus();
@@ -71,11 +68,12 @@ class CorpusService final : public v1::CorpusService::Service {
   grpc::Status DeleteDocuments(grpc::ServerContext* rpc, const v1::DeleteDocumentsRequest* request,
                                v1::DeleteDocumentsResponse* response) override {
     return host_->Run(rpc, "DeleteDocuments", [&](const Context& ctx) -> Status {
-      if (request->erase()) return Unimplemented("erase is not supported yet; leave it false");
       const std::vector<std::string> ids(request->document_ids().begin(),
                                          request->document_ids().end());
-      ASSIGN_OR_RETURN(const uint64_t deleted,
-                       api_->DeleteDocuments(CollectionOrDefault(request->collection()), ids, ctx));
+      const std::string collection = CollectionOrDefault(request->collection());
+      ASSIGN_OR_RETURN(const uint64_t deleted, request->erase()
+                                                   ? api_->EraseDocuments(collection, ids, ctx)
+                                                   : api_->DeleteDocuments(collection, ids, ctx));
       response->set_deleted(deleted);
       return OkStatus();
     });

@@ -180,10 +180,13 @@ Status CheckDocumentId(std::string_view id) {
   return OkStatus();
 }
 
-Status CheckListDocuments(std::string_view after, int limit) {
-  RETURN_IF_ERROR(CheckRange("page_size", limit, 1, kMaxPageSize));
-  return after.empty() ? OkStatus()
-                       : CheckDocumentId(after).WithContext("page_token is not one of ours");
+Status CheckListDocuments(const DocumentQuery& query) {
+  RETURN_IF_ERROR(CheckRange("page_size", query.limit, 1, kMaxPageSize));
+  if (!query.filter.empty()) RETURN_IF_ERROR(CheckFilter(query.filter));
+  if (query.caller_groups) RETURN_IF_ERROR(CheckGroups(*query.caller_groups));
+  return query.after.empty()
+             ? OkStatus()
+             : CheckDocumentId(query.after).WithContext("page_token is not one of ours");
 }
 
 Status CheckDeleteIds(const std::vector<std::string>& ids) {
@@ -222,8 +225,9 @@ Status CheckQuery(const Query& query) {
   RETURN_IF_ERROR(CheckCollectionName(query.collection));
   RETURN_IF_ERROR(CheckRange("k", query.k, 1, kMaxSearchHits));
   RETURN_IF_ERROR(CheckGroups(query.groups));
-  if (!query.filter.empty()) return Unimplemented("filter is not supported yet; leave it empty");
-  if (!query.as_of.empty()) return Unimplemented("as_of is not supported yet; leave it empty");
+  if (!query.filter.empty()) RETURN_IF_ERROR(CheckFilter(query.filter));
+  if (!query.as_of.empty())
+    RETURN_IF_ERROR(ParseRfc3339(query.as_of).status().WithContext("as_of"));
   return OkStatus();
 }
 

@@ -58,7 +58,7 @@ bool IsPlainRequestId(std::string_view id);
 
 Status CheckCollectionName(std::string_view name);
 Status CheckDocumentId(std::string_view id);
-Status CheckListDocuments(std::string_view after, int limit);
+Status CheckListDocuments(const DocumentQuery& query);
 Status CheckDeleteIds(const std::vector<std::string>& ids);
 Status CheckPut(const PutRequest& request);
 Status CheckQuery(const Query& query);

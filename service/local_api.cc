@@ -55,12 +55,12 @@ class LocalApiImpl final : public LocalApi {
     return store_->GetDocument(collection, document_id);
   }
 
-  Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
-                                     int limit, const Context& ctx) override {
+  Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
+                                     const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckListDocuments(after, limit));
+    RETURN_IF_ERROR(CheckListDocuments(query));
     RETURN_IF_ERROR(ctx.Check());
-    return store_->ListDocuments(collection, after, limit);
+    return store_->ListDocuments(collection, query);
   }
 
   Result<uint64_t> DeleteDocuments(const std::string& collection,
@@ -70,6 +70,14 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckDeleteIds(ids));
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
+    return deleted;
+  }
+
+  Result<uint64_t> EraseDocuments(const std::string& collection,
+                                  const std::vector<std::string>& ids,
+                                  const Context& ctx) override {
+    auto deleted = DeleteDocuments(collection, ids, ctx);
+    if (deleted.ok()) RETURN_IF_ERROR(store_->Erase(ctx));
     return deleted;
   }
 

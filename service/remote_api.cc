@@ -84,14 +84,13 @@ class RemoteApi final : public Api {
     return document;
   }
 
-  Result<DocumentPage> ListDocuments(const std::string& collection, const std::string& after,
-                                     int limit, const Context& ctx) override {
+  Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
+                                     const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckListDocuments(after, limit));
+    RETURN_IF_ERROR(CheckListDocuments(query));
     v1::ListDocumentsRequest message;
     message.set_collection(collection);
-    message.set_page_size(static_cast<uint32_t>(limit));
-    message.set_page_token(after);
+    ToProto(query, &message);
     v1::ListDocumentsResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
       return corpus_->ListDocuments(rpc, message, &response);
@@ -107,16 +106,16 @@ class RemoteApi final : public Api {
   Result<uint64_t> DeleteDocuments(const std::string& collection,
                                    const std::vector<std::string>& ids,
                                    const Context& ctx) override {
-    RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckDeleteIds(ids));
     v1::DeleteDocumentsRequest message;
-    message.set_collection(collection);
-    message.mutable_document_ids()->Add(ids.begin(), ids.end());
-    v1::DeleteDocumentsResponse response;
-    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
-      return corpus_->DeleteDocuments(rpc, message, &response);
-    }));
-    return response.deleted();
+    return Delete(collection, ids, &message, ctx);
+  }
+
+  Result<uint64_t> EraseDocuments(const std::string& collection,
+                                  const std::vector<std::string>& ids,
+                                  const Context& ctx) override {
+    v1::DeleteDocumentsRequest message;
+    message.set_erase(true);
+    return Delete(collection, ids, &message, ctx);
   }
 
   Result<WarmReport> Warm(const std::string& collection, const Context& ctx) override {
@@ -209,6 +208,19 @@ class RemoteApi final : public Api {
   }
 
  private:
+  Result<uint64_t> Delete(const std::string& collection, const std::vector<std::string>& ids,
+                          v1::DeleteDocumentsRequest* message, const Context& ctx) {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDeleteIds(ids));
+    message->set_collection(collection);
+    message->mutable_document_ids()->Add(ids.begin(), ids.end());
+    v1::DeleteDocumentsResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->DeleteDocuments(rpc, *message, &response);
+    }));
+    return response.deleted();
+  }
+
   using Stream = std::unique_ptr<grpc::ClientReader<v1::AskEvent>>;
 
   Stream Open(const AskRequest& request, grpc::ClientContext* rpc) {

@@ -42,6 +42,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.kept_disk_bytes",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
+                                                "store.erase_within_seconds",
                                                 "log.level",
                                                 "grpc.shutdown_grace_seconds"};
   return keys;
@@ -137,6 +138,9 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
+  int erase_within = static_cast<int>(local->store.erase_within.count());
+  RETURN_IF_ERROR(file.Int("store.erase_within_seconds", 0, 31536000, &erase_within));
+  local->store.erase_within = std::chrono::seconds(erase_within);
   RETURN_IF_ERROR(file.Int("answer.max_active", 1, 256, &local->generator.max_active));
   RETURN_IF_ERROR(file.Int("answer.max_waiting", 0, 10000, &local->generator.max_waiting));
   RETURN_IF_ERROR(

@@ -50,6 +50,8 @@
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
+//   store.erase_within_seconds bytes of what was deleted or replaced leave the files within this
+//                              time, 0 to 31536000, default 3600; 0: only with erase
 //   log.level                  debug, info (default), warning, error, off
 #pragma once
 

@@ -46,7 +46,8 @@ Result<WarmReport> WarmCollection(Store* store, const std::string& collection,
     request.commit = store->commit_number();
     ASSIGN_OR_RETURN(const CollectionInfo info, store->GetCollection(collection));
     request.collection = info.id;
-    ASSIGN_OR_RETURN(DocumentPage page, store->ListDocuments(collection, after, kDocumentsAtOnce));
+    ASSIGN_OR_RETURN(DocumentPage page,
+                     store->ListDocuments(collection, {.after = after, .limit = kDocumentsAtOnce}));
     for (const DocumentInfo& document : page.documents) {
       RETURN_IF_ERROR(ctx.Check());
       if (IsFull(files)) {

@@ -191,7 +191,7 @@ TEST_F(PassageStore, DocumentsAreListedInPagesById) {
   for (const char* id : {"c", "a", "d", "b", "e"}) Put(id, {StrCat("text ", id)});
   std::string listed, after;
   do {
-    const auto page = store_->ListDocuments("default", after, 2);
+    const auto page = store_->ListDocuments("default", {.after = after, .limit = 2});
     ASSERT_TRUE(page.ok());
     for (const DocumentInfo& info : page->documents) listed += info.id;
     listed += ",";
@@ -306,15 +306,6 @@ TEST_F(PassageStore, InvalidTextIsRefusedAndLeavesNothing) {
   writer.reset();
   EXPECT_EQ(Documents(), 0u);
   EXPECT_EQ(Problems(), "");
-}
-
-TEST_F(PassageStore, SearchRefusesWhatItDoesNotEnforce) {
-  auto request = Question("x");
-  request.filter = "year > 2000";
-  EXPECT_EQ(store_->Search(request, Context()).status().code(), StatusCode::kUnimplemented);
-  request.filter = "";
-  request.as_of = "2020-01-01";
-  EXPECT_EQ(store_->Search(request, Context()).status().code(), StatusCode::kUnimplemented);
 }
 
 TEST_F(PassageStore, BadQuestionsAreRefused) {

@@ -41,7 +41,7 @@ class Ingest : public ::testing::Test {
   void Write(std::string_view name, std::string_view bytes) { folder_.Write(name, bytes); }
   std::vector<std::string> Ids() {
     std::vector<std::string> ids;
-    auto page = store_.ListDocuments("default", "", 1000);
+    auto page = store_.ListDocuments("default", {.limit = 1000});
     if (page.ok()) {
       for (const DocumentInfo& info : page->documents) ids.push_back(info.id);
     }

@@ -102,8 +102,8 @@ TEST_F(RetrieverTest, RefusesBadRequests) {
   EXPECT_THAT(error({.question = "x", .k = 0}), HasSubstr("from 1 to 1000"));
   EXPECT_THAT(error({.question = "x", .k = 1001}), HasSubstr("from 1 to 1000"));
   EXPECT_THAT(error({.question = "x", .collection = "none"}), HasSubstr("NOT_FOUND"));
-  EXPECT_THAT(error({.question = "x", .filter = "year > 2000"}), HasSubstr("UNIMPLEMENTED"));
-  EXPECT_THAT(error({.question = "x", .as_of = "2026-01-01"}), HasSubstr("UNIMPLEMENTED"));
+  EXPECT_THAT(error({.question = "x", .filter = "year >"}), HasSubstr("filter, column 7"));
+  EXPECT_EQ(error({.question = "x", .as_of = "2026-01-01"}), "OK");
 }
 
 TEST_F(RetrieverTest, RefusesACollectionOfAnotherEmbedder) {

@@ -124,20 +124,20 @@ TEST_P(ApiContract, ABadDocumentIsRefusedAndNamed) {
 
 TEST_P(ApiContract, DocumentsAreListedPageByPage) {
   for (const char* id : {"c", "a", "b"}) Put(id, StrCat("The text of ", id, "."));
-  const auto first = api().ListDocuments("default", "", 2, ctx_);
+  const auto first = api().ListDocuments("default", {.limit = 2}, ctx_);
   ASSERT_TRUE(first.ok()) << first.status().ToString();
   ASSERT_EQ(first->documents.size(), 2u);
   EXPECT_EQ(first->documents[0].id, "a");
   EXPECT_EQ(first->documents[1].id, "b");
   EXPECT_EQ(first->documents[1].passage_count, 1u);
-  const auto second = api().ListDocuments("default", first->next, 2, ctx_);
+  const auto second = api().ListDocuments("default", {.after = first->next, .limit = 2}, ctx_);
   ASSERT_TRUE(second.ok());
   ASSERT_EQ(second->documents.size(), 1u);
   EXPECT_EQ(second->documents[0].id, "c");
   EXPECT_EQ(second->next, "");
-  EXPECT_EQ(api().ListDocuments("default", "", 0, ctx_).status().code(),
+  EXPECT_EQ(api().ListDocuments("default", {.limit = 0}, ctx_).status().code(),
             StatusCode::kInvalidArgument);
-  EXPECT_EQ(api().ListDocuments("default", "", 1001, ctx_).status().code(),
+  EXPECT_EQ(api().ListDocuments("default", {.limit = 1001}, ctx_).status().code(),
             StatusCode::kInvalidArgument);
 }
 
@@ -155,7 +155,8 @@ TEST_P(ApiContract, ADeletedDocumentIsNotFoundByAnyPath) {
 
 TEST_P(ApiContract, WhatIsMissingIsNotFound) {
   EXPECT_EQ(api().GetDocument("default", "a", ctx_).status().code(), StatusCode::kNotFound);
-  EXPECT_EQ(api().ListDocuments("nowhere", "", 10, ctx_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(api().ListDocuments("nowhere", {.limit = 10}, ctx_).status().code(),
+            StatusCode::kNotFound);
   EXPECT_EQ(api().DeleteDocuments("nowhere", {"a"}, ctx_).status().code(), StatusCode::kNotFound);
   EXPECT_EQ(api().DeleteCollection("nowhere", ctx_).code(), StatusCode::kNotFound);
   const auto search = api().Search({.question = "q", .collection = "nowhere"}, ctx_);
@@ -217,6 +218,19 @@ TEST_P(ApiContract, ATraceMayHaveAnyName) {
   EXPECT_TRUE(api().Search({.question = "text"}, ctx_.WithTrace(&trace)).ok());
 }
 
+TEST_P(ApiContract, AnErasedDocumentIsDeletedAndItsBytesAreAskedToLeave) {
+  Put("a", "text");
+  const auto deleted = api().DeleteDocuments("default", {"a"}, ctx_);
+  ASSERT_TRUE(deleted.ok());
+  EXPECT_EQ(fake_.store->erased, 0);
+  Put("a", "text");
+  const auto erased = api().EraseDocuments("default", {"a"}, ctx_);
+  ASSERT_TRUE(erased.ok()) << erased.status().ToString();
+  EXPECT_EQ(*erased, 1u);
+  EXPECT_EQ(fake_.store->erased, 1);
+  EXPECT_EQ(api().GetDocument("default", "a", ctx_).status().code(), StatusCode::kNotFound);
+}
+
 TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
   PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
   secret.info.groups = {"board"};
@@ -227,14 +241,99 @@ TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
             std::set<std::string>{"secret"});
 }
 
+// Titles of the same documents, one of them for the board only.
+TEST_P(ApiContract, AFilterKeepsWhatAQuestionAndAListingMayFind) {
+  for (int year : {2019, 2024, 2025}) {
+    PutRequest report =
+        MakePut(StrCat("report-", year), StrCat("The rent of ", year, " was paid."));
+    report.info.metadata = {{"year", double(year)}, {"tags", std::vector<std::string>{"rent"}}};
+    if (year == 2025) report.info.groups = {"board"};
+    ASSERT_TRUE(api().PutDocument("default", report, ctx_).ok());
+  }
+  using Ids = std::set<std::string>;
+  EXPECT_EQ(Found({.question = "rent", .filter = "year >= 2020"}), Ids{"report-2024"});
+  EXPECT_EQ(Found({.question = "rent", .filter = "year >= 2020", .groups = {"board"}}),
+            (Ids{"report-2024", "report-2025"}));
+  EXPECT_EQ(Found({.question = "rent", .filter = "not tags contains 'rent'"}), Ids{});
+
+  const auto listed = [&](const DocumentQuery& query) {
+    Ids ids;
+    const auto page = api().ListDocuments("default", query, ctx_);
+    EXPECT_TRUE(page.ok()) << page.status().ToString();
+    for (const DocumentInfo& info : page->documents) ids.insert(info.id);
+    return ids;
+  };
+  EXPECT_EQ(listed({.filter = "year < 2025"}), (Ids{"report-2019", "report-2024"}));
+  EXPECT_EQ(listed({.filter = "exists groups"}), Ids{"report-2025"});
+  EXPECT_EQ(listed({.caller_groups = std::vector<std::string>{}}),
+            (Ids{"report-2019", "report-2024"}));
+  EXPECT_EQ(listed({.filter = "year > 2020", .caller_groups = std::vector<std::string>{"board"}}),
+            (Ids{"report-2024", "report-2025"}));
+}
+
+TEST_P(ApiContract, AnAnswerRestsOnlyOnWhatGroupsAndFilterLetThrough) {
+  PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
+  secret.info.groups = {"board"};
+  secret.info.metadata = {{"kind", std::string("vault")}};
+  ASSERT_TRUE(api().PutDocument("default", secret, ctx_).ok());
+  Put("open", "The museum opens at nine.");
+  const auto seen = [&](AskRequest ask) {
+    std::set<std::string> ids;
+    const auto reply = api().Ask(ask, {}, ctx_);
+    EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+    for (const Hit& hit : reply->retrieved.hits) ids.insert(hit.passage.document_id);
+    for (const auto& reading : reply->answer.readings) ids.insert(reading.document_id);
+    for (const Omission& omission : reply->answer.omitted) ids.insert(omission.document_id);
+    return ids;
+  };
+  AskRequest ask = MakeAsk("What opens the vault?");
+  ask.query.groups = {"board"};
+  EXPECT_TRUE(seen(ask).contains("secret"));  // and what was read of it may be kept
+  ask.query.groups = {};
+  EXPECT_EQ(seen(ask), std::set<std::string>{"open"});
+  ask.query.groups = {"board"};
+  ask.query.filter = "kind = 'vault'";
+  EXPECT_EQ(seen(ask), std::set<std::string>{"secret"});
+}
+
+TEST_P(ApiContract, AFilterThatDoesNotParseIsRefusedWithItsColumn) {
+  Put("a", "text");
+  AskRequest ask = MakeAsk("q");
+  ask.query.filter = "year >";
+  for (const Status& refused :
+       {api().Search({.question = "q", .filter = "year >"}, ctx_).status(),
+        api().Ask(ask, {}, ctx_).status(),
+        api().ListDocuments("default", {.filter = "year >"}, ctx_).status()}) {
+    EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(refused.message().find("filter, column 7"), std::string::npos) << refused.message();
+  }
+}
+
+TEST_P(ApiContract, ASupersededDocumentIsFoundOnlyForTheTimeBefore) {
+  Put("old", "The rent is ten coins.");
+  PutRequest next = MakePut("new", "The rent is twelve coins.");
+  next.info.supersedes = "old";
+  next.info.valid_from = "2024-03-01";
+  ASSERT_TRUE(api().PutDocument("default", next, ctx_).ok());
+  EXPECT_EQ(Found({.question = "rent"}), std::set<std::string>{"new"});
+  EXPECT_EQ(Found({.question = "rent", .as_of = "2024-02-29"}), std::set<std::string>{"old"});
+  AskRequest ask = MakeAsk("What is the rent?");
+  ask.query.as_of = "2024-02-29";
+  const auto reply = api().Ask(ask, {}, ctx_);
+  ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+  for (const Hit& hit : reply->retrieved.hits) EXPECT_EQ(hit.passage.document_id, "old");
+}
+
+TEST_P(ApiContract, ATimeThatDoesNotParseIsRefused) {
+  Put("a", "text");
+  const auto refused = api().Search({.question = "q", .as_of = "last week"}, ctx_).status();
+  EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.message().find("as_of"), std::string::npos) << refused.message();
+  EXPECT_TRUE(api().Search({.question = "q", .as_of = "2024-01-01"}, ctx_).ok());
+}
+
 TEST_P(ApiContract, WhatCannotBeHonouredIsRefusedByName) {
   Put("a", "text");
-  const auto filter = api().Search({.question = "q", .filter = "year = 2024"}, ctx_).status();
-  EXPECT_EQ(filter.code(), StatusCode::kUnimplemented);
-  EXPECT_NE(filter.message().find("filter"), std::string::npos);
-  const auto as_of = api().Search({.question = "q", .as_of = "2024-01-01"}, ctx_).status();
-  EXPECT_EQ(as_of.code(), StatusCode::kUnimplemented);
-  EXPECT_NE(as_of.message().find("as_of"), std::string::npos);
   AskRequest ask = MakeAsk("q");
   ask.mode = AnswerMode::kVote;
   const auto mode = api().Ask(ask, {}, ctx_).status();
@@ -511,7 +610,7 @@ TEST_P(ApiContract, AFolderIsIngestedWithTheSameIdsAndReport) {
   ASSERT_EQ(report->errors.size(), 1u);
   EXPECT_NE(report->errors[0].source.find("empty.txt"), std::string::npos);
   EXPECT_EQ(files_seen, 4u);
-  const auto page = api().ListDocuments("default", "", 10, ctx_);
+  const auto page = api().ListDocuments("default", {.limit = 10}, ctx_);
   ASSERT_TRUE(page.ok());
   ASSERT_EQ(page->documents.size(), 3u);
   EXPECT_EQ(page->documents[0].id, "deep/quay.md");

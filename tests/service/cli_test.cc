@@ -119,15 +119,11 @@ TEST_F(Cli, AnUnknownLevelIsUsageAndOneThatTheProcessorLacksIsAFailure) {
 TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
   MakeStore().reset();
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"search", "q", "--filter", "a=1"},
-                                             {"search", "q", "--as-of", "2026-01-01"},
-                                             {"search", "q", "--explain"},
+       std::vector<std::vector<std::string>>{{"search", "q", "--explain"},
                                              {"ask", "q", "--explain"},
                                              {"ask", "q", "--mode", "cot"},
                                              {"ingest", "x", "--watch"},
                                              {"ingest", "x", "--prune"},
-                                             {"docs", "list", "--filter", "a=1"},
-                                             {"docs", "delete", "x", "--erase"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
                                              {"doctor", "--gpu"},

@@ -238,7 +238,7 @@ TEST(Convert, NumbersBeyondIntStayBeyondEveryLimit) {
   const auto query = FromProto(message);
   ASSERT_TRUE(query.ok());
   EXPECT_EQ(CheckQuery(*query).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckListDocuments("", FromPageSize(4'000'000'000u)).code(),
+  EXPECT_EQ(CheckListDocuments({.after = "", .limit = FromPageSize(4'000'000'000u)}).code(),
             StatusCode::kInvalidArgument);
 }
 
@@ -350,7 +350,7 @@ TEST(Limits, AnOrdinaryRequestIsAllowed) {
   EXPECT_TRUE(CheckPut({FullInfo(), "text"}).ok()) << CheckPut({FullInfo(), "text"}).ToString();
   EXPECT_TRUE(CheckCollectionName("a-B_9.x").ok());
   EXPECT_TRUE(CheckDeleteIds({"a"}).ok());
-  EXPECT_TRUE(CheckListDocuments("a", 1000).ok());
+  EXPECT_TRUE(CheckListDocuments({.after = "a", .limit = 1000}).ok());
 }
 
 TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
@@ -370,8 +370,8 @@ TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
       {refusal([](R r) { r.query.collection = ".x"; }), "INVALID_ARGUMENT: the collection"},
       {refusal([](R r) { r.query.k = 0; }), "INVALID_ARGUMENT: k is 0"},
       {refusal([](R r) { r.query.k = 101; }), "INVALID_ARGUMENT: k is 101"},
-      {refusal([](R r) { r.query.filter = "year > 3"; }), "UNIMPLEMENTED: filter"},
-      {refusal([](R r) { r.query.as_of = "2024-01-01"; }), "UNIMPLEMENTED: as_of"},
+      {refusal([](R r) { r.query.filter = "year >"; }), "INVALID_ARGUMENT: filter, column 7"},
+      {refusal([](R r) { r.query.as_of = "last week"; }), "INVALID_ARGUMENT: as_of"},
       {refusal([](R r) { r.query.groups.assign(257, "g"); }), "INVALID_ARGUMENT: 257 groups"},
       {refusal([](R r) { r.query.groups = {""}; }), "INVALID_ARGUMENT: a name in groups"},
       {refusal([](R r) { r.mode = AnswerMode::kCot; }), "UNIMPLEMENTED: mode"},
@@ -499,9 +499,10 @@ TEST(Limits, NamesIdsAndCountsHaveBounds) {
   EXPECT_EQ(CheckDeleteIds(std::vector<std::string>(1001, "x")).code(),
             StatusCode::kInvalidArgument);
   EXPECT_EQ(CheckDeleteIds({"x", ""}).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckListDocuments("", 0).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckListDocuments("", 1001).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckListDocuments(std::string(1025, 'x'), 1).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckListDocuments({.after = "", .limit = 0}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckListDocuments({.after = "", .limit = 1001}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckListDocuments({.after = std::string(1025, 'x'), .limit = 1}).code(),
+            StatusCode::kInvalidArgument);
 }
 
 }  // namespace

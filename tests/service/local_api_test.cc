@@ -59,7 +59,7 @@ TEST(LocalApi, WithoutAnEmbedderItListsAndReadsAndNamesTheRemedyForTheRest) {
   EXPECT_TRUE(api->ListCollections({}).ok());
   ASSERT_TRUE(
       api->store().CreateCollection({.name = "default", .embedder_id = "e", .dimension = 8}).ok());
-  EXPECT_TRUE(api->ListDocuments("default", "", 10, {}).ok());
+  EXPECT_TRUE(api->ListDocuments("default", {}, {}).ok());
   for (const Status& status :
        {api->PutDocument("default", MakePut("a", "text"), {}).status(),
         api->CreateCollection("new", {}).status(), api->Search({.question = "q"}, {}).status(),

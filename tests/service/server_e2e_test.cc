@@ -185,8 +185,8 @@ TEST_F(ServerE2e, BadRequestsAreRefusedByCode) {
   EXPECT_EQ(wire_->Ask(Question(std::string(33 * 1024, 'x'))).status.error_code(),
             grpc::INVALID_ARGUMENT);
   v1::AskRequest filtered = Question("Anything?");
-  filtered.mutable_options()->set_filter("year = 2024");
-  EXPECT_EQ(wire_->Ask(filtered).status.error_code(), grpc::UNIMPLEMENTED);
+  filtered.mutable_options()->set_filter("year ==");
+  EXPECT_EQ(wire_->Ask(filtered).status.error_code(), grpc::INVALID_ARGUMENT);
 }
 
 TEST_F(ServerE2e, ShutdownIsCleanWithAnAnswerUnderWay) {

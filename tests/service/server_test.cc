@@ -145,20 +145,16 @@ TEST_F(ServerTest, ReflectionListsTheServices) {
 
 // Requests.
 
-TEST_F(ServerTest, FieldsThatAreNotSupportedAreRefusedByName) {
+TEST_F(ServerTest, ADeleteWithEraseTakesTheBytesAlong) {
   Begin();
   v1::DeleteDocumentsRequest erase;
   erase.add_document_ids("leave.md");
   erase.set_erase(true);
-  const grpc::Status erased = wire_->Delete(erase);
-  EXPECT_EQ(erased.error_code(), grpc::UNIMPLEMENTED);
-  EXPECT_TRUE(Has(erased.error_message(), "erase"));
-  v1::ListDocumentsRequest list;
-  list.set_filter("x");
-  const grpc::Status listed = wire_->List(list);
-  EXPECT_EQ(listed.error_code(), grpc::UNIMPLEMENTED);
-  EXPECT_TRUE(Has(listed.error_message(), "filter"));
-  EXPECT_TRUE(fake_->local->GetDocument("default", "leave.md", {}).ok());
+  uint64_t deleted = 0;
+  ASSERT_TRUE(wire_->Delete(erase, &deleted).ok());
+  EXPECT_EQ(deleted, 1u);
+  EXPECT_EQ(fake_->store->erased, 1);
+  EXPECT_FALSE(fake_->local->GetDocument("default", "leave.md", {}).ok());
 }
 
 TEST_F(ServerTest, EmptyMessagesAreAnsweredWithTheDefaultsOrARefusal) {

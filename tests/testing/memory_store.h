@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/strings.h"
 #include "base/unicode.h"
+#include "index/filter.h"
 #include "index/index.h"
 
 namespace vade::testing {
@@ -120,14 +121,21 @@ class MemoryStore : public Store {
     return Document{stored->info, stored->text};
   }
 
-  Result<DocumentPage> ListDocuments(std::string_view collection, std::string_view after,
-                                     int limit) override {
+  Result<DocumentPage> ListDocuments(std::string_view collection,
+                                     const DocumentQuery& query) override {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
-    if (limit < 1) return InvalidArgument("limit must be at least 1");
+    if (query.limit < 1) return InvalidArgument("limit must be at least 1");
+    std::optional<Filter> filter;
+    if (!query.filter.empty()) {
+      ASSIGN_OR_RETURN(filter, Filter::Parse(query.filter));
+    }
     DocumentPage page;
-    for (auto at = found->documents.upper_bound(after); at != found->documents.end(); ++at) {
-      if (page.documents.size() == static_cast<size_t>(limit)) {
+    for (auto at = found->documents.upper_bound(query.after); at != found->documents.end(); ++at) {
+      const DocumentInfo& info = at->second.info;
+      if (query.caller_groups && !MayRead(info, *query.caller_groups)) continue;
+      if (filter && !filter->Keeps(info)) continue;
+      if (page.documents.size() == static_cast<size_t>(query.limit)) {
         page.next = page.documents.back().id;
         break;
       }
@@ -168,8 +176,16 @@ class MemoryStore : public Store {
     ++counts_.searches;
     ASSIGN_OR_RETURN(Collection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
+    const int64_t time =
+        request.as_of.empty() ? clock_.UnixMicros() : ParseRfc3339(request.as_of).value();
     SearchResult result{.commit = commit_, .collection = found->info.id, .hits = {}};
+    std::optional<Filter> filter;
+    if (!request.filter.empty()) {
+      ASSIGN_OR_RETURN(filter, Filter::Parse(request.filter));
+    }
     for (const auto& [id, stored] : found->documents) {
+      if (filter && !filter->Keeps(stored.info)) continue;
+      if (IsHidden(*found, stored.info, time)) continue;
       if (MayRead(stored.info, request.groups)) Score(stored, request, &result.hits);
     }
     std::stable_sort(result.hits.begin(), result.hits.end(),
@@ -223,6 +239,11 @@ class MemoryStore : public Store {
     return report;
   }
 
+  Status Erase(const Context& ctx) override {
+    ++erased;
+    return ctx.Check();
+  }
+  std::atomic<int> erased{0};  // how often it was asked to
   Status SealAll(const Context& ctx) override { return ctx.Check(); }
   Status SealDue(const Context& ctx) override {
     ++seals_due;
@@ -324,10 +345,20 @@ class MemoryStore : public Store {
     });
   }
 
+  static bool IsValidAt(const DocumentInfo& info, int64_t time) {
+    return info.valid_from.empty() || ParseRfc3339(info.valid_from).value() <= time;
+  }
+  static bool IsHidden(const Collection& collection, const DocumentInfo& info, int64_t time) {
+    if (!IsValidAt(info, time)) return true;
+    return std::any_of(collection.documents.begin(), collection.documents.end(),
+                       [&](const auto& other) {
+                         const DocumentInfo& successor = other.second.info;
+                         return successor.supersedes == info.id && IsValidAt(successor, time);
+                       });
+  }
+
   static Status CheckRequest(const SearchRequest& request, const CollectionInfo& info) {
-    if (!request.filter.empty())
-      return Unimplemented("filters are not enforced yet; leave it empty");
-    if (!request.as_of.empty()) return Unimplemented("as_of is not enforced yet; leave it empty");
+    if (!request.as_of.empty()) RETURN_IF_ERROR(ParseRfc3339(request.as_of).status());
     if (request.k < 1 || request.k > 1000)
       return InvalidArgument(StrCat("k is ", request.k, "; give 1..1000"));
     if (request.vector.size() != static_cast<size_t>(info.dimension)) {

@@ -56,13 +56,18 @@ class ScriptedApi : public Api {
     return found->second;
   }
 
-  Result<DocumentPage> ListDocuments(const std::string&, const std::string&, int,
+  Result<DocumentPage> ListDocuments(const std::string&, const DocumentQuery&,
                                      const Context&) override {
     DocumentPage page;
     for (const auto& [id, document] : documents_) page.documents.push_back(document.info);
     return page;
   }
 
+  Result<uint64_t> EraseDocuments(const std::string& collection,
+                                  const std::vector<std::string>& ids,
+                                  const Context& ctx) override {
+    return DeleteDocuments(collection, ids, ctx);
+  }
   Result<uint64_t> DeleteDocuments(const std::string&, const std::vector<std::string>& ids,
                                    const Context&) override {
     uint64_t deleted = 0;
