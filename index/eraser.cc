@@ -60,6 +60,11 @@ void Eraser::Note() {
   worker_.Wake();
 }
 
+bool Eraser::IsNoted() {
+  std::lock_guard lock(note_mutex_);
+  return noted_;
+}
+
 Result<bool> Eraser::IsDue() {
   ASSIGN_OR_RETURN(const auto stored, core_->kv->Get(Family::kMeta, kEraseBy, nullptr));
   if (!stored) return false;
@@ -86,7 +91,7 @@ Result<std::vector<Eraser::Gone>> Eraser::ReadGone() const {
 Status Eraser::RunInBackground() {
   ASSIGN_OR_RETURN(const bool due, IsDue());
   // Looked at again after a while; nothing to be done about it before.
-  if (!due) return noted_ ? Unavailable("not yet") : OkStatus();
+  if (!due) return IsNoted() ? Unavailable("not yet") : OkStatus();
   const Status erased = EraseNow(Context());
   if (!erased.ok() && !worker_.stopping()) {
     LogWarning(StrCat("deleted bytes have not left the files yet: ", erased.message()));
@@ -104,7 +109,9 @@ Status Eraser::EraseNow(const Context& ctx) {
   ASSIGN_OR_RETURN(const std::vector<Gone> gone, ReadGone());
   if (gone.empty()) return OkStatus();
   RETURN_IF_ERROR(Erase(gone, ctx));
-  return Forget(gone);
+  RETURN_IF_ERROR(Forget(gone));
+  Note();  // of what went meanwhile
+  return OkStatus();
 }
 
 Status Eraser::Erase(const std::vector<Gone>& gone, const Context& ctx) {

@@ -34,6 +34,7 @@ class Eraser {
   struct Gone;
   Status RunInBackground();
   Result<std::vector<Gone>> ReadGone() const;
+  bool IsNoted();
   Result<bool> IsDue();
   Status Erase(const std::vector<Gone>& gone, const Context& ctx);
   Status Compact(const std::vector<Gone>& gone, const Context& ctx);

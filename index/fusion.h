@@ -20,8 +20,9 @@ struct Candidate {
   double dense = 0;   // cosine, with what the language took off it given back
   double terms = 0;   // BM25
   LanguageCode language = kUnknownLanguage;
-  bool near = false;  // among those that vectors proposed
-  double score = 0;   // set by Fuse()
+  bool near = false;                       // among those that vectors proposed
+  double score = 0;                        // set by Fuse()
+  uint32_t dense_rank = 0, term_rank = 0;  // in the list of its source, from 1; 0: not in it
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };
 

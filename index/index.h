@@ -73,12 +73,14 @@ struct SearchRequest {
   // found only when one of them is listed here.
   std::vector<std::string> groups;
   RankingOptions ranking = {};
+  bool explain = false;  // fills SearchResult::candidates
 };
 
 struct SearchResult {
-  uint64_t commit = 0;      // of the view that was searched
-  uint32_t collection = 0;  // CollectionInfo::id in that view; 0: not known
-  std::vector<Hit> hits;    // best first
+  uint64_t commit = 0;                     // of the view that was searched
+  uint32_t collection = 0;                 // CollectionInfo::id in that view; 0: not known
+  std::vector<Hit> hits;                   // best first
+  std::vector<Explained> candidates = {};  // all that were compared, best first
 };
 
 // Which documents a listing shows.

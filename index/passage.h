@@ -54,6 +54,20 @@ struct RankingOptions {
   friend bool operator==(const RankingOptions&, const RankingOptions&) = default;
 };
 
+// Why a passage that was proposed for a question is where it is, or is not there.
+struct Explained {
+  PassageId passage_id = 0;
+  std::string document_id;
+  uint32_t dense_rank = 0;  // among what vectors proposed, from 1; 0: they did not propose it
+  uint32_t term_rank = 0;   // among what words proposed
+  double dense_score = 0;   // as in Hit
+  double term_score = 0;
+  double score = 0;
+  // "": it is a hit; "repeat": a better one has the same text; "rank": better ones were enough.
+  std::string cut;
+  friend bool operator==(const Explained&, const Explained&) = default;
+};
+
 using MetadataValue = std::variant<std::string, double, bool, std::vector<std::string>>;
 using Metadata = std::map<std::string, MetadataValue>;
 

@@ -13,6 +13,8 @@ namespace {
 // What an inflected word counts beside its stem. Tuned on examples/corpus-questions and
 // cmrc2018_trial, as are the constants of term_search.h: from 0 to 1 it moves little.
 constexpr double kWordBesideStem = 0.3;
+// A list of terms takes a few microseconds to fetch.
+constexpr uint64_t kScoredOneByOne = 1024;
 
 std::vector<std::string> TermsOf(std::string_view text,
                                  const std::vector<LanguageCode>& languages) {
@@ -82,12 +84,37 @@ Status QuestionTerms::Read(std::string_view question, const Context& ctx) {
 
 Result<std::vector<TermHit>> QuestionTerms::Best(size_t k, const Admission& admission,
                                                  const Context& ctx) const {
+  if (admission.kept && admission.kept->count() <= kScoredOneByOne) {
+    return BestOfFew(k, admission, ctx);
+  }
   AdmissionCursor cursor(admission, state_.live);
   const auto keeps = [&](PassageId id) { return cursor.Admits(id); };
   TermSearchCounts counts;
   ASSIGN_OR_RETURN(auto hits, BestByTerms(terms_, statistics_, k, keeps, ctx, &counts));
   AddCount(ctx, "blocks", static_cast<int64_t>(bytes_.size()));
   AddCount(ctx, "blocks_decoded", static_cast<int64_t>(counts.decoded));
+  return hits;
+}
+
+// Where a filter keeps few, going through the blocks of common words costs more than the lists of
+// what it keeps.
+Result<std::vector<TermHit>> QuestionTerms::BestOfFew(size_t k, const Admission& admission,
+                                                      const Context& ctx) const {
+  std::vector<TermHit> hits;
+  AdmissionCursor cursor(admission, state_.live);
+  for (const PassageRange& range : admission.kept->ranges()) {
+    RETURN_IF_ERROR(ctx.Check());
+    for (uint64_t i = 0; i < range.count; ++i) {
+      const PassageId id = range.first + i;
+      if (!cursor.Admits(id)) continue;
+      ASSIGN_OR_RETURN(const double score, ScoreOf(id));
+      if (score > 0) hits.push_back({id, score});
+    }
+  }
+  std::sort(hits.begin(), hits.end(), [](const TermHit& a, const TermHit& b) {
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
+  });
+  if (hits.size() > k) hits.resize(k);
   return hits;
 }
 

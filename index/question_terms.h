@@ -45,6 +45,8 @@ class QuestionTerms {
   Result<double> ScoreOf(PassageId id) const;
 
  private:
+  Result<std::vector<TermHit>> BestOfFew(size_t k, const Admission& admission,
+                                         const Context& ctx) const;
   Status ReadBlocks(KvIterator* scan, std::string_view term, QueryTerm* out);
 
   const Kv& kv_;

@@ -114,6 +114,22 @@ class HitReader {
                .term_score = found.terms};
   }
 
+  Result<Explained> Explain(const Candidate& found, bool is_hit) const {
+    ASSIGN_OR_RETURN(const auto bytes,
+                     kv_.Get(Family::kPassages, PassageKey(collection_, found.id), snapshot_));
+    if (!bytes) return Inconsistent(found.id);
+    ASSIGN_OR_RETURN(const PassageRecord record, DecodePassage(*bytes));
+    ASSIGN_OR_RETURN(const DocumentRecord document, DocumentOf(record, found.id));
+    return Explained{.passage_id = found.id,
+                     .document_id = document.info.id,
+                     .dense_rank = found.dense_rank,
+                     .term_rank = found.term_rank,
+                     .dense_score = found.cosine,
+                     .term_score = found.terms,
+                     .score = found.score,
+                     .cut = is_hit ? "" : "rank"};
+  }
+
  private:
   Result<DocumentRecord> DocumentOf(const PassageRecord& record, PassageId id) const {
     ASSIGN_OR_RETURN(const auto bytes,
@@ -167,7 +183,8 @@ class CandidateFinder {
                              .cosine = hit.cosine,
                              .dense = hit.score,
                              .language = hit.language,
-                             .near = true});
+                             .near = true,
+                             .dense_rank = static_cast<uint32_t>(candidates_.size() + 1)});
     }
     return OkStatus();
   }
@@ -176,18 +193,20 @@ class CandidateFinder {
     TraceSpan span(ctx, "terms");
     RETURN_IF_ERROR(terms_.Read(request_.question, ctx));
     ASSIGN_OR_RETURN(const auto best, terms_.Best(count_, admission_, ctx));
-    std::map<PassageId, double> scores;
-    for (const TermHit& hit : best) scores[hit.id] = hit.score;
+    std::map<PassageId, uint32_t> ranks;  // from 1
+    for (const TermHit& hit : best) ranks[hit.id] = static_cast<uint32_t>(ranks.size() + 1);
     for (Candidate& near : candidates_) {
-      if (const auto scored = scores.extract(near.id)) {
-        near.terms = scored.mapped();
+      if (const auto ranked = ranks.extract(near.id)) {
+        near.term_rank = ranked.mapped();
+        near.terms = best[near.term_rank - 1].score;
       } else {
         ASSIGN_OR_RETURN(near.terms, terms_.ScoreOf(near.id));
       }
     }
-    for (const auto& [id, score] : scores) {
+    for (const auto& [id, rank] : ranks) {
       ASSIGN_OR_RETURN(Candidate found, WithCosine(id));
-      found.terms = score;
+      found.terms = best[rank - 1].score;
+      found.term_rank = rank;
       candidates_.push_back(found);
     }
     return OkStatus();
@@ -241,6 +260,10 @@ Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchR
   for (size_t i = 0; i < count; ++i) {
     ASSIGN_OR_RETURN(Hit hit, reader.Read(candidates[i], request.groups));
     result.hits.push_back(std::move(hit));
+  }
+  for (size_t i = 0; request.explain && i < candidates.size(); ++i) {
+    ASSIGN_OR_RETURN(Explained explained, reader.Explain(candidates[i], i < count));
+    result.candidates.push_back(std::move(explained));
   }
   return result;
 }

@@ -54,13 +54,24 @@ Status CheckEmbedder(const CollectionInfo& collection, const Embedder& embedder)
              embedder.dimension(), "); use that embedder or another collection"));
 }
 
+// Says of a candidate why it is no hit.
+void MarkCut(PassageId id, const char* why, std::vector<Explained>* candidates) {
+  for (Explained& candidate : *candidates) {
+    if (candidate.passage_id == id) candidate.cut = why;
+  }
+}
+
 // Keeps the first, that is the best, of hits with the same text.
-void DropRepeats(std::vector<Hit>* hits) {
+void DropRepeats(SearchResult* found) {
+  std::vector<Hit>* hits = &found->hits;
   std::unordered_set<std::string_view> seen;
   std::vector<Hit> kept;
   kept.reserve(hits->size());  // the views in `seen` point into strings that must not move
   for (Hit& hit : *hits) {
-    if (seen.count(StripAsciiWhitespace(hit.passage.text)) > 0) continue;
+    if (seen.count(StripAsciiWhitespace(hit.passage.text)) > 0) {
+      MarkCut(hit.passage.id, "repeat", &found->candidates);
+      continue;
+    }
     kept.push_back(std::move(hit));
     seen.insert(StripAsciiWhitespace(kept.back().passage.text));
   }
@@ -78,7 +89,7 @@ Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const C
     const bool exhausted =
         found.hits.size() < static_cast<size_t>(request.k) || request.k == kMaxHits;
     const size_t candidates = found.hits.size();
-    DropRepeats(&found.hits);
+    DropRepeats(&found);
     if (found.hits.size() >= wanted || exhausted) {
       AddCount(ctx, "candidates", static_cast<int64_t>(candidates));
       AddCount(ctx, "repeated", static_cast<int64_t>(candidates - found.hits.size()));
@@ -104,7 +115,8 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
                         .filter = query.filter,
                         .as_of = query.as_of,
                         .groups = query.groups,
-                        .ranking = query.ranking};
+                        .ranking = query.ranking,
+                        .explain = query.explain};
   {
     TraceSpan span(ctx, "embed");
     const std::string_view text = question;
@@ -115,10 +127,15 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
     TraceSpan span(ctx, "search");
     ASSIGN_OR_RETURN(found, SearchDistinct(store_, std::move(request), ctx));
   }
+  for (size_t i = static_cast<size_t>(query.k); i < found.hits.size(); ++i) {
+    MarkCut(found.hits[i].passage.id, "rank", &found.candidates);
+  }
   if (found.hits.size() > static_cast<size_t>(query.k)) found.hits.resize(query.k);
   AddCount(ctx, "hits", static_cast<int64_t>(found.hits.size()));
-  return Retrieved{
-      .commit = found.commit, .collection = found.collection, .hits = std::move(found.hits)};
+  return Retrieved{.commit = found.commit,
+                   .collection = found.collection,
+                   .hits = std::move(found.hits),
+                   .candidates = std::move(found.candidates)};
 }
 
 }  // namespace vade

@@ -26,14 +26,16 @@ struct Query {
   std::string as_of = {};                // "" = now
   std::vector<std::string> groups = {};  // of the caller
   RankingOptions ranking = {};
+  bool explain = false;  // fills Retrieved::candidates
 };
 
 inline constexpr size_t kMaxQuestionBytes = 32 * 1024;
 
 struct Retrieved {
   uint64_t commit = 0;
-  uint32_t collection = 0;  // its number in that view; 0: not known
-  std::vector<Hit> hits;    // best first; passages of the same text at most once
+  uint32_t collection = 0;                 // its number in that view; 0: not known
+  std::vector<Hit> hits;                   // best first; passages of the same text at most once
+  std::vector<Explained> candidates = {};  // all that were compared, best first
 };
 
 class Retriever {

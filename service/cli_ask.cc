@@ -103,7 +103,10 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
 }
 
 Status RefuseExplain(const AskFlags& flags) {
-  return flags.explain ? Unimplemented("--explain is not available in this version") : OkStatus();
+  return flags.explain
+             ? Unimplemented(
+                   "--explain of an answer is not available in this version; search has it")
+             : OkStatus();
 }
 
 Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
@@ -155,12 +158,22 @@ void PrintHit(size_t number, const Hit& hit) {
   std::printf("   %s\n\n", ShownText(hit.passage.text).c_str());
 }
 
+void PrintCandidates(const std::vector<Explained>& candidates) {
+  std::printf("%9s %7s %7s %7s %7s  %-6s  document, passage\n", "score", "vectors", "rank", "words",
+              "rank", "cut");
+  for (const Explained& c : candidates) {
+    std::printf("%9.4f %7.4f %7u %7.3f %7u  %-6s  %s, %llu\n", c.score, c.dense_score, c.dense_rank,
+                c.term_score, c.term_rank, c.cut.c_str(), ShownLine(c.document_id).c_str(),
+                static_cast<unsigned long long>(c.passage_id));
+  }
+}
+
 Status RunSearch(CliSession& session, const AskFlags& flags) {
-  RETURN_IF_ERROR(RefuseExplain(flags));
   Trace trace(NewRequestId());
   ASSIGN_OR_RETURN(Api * api, session.api());
-  const auto found =
-      api->Search(MakeQuery(flags, session.options), session.ctx().WithTrace(&trace));
+  Query query = MakeQuery(flags, session.options);
+  query.explain = flags.explain;
+  const auto found = api->Search(query, session.ctx().WithTrace(&trace));
   if (!found.ok()) return session.Explain(found.status());
   if (session.options.json) {
     std::printf("%s\n", SearchJson(*found, trace).c_str());
@@ -168,6 +181,7 @@ Status RunSearch(CliSession& session, const AskFlags& flags) {
   }
   for (size_t i = 0; i < found->hits.size(); ++i) PrintHit(i + 1, found->hits[i]);
   if (found->hits.empty()) std::printf("nothing was found\n");
+  if (flags.explain) PrintCandidates(found->candidates);
   return OkStatus();
 }
 

@@ -300,6 +300,7 @@ void ToProto(const Query& query, v1::SearchRequest* out) {
   out->set_filter(query.filter);
   out->set_as_of(query.as_of);
   out->mutable_groups()->Add(query.groups.begin(), query.groups.end());
+  out->set_explain(query.explain);
 }
 
 void ToProto(const AskRequest& request, v1::AskRequest* out) {
@@ -331,6 +332,18 @@ void ToProto(const Retrieved& found, const std::string& request_id, const StageT
   out->set_commit(found.commit);
   out->set_request_id(request_id);
   ToProto(times, out->mutable_timings());
+  for (const Explained& candidate : found.candidates) ToProto(candidate, out->add_candidates());
+}
+
+void ToProto(const Explained& candidate, v1::Candidate* out) {
+  out->set_passage_id(candidate.passage_id);
+  out->set_document_id(Utf8(candidate.document_id));
+  out->set_dense_rank(candidate.dense_rank);
+  out->set_term_rank(candidate.term_rank);
+  out->set_dense_score(candidate.dense_score);
+  out->set_term_score(candidate.term_score);
+  out->set_score(candidate.score);
+  out->set_cut(candidate.cut);
 }
 
 void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
@@ -451,11 +464,25 @@ Retrieved FromProto(const v1::Retrieved& in) {
   return found;
 }
 
+Explained FromProto(const v1::Candidate& in) {
+  return {.passage_id = in.passage_id(),
+          .document_id = in.document_id(),
+          .dense_rank = in.dense_rank(),
+          .term_rank = in.term_rank(),
+          .dense_score = in.dense_score(),
+          .term_score = in.term_score(),
+          .score = in.score(),
+          .cut = in.cut()};
+}
+
 Retrieved FromProto(const v1::SearchResponse& in, StageTimes* times) {
   Retrieved found;
   found.commit = in.commit();
   for (const v1::Hit& hit : in.hits()) found.hits.push_back(FromProto(hit));
   *times = FromTimes(in.timings());
+  for (const v1::Candidate& candidate : in.candidates()) {
+    found.candidates.push_back(FromProto(candidate));
+  }
   return found;
 }
 
@@ -516,6 +543,7 @@ Result<Query> FromProto(const v1::SearchRequest& in) {
   query.filter = in.filter();
   query.as_of = in.as_of();
   query.groups.assign(in.groups().begin(), in.groups().end());
+  query.explain = in.explain();
   return query;
 }
 

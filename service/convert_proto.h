@@ -27,6 +27,7 @@ class Collection;
 class DocumentInfo;
 class Done;
 class Hit;
+class Candidate;
 class ListDocumentsRequest;
 class PutDocumentRequest;
 class PutDocumentResponse;
@@ -57,12 +58,14 @@ void ToProto(const AskRequest& request,
 void ToProto(const Retrieved& found, const std::string& request_id, v1::Retrieved* out);
 void ToProto(const Retrieved& found, const std::string& request_id, const StageTimes& times,
              v1::SearchResponse* out);
+void ToProto(const Explained& candidate, v1::Candidate* out);
 void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out);
 
 // Responses, as a client reads them.
 Result<DocumentInfo> FromProto(
     const v1::DocumentInfo& in);  // INVALID_ARGUMENT: metadata without a value
 Hit FromProto(const v1::Hit& in);
+Explained FromProto(const v1::Candidate& in);
 Citation FromProto(const v1::Citation& in);
 CollectionInfo FromProto(const v1::Collection& in);
 PutResult FromProto(const v1::PutDocumentResponse& in);

@@ -50,6 +50,17 @@ Json HitsJson(const std::vector<Hit>& hits) {
   return list;
 }
 
+Json ExplainedJson(const Explained& e) {
+  return {{"passage_id", std::to_string(e.passage_id)},
+          {"document_id", e.document_id},
+          {"dense_rank", e.dense_rank},
+          {"term_rank", e.term_rank},
+          {"dense_score", e.dense_score},
+          {"term_score", e.term_score},
+          {"score", e.score},
+          {"cut", e.cut}};
+}
+
 Json CitationJson(const Citation& c) {
   return {{"answer_begin", c.answer_begin},
           {"answer_end", c.answer_end},
@@ -91,9 +102,13 @@ Json InfoJson(const DocumentInfo& info) {
 }  // namespace
 
 std::string SearchJson(const Retrieved& retrieved, const Trace& trace) {
-  return JsonText(Json{{"hits", HitsJson(retrieved.hits)},
-                       {"commit", std::to_string(retrieved.commit)},
-                       {"timings_ms", TimesJson(trace, {"embed", "search"})}});
+  Json json = {{"hits", HitsJson(retrieved.hits)},
+               {"commit", std::to_string(retrieved.commit)},
+               {"timings_ms", TimesJson(trace, {"embed", "search"})}};
+  for (const Explained& one : retrieved.candidates) {
+    json["candidates"].push_back(ExplainedJson(one));
+  }
+  return JsonText(json);
 }
 
 std::string WarmJson(const WarmReport& report) {

@@ -115,6 +115,32 @@ TEST_F(FilteredSearch, ManyFiltersTakeTurns) {
   }
 }
 
+TEST_F(FilteredSearch, ExplainTellsBothRanksAndWhatWasCut) {
+  PutMany(0, 80, 10);
+  DocumentInfo info;
+  info.id = "words";
+  info.content_hash = "words";
+  ASSERT_TRUE(TryPut(info, {"Entirely another matter: the FL-20/B valve."}).ok());
+  SearchRequest request = Question("common report FL-20/B", 3, {"odd"});
+  request.explain = true;
+  const auto found = store_->Search(request, Context());
+  ASSERT_TRUE(found.ok());
+  ASSERT_GT(found->candidates.size(), 50u);
+  std::set<uint32_t> dense, terms;
+  for (size_t i = 0; i < found->candidates.size(); ++i) {
+    const Explained& c = found->candidates[i];
+    EXPECT_EQ(c.cut, i < 3 ? "" : "rank");
+    EXPECT_TRUE(c.dense_rank > 0 || c.term_rank > 0);
+    if (c.dense_rank > 0) EXPECT_TRUE(dense.insert(c.dense_rank).second);
+    if (c.term_rank > 0) EXPECT_TRUE(terms.insert(c.term_rank).second);
+    if (i > 0) EXPECT_LE(c.score, found->candidates[i - 1].score);
+    if (c.document_id == "words") EXPECT_EQ(c.term_rank, 1u);
+    if (i < 3) EXPECT_EQ(c.passage_id, found->hits[i].passage.id);
+  }
+  EXPECT_EQ(*dense.rbegin(), dense.size());
+  EXPECT_EQ(*terms.rbegin(), terms.size());
+}
+
 TEST_F(FilteredSearch, AFilterThatDoesNotParseIsRefused) {
   PutMany(0, 1, 1);
   auto request = Question("report");

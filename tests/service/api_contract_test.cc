@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -229,6 +230,23 @@ TEST_P(ApiContract, AnErasedDocumentIsDeletedAndItsBytesAreAskedToLeave) {
   EXPECT_EQ(*erased, 1u);
   EXPECT_EQ(fake_.store->erased, 1);
   EXPECT_EQ(api().GetDocument("default", "a", ctx_).status().code(), StatusCode::kNotFound);
+}
+
+TEST_P(ApiContract, ASearchExplainsEachCandidate) {
+  Put("a", "The rent is ten coins.");
+  Put("b", "The rent is paid on the first.");
+  Put("twin", "The rent is ten coins.");
+  const auto found = api().Search({.question = "rent of ten coins", .k = 1, .explain = true}, ctx_);
+  ASSERT_TRUE(found.ok()) << found.status().ToString();
+  ASSERT_EQ(found->hits.size(), 1u);
+  std::map<std::string, std::string> cuts;
+  for (const Explained& one : found->candidates) cuts[one.document_id] = one.cut;
+  EXPECT_EQ(cuts,
+            (std::map<std::string, std::string>{{"a", ""}, {"b", "rank"}, {"twin", "repeat"}}));
+  EXPECT_EQ(found->candidates[0].passage_id, found->hits[0].passage.id);
+  EXPECT_EQ(found->candidates[0].score, found->hits[0].score);
+  EXPECT_EQ(found->candidates[0].dense_rank, 1u);
+  EXPECT_TRUE(api().Search({.question = "rent"}, ctx_)->candidates.empty());
 }
 
 TEST_P(ApiContract, OnlyItsGroupsFindADocument) {

@@ -119,8 +119,7 @@ TEST_F(Cli, AnUnknownLevelIsUsageAndOneThatTheProcessorLacksIsAFailure) {
 TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
   MakeStore().reset();
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"search", "q", "--explain"},
-                                             {"ask", "q", "--explain"},
+       std::vector<std::vector<std::string>>{{"ask", "q", "--explain"},
                                              {"ask", "q", "--mode", "cot"},
                                              {"ingest", "x", "--watch"},
                                              {"ingest", "x", "--prune"},

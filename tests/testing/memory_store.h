@@ -190,6 +190,17 @@ class MemoryStore : public Store {
     }
     std::stable_sort(result.hits.begin(), result.hits.end(),
                      [](const Hit& a, const Hit& b) { return a.score > b.score; });
+    for (size_t i = 0; request.explain && i < result.hits.size(); ++i) {
+      const Hit& hit = result.hits[i];
+      result.candidates.push_back({.passage_id = hit.passage.id,
+                                   .document_id = hit.passage.document_id,
+                                   .dense_rank = static_cast<uint32_t>(i + 1),
+                                   .term_rank = 0,
+                                   .dense_score = hit.dense_score,
+                                   .term_score = hit.term_score,
+                                   .score = hit.score,
+                                   .cut = i < static_cast<size_t>(request.k) ? "" : "rank"});
+    }
     if (result.hits.size() > static_cast<size_t>(request.k)) result.hits.resize(request.k);
     return result;
   }
