@@ -204,6 +204,16 @@ void Count(const PutResult& result, IngestReport* report) {
   if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
 }
 
+// What a reader of the report should know of a document that was stored.
+void NoteGaps(const Job& job, std::vector<IngestError>* notes) {
+  const auto gaps = job.info.metadata.find("pages_without_text");
+  if (gaps == job.info.metadata.end()) return;
+  const auto* pages = std::get_if<std::string>(&gaps->second);
+  if (pages == nullptr) return;
+  notes->push_back({job.source, StrCat("has no text layer on page(s) ", *pages,
+                                       ", which were left out; run OCR over it first")});
+}
+
 PutResult Unchanged(const DocumentInfo& current) {
   return {.outcome = IngestOutcome::kUnchanged,
           .document_id = current.id,
@@ -261,6 +271,7 @@ Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths
                       [&](const Job& job, const Result<PutResult>& result) {
                         if (!result.ok()) return fail(job, result.status());
                         Count(*result, &report);
+                        NoteGaps(job, &report.notes);
                         meter.DocumentDone(job, result->passages);
                       });
 

@@ -37,6 +37,7 @@ struct IngestReport {
   uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0;
   uint64_t passages = 0;  // newly stored
   std::vector<IngestError> errors;
+  std::vector<IngestError> notes;  // what of a stored file could not be read: pages without text
 };
 
 struct IngestProgress {

@@ -45,6 +45,10 @@ void PrintReport(const IngestReport& report, double milliseconds) {
     std::fprintf(stderr, "failed: %s: %s\n", PrintableLine(error.source).c_str(),
                  PrintableLine(error.reason).c_str());
   }
+  for (const IngestError& note : report.notes) {
+    std::fprintf(stderr, "note: %s: %s\n", PrintableLine(note.source).c_str(),
+                 PrintableLine(note.reason).c_str());
+  }
   std::printf(
       "%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in "
       "%s\n",

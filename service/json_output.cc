@@ -160,6 +160,10 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
   for (const IngestError& error : report.errors) {
     errors.push_back({{"source", error.source}, {"reason", error.reason}});
   }
+  Json notes = Json::array();
+  for (const IngestError& note : report.notes) {
+    notes.push_back({{"source", note.source}, {"note", note.reason}});
+  }
   return JsonText(Json{{"created", report.created},
                        {"updated", report.updated},
                        {"unchanged", report.unchanged},
@@ -167,6 +171,7 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
                        {"failed", report.failed},
                        {"passages", report.passages},
                        {"errors", errors},
+                       {"notes", notes},
                        {"timings_ms", TimesJson(trace)}});
 }
 

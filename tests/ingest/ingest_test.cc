@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "tests/testing/hashing_embedder.h"
+#include "tests/testing/made_files.h"
 #include "tests/testing/memory_store.h"
 #include "tests/testing/temp_dir.h"
 #include "tests/testing/zip.h"
@@ -137,8 +138,7 @@ TEST_F(Ingest, EmbedsOnlyWhatAnUpdateChanged) {
   }
 }
 
-// A passage's text behind a page break is on the next page; PDF and its kin are tested beside
-// their parsers.
+// The parsers have tests of their own; here it counts that what they say arrives.
 TEST_F(Ingest, StoresWhatOtherFormatsSayOfThemselves) {
   Write("page.html",
         "<html lang=en><head><title>Boiler</title><meta name=author content='A. Smith'></head>"
@@ -151,6 +151,20 @@ TEST_F(Ingest, StoresWhatOtherFormatsSayOfThemselves) {
   EXPECT_EQ(document->info.mime_type, "text/html");
   EXPECT_EQ(std::get<std::string>(document->info.metadata["author"]), "A. Smith");
   EXPECT_EQ(Outcome({Folder()}), "0 0 1 0 0");
+}
+
+TEST_F(Ingest, GivesPassagesTheirPagesAndNotesPagesWithoutText) {
+  std::string page;
+  for (int i = 0; i < 60; ++i) page += StrCat("Sentence ", i, " of a page. ");
+  Write("a.pdf", testing::PdfOf({page, "", page}));
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  ASSERT_EQ(last_.notes.size(), 1u);
+  EXPECT_EQ(last_.notes[0].reason,
+            "has no text layer on page(s) 2, which were left out; run OCR over it first");
+  auto passages = store_.GetPassages("default", "a.pdf", nullptr);
+  ASSERT_TRUE(passages.ok() && passages->size() > 1);
+  EXPECT_EQ(passages->front().page, 1u);
+  EXPECT_EQ(passages->back().page, 3u);
 }
 
 TEST_F(Ingest, MakesADocumentOfEachFileInAnArchive) {

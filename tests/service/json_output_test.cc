@@ -131,7 +131,8 @@ TEST(IngestJson, CountsAndReasons) {
                         {"duplicate", 4},
                         {"failed", 1},
                         {"passages", 9},
-                        {"errors", Json::array({{{"source", "a.bin"}, {"reason", "no text"}}})}}));
+                        {"errors", Json::array({{{"source", "a.bin"}, {"reason", "no text"}}})},
+                        {"notes", Json::array()}}));
 }
 
 TEST(DocumentJson, MetadataKeepsItsTypes) {

@@ -123,12 +123,25 @@ inline std::string EpubOf(const std::vector<std::string>& chapters) {
   return Zip(files);
 }
 
+// Lines of about 70 characters: what lies beyond a page's edge is not on it.
+inline std::string PdfLines(const std::string& words) {
+  std::string lines, line;
+  for (const std::string& word : Split(words, ' ')) {
+    if (line.size() + word.size() > 70) {
+      lines += StrCat("(", line, ") Tj T* ");
+      line.clear();
+    }
+    line += line.empty() ? word : " " + word;
+  }
+  return StrCat(lines, "(", line, ") Tj");
+}
+
 // A page a text, in Helvetica. Without a table of references: readers rebuild it.
 inline std::string PdfOf(const std::vector<std::string>& pages) {
   std::string kids, objects;
   for (size_t i = 0; i < pages.size(); ++i) {
     const size_t page = 10 + 2 * i;
-    const std::string stream = StrCat("BT /F 12 Tf 72 700 Td (", pages[i], ") Tj ET");
+    const std::string stream = StrCat("BT /F 12 Tf 14 TL 72 700 Td ", PdfLines(pages[i]), " ET");
     kids += StrCat(page, " 0 R ");
     objects +=
         StrCat(page, " 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents ", page + 1,
