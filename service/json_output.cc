@@ -137,6 +137,14 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                         {"score_gap", reading.score_gap},
                         {"lead", reading.lead}});
   }
+  Json others = Json::array();
+  for (const OtherAnswer& other : answer.others) {
+    others.push_back({{"passage_id", std::to_string(other.passage_id)},
+                      {"document_id", other.document_id},
+                      {"answer", other.text},
+                      {"valid_from", other.valid_from},
+                      {"agrees", other.agrees}});
+  }
   const Usage& usage = answer.usage;
   return JsonText(Json{{"answer", answer.text},
                        {"abstained", answer.abstained},
@@ -146,6 +154,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
                        {"readings", readings},
+                       {"others", others},
                        {"usage",
                         {{"prompt_tokens", usage.prompt_tokens},
                          {"cached_tokens", usage.cached_tokens},
