@@ -339,4 +339,8 @@ Result<DecodedText> DecodeText(std::string_view bytes) {
   return ByLegacyCharset(bytes);
 }
 
+std::optional<std::string> DecodeAs(std::string_view bytes, const std::string& charset) {
+  return Convert(charset, bytes);
+}
+
 }  // namespace vade

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,11 @@ struct DecodedText {
 // than one byte in fifty is NUL (and it is not UTF-16 or UTF-32) or a control character. Fewer NULs
 // are dropped.
 Result<DecodedText> DecodeText(std::string_view bytes);
+
+// Bytes of a known charset -> UTF-8, line ends and NULs as they are; ill-formed parts become
+// U+FFFD. Nothing when there is no charset of that name (ICU's aliases: "windows-1252", "cp932",
+// "GBK").
+std::optional<std::string> DecodeAs(std::string_view bytes, const std::string& charset);
 
 struct TextSpan {
   size_t begin = 0;

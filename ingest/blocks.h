@@ -42,8 +42,7 @@ class BlockScanner {
   virtual bool Next(Block* block) = 0;  // false at the end
 };
 
-// A scanner for kMarkdownType; any other type is read as plain text: paragraphs between blank
-// lines.
+// For kPlainTextType paragraphs between blank lines; the text of all other types is Markdown.
 std::unique_ptr<BlockScanner> ScanBlocks(std::string_view text, std::string_view mime_type);
 
 // A heading's words as a reader sees them: without link targets, emphasis, code marks, tags,

@@ -18,85 +18,8 @@ constexpr size_t kMaxTitleLine = 100;
 // How much of a text is looked at for its title and type. In bytes.
 constexpr size_t kHeadBytes = 64 * 1024;
 
-struct Magic {
-  std::string_view prefix;
-  std::string_view kind;
-};
-
-// What files that people keep beside their documents begin with. Each would otherwise be refused as
-// "not text", or, worse, be read as Latin-1.
-constexpr Magic kMagics[] = {
-    {"%PDF-", "PDF"},
-    {std::string_view("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8), "an old Office file (doc, xls, ppt)"},
-    {"{\\rtf", "RTF"},
-    {"%!PS", "PostScript"},
-    {"\x89PNG", "a PNG image"},
-    {"\xFF\xD8\xFF", "a JPEG image"},
-    {"GIF87a", "a GIF image"},
-    {"GIF89a", "a GIF image"},
-    {std::string_view("II*\0", 4), "a TIFF image"},
-    {std::string_view("MM\0*", 4), "a TIFF image"},
-    {"\x1F\x8B", "a gzip archive"},
-    {"\xFD"
-     "7zXZ",
-     "an xz archive"},
-    {"7z\xBC\xAF\x27\x1C", "a 7-Zip archive"},
-    {"\x28\xB5\x2F\xFD", "a Zstandard archive"},
-    {"Rar!\x1A\x07", "a RAR archive"},
-    {"\x7F"
-     "ELF",
-     "a program (ELF)"},
-    {"\xCA\xFE\xBA\xBE", "a program (Java class or Mach-O)"},
-    {"\xCF\xFA\xED\xFE", "a program (Mach-O)"},
-    {std::string_view("SQLite format 3\0", 16), "an SQLite database"},
-    {std::string_view("ID3\x03", 4), "audio (MP3)"},
-    {std::string_view("ID3\x04", 4), "audio (MP3)"},
-    {"fLaC", "audio (FLAC)"},
-    {"OggS", "audio (Ogg)"},
-    {"GGUF", "a model (GGUF)"},
-    {std::string_view("\0asm", 4), "a program (WebAssembly)"},
-};
-
-std::string_view ZipKind(std::string_view extension) {
-  if (extension == ".docx") return "Word (docx)";
-  if (extension == ".xlsx") return "Excel (xlsx)";
-  if (extension == ".pptx") return "PowerPoint (pptx)";
-  if (extension == ".odt" || extension == ".ods" || extension == ".odp") return "OpenDocument";
-  if (extension == ".epub") return "EPUB";
-  return "a zip archive or an Office file";
-}
-
-// The kind of a file that is recognised and not read, or "".
-std::string_view KindByContent(std::string_view bytes, std::string_view extension) {
-  for (const Magic& magic : kMagics) {
-    if (bytes.starts_with(magic.prefix)) return magic.kind;
-  }
-  if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06")) return ZipKind(extension);
-  if (bytes.size() >= 12 && bytes.starts_with("RIFF")) {
-    const std::string_view form = bytes.substr(8, 4);
-    if (form == "WEBP") return "a WebP image";
-    if (form == "WAVE" || form == "AVI ") return "audio or video (RIFF)";
-  }
-  if (bytes.size() >= 12 && bytes.substr(4, 4) == "ftyp") return "audio or video (MP4)";
-  if (bytes.size() >= 262 && bytes.substr(257, 5) == "ustar") return "a tar archive";
-  return "";
-}
-
-std::string_view KindByExtension(std::string_view extension) {
-  if (extension == ".html" || extension == ".htm" || extension == ".xhtml") return "HTML";
-  if (extension == ".pdf") return "PDF";
-  if (extension == ".rtf") return "RTF";
-  const std::string_view zip = ZipKind(extension);
-  return zip == ZipKind("") ? std::string_view() : zip;
-}
-
-bool LooksLikeHtml(std::string_view text) {
-  const std::string head = AsciiLower(StripAsciiWhitespace(text.substr(0, 512)));
-  return head.starts_with("<!doctype html") || head.starts_with("<html");
-}
-
 Status Unsupported(std::string_view kind) {
-  return InvalidArgument(StrCat(kind, " is not supported yet; convert it to text or Markdown"));
+  return InvalidArgument(StrCat(kind, " is not supported; convert it to a format that is"));
 }
 
 // The part of a long text that its title and type are taken from.
@@ -121,7 +44,6 @@ Result<std::string_view> TypeOf(std::string_view text, std::string_view extensio
   const std::string given =
       AsciiLower(StripAsciiWhitespace(mime_type.substr(0, mime_type.find(';'))));
   if (given == kMarkdownType || given == "text/x-markdown") return kMarkdownType;
-  if (given == "text/html" || given == "text/rtf") return Unsupported(given);
   if (given.starts_with("text/")) return kPlainTextType;
   if (!given.empty() && given != "application/octet-stream") return Unsupported(given);
   static constexpr std::array<std::string_view, 6> kMarkdownExtensions = {
@@ -198,11 +120,7 @@ Result<ParsedDocument> ParseDocument(std::string_view bytes, std::string_view na
                                      std::string_view mime_type) {
   if (bytes.empty()) return InvalidArgument("is empty");
   const std::string extension = Extension(name);
-  std::string_view kind = KindByContent(bytes, extension);
-  if (!kind.empty()) return Unsupported(kind);
   auto decoded = DecodeText(bytes);
-  if (kind = KindByExtension(extension); !kind.empty() && mime_type.empty())
-    return Unsupported(kind);
   if (!decoded.ok()) {
     const std::string& reason = decoded.status().message();
     return InvalidArgument(reason.starts_with("is not text") ? reason
@@ -212,12 +130,23 @@ Result<ParsedDocument> ParseDocument(std::string_view bytes, std::string_view na
   document.text = std::move(decoded->utf8);
   if (IsBlank(document.text)) return InvalidArgument("is empty");
   ASSIGN_OR_RETURN(document.mime_type, TypeOf(document.text, extension, mime_type));
-  const bool markdown = document.mime_type == kMarkdownType;
-  if (!markdown && mime_type.empty() && LooksLikeHtml(document.text)) return Unsupported("HTML");
-  if (markdown) document.title = MarkdownTitle(document.text);
-  if (document.title.empty()) document.title = FirstLineTitle(document.text, document.mime_type);
-  if (document.title.empty()) document.title = NameTitle(name);
+  document.title = TitleOf(document.text, document.mime_type, name);
   return document;
+}
+
+std::string TitleOf(std::string_view text, std::string_view mime_type, std::string_view name) {
+  std::string title;
+  const bool markdown = mime_type != kPlainTextType;
+  if (markdown) title = MarkdownTitle(text);
+  if (title.empty()) title = FirstLineTitle(text, markdown ? kMarkdownType : kPlainTextType);
+  return title.empty() ? NameTitle(name) : title;
+}
+
+uint32_t PageAt(std::string_view text, uint32_t first_page, size_t at) {
+  if (first_page == 0) return 0;
+  const auto begin = text.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(std::min(at, text.size()));
+  return first_page + static_cast<uint32_t>(std::count(begin, end, '\f'));
 }
 
 }  // namespace vade

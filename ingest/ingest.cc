@@ -2,16 +2,20 @@
 // between two threads: one reads ahead while the other keeps the embedder busy.
 #include "ingest/ingest.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/threads.h"
 #include "ingest/byte_budget.h"
 #include "ingest/committer.h"
+#include "ingest/document.h"
+#include "ingest/jail.h"
 #include "ingest/job.h"
 #include "ingest/progress.h"
 #include "ingest/sources.h"
@@ -45,6 +49,22 @@ Status EnsureCollection(Store* store, const Embedder& embedder, const std::strin
              embedder.dimension(), "); use that embedder or another collection"));
 }
 
+// PageAt() for places that ascend, without counting again from the start.
+class PageCounter {
+ public:
+  PageCounter(std::string_view text, uint32_t first_page) : text_(text), page_(first_page) {}
+  uint32_t PageAt(size_t at) {
+    page_ = vade::PageAt(text_.substr(counted_), page_, at - counted_);
+    counted_ = at;
+    return page_;
+  }
+
+ private:
+  const std::string_view text_;
+  uint32_t page_;
+  size_t counted_ = 0;
+};
+
 // Splits a job and hands it on in batches. Stops when `sink` says no.
 template <typename Sink>
 Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
@@ -52,6 +72,7 @@ Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
   Splitter splitter(job->text, job->info.mime_type, job->info.title,
                     SplitOptionsOf(options, embedder), CounterOf(embedder));
   job->embedded_title = splitter.embedded_title();
+  PageCounter pages(job->text, job->first_page);
   Passage next;
   bool more = splitter.Next(&next);
   for (bool first = true;; first = false) {
@@ -62,6 +83,7 @@ Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
       const std::string_view words =
           std::string_view(job->text).substr(next.begin, next.end - next.begin);
       next.language = LanguageName(DetectLanguage(words, job->language));
+      next.page = pages.PageAt(next.begin);
       batch.passages.push_back(std::move(next));
       more = splitter.Next(&next);
     }
@@ -74,10 +96,11 @@ Status SplitInto(const std::shared_ptr<Job>& job, const IngestOptions& options,
 // The reading thread: from files to batches in a bounded queue.
 class Reader {
  public:
-  Reader(Store* store, const Embedder& embedder, const IngestOptions& options,
+  Reader(Store* store, const Embedder& embedder, Jail* jail, const IngestOptions& options,
          const SourceList& sources, const Context& ctx)
       : store_(store),
         embedder_(embedder),
+        jail_(jail),
         options_(options),
         sources_(sources),
         ctx_(ctx),
@@ -111,10 +134,22 @@ class Reader {
   // An error: nobody listens any more.
   Status ReadOne(const SourceFile& file) {
     auto prepared = Prepare(file);
-    auto job = prepared.ok() ? *prepared : std::make_shared<Job>();
-    job->source = file.path;
-    job->source_bytes = file.size_bytes;
-    if (prepared.ok() && !job->unchanged) {
+    if (!prepared.ok()) {
+      PreparedJob failed{std::make_shared<Job>(), prepared.status()};
+      failed.job->source_bytes = file.size_bytes;
+      return HandOn(file, failed);
+    }
+    for (PreparedJob& one : *prepared) RETURN_IF_ERROR(HandOn(file, one));
+    return OkStatus();
+  }
+
+  Status HandOn(const SourceFile& file, const PreparedJob& prepared) {
+    const std::shared_ptr<Job>& job = prepared.job;
+    // As the user named it, and the place in a container behind that.
+    const std::string_view inner =
+        std::string_view(job->source).substr(std::min(job->source.size(), file.document_id.size()));
+    job->source = StrCat(file.path, inner);
+    if (prepared.status.ok() && !job->unchanged) {
       return SplitInto(job, options_, embedder_,
                        [this](Batch batch) { return Push(std::move(batch)); });
     }
@@ -122,11 +157,11 @@ class Reader {
     Batch batch;
     batch.job = job;
     batch.first = batch.last = true;
-    batch.failure = prepared.status();
+    batch.failure = prepared.status;
     return Push(std::move(batch));
   }
 
-  Result<std::shared_ptr<Job>> Prepare(const SourceFile& file) {
+  Result<std::vector<PreparedJob>> Prepare(const SourceFile& file) {
     if (file.size_bytes > options_.max_file_bytes) {
       return InvalidArgument(StrCat("has ", file.size_bytes, " bytes, and ",
                                     options_.max_file_bytes, " is the limit; split it"));
@@ -138,7 +173,7 @@ class Reader {
     // A file that cannot be read is that file's failure, whatever the code.
     if (!bytes.ok()) return InvalidArgument(bytes.status().message());
     request.bytes = std::move(bytes).value();
-    return PrepareJob(store_, options_, std::move(request));
+    return PrepareJobs(store_, jail_, options_, std::move(request), ctx_);
   }
 
   Status Push(Batch batch) {
@@ -149,6 +184,7 @@ class Reader {
 
   Store* store_;
   const Embedder& embedder_;
+  Jail* jail_;
   const IngestOptions& options_;
   const SourceList& sources_;
   const Context& ctx_;
@@ -177,10 +213,34 @@ PutResult Unchanged(const DocumentInfo& current) {
           .commit = current.commit};
 }
 
+// One answer for a container: that of the document that the caller named, else of the first that
+// could be stored.
+Result<PutResult> Together(const std::vector<Result<PutResult>>& results, const std::string& id) {
+  if (results.empty()) return Internal("the document was not committed");
+  const PutResult* answer = nullptr;
+  uint64_t passages = 0;
+  for (const Result<PutResult>& one : results) {
+    if (!one.ok()) {
+      if (results.size() > 1) LogWarning(one.status().message());
+      continue;
+    }
+    passages += one->passages;
+    if (answer == nullptr || one->document_id == id) answer = &*one;
+  }
+  if (answer == nullptr) return results.front().status();
+  PutResult all = *answer;
+  all.passages = passages;
+  return all;
+}
+
 }  // namespace
 
 Ingestor::Ingestor(Store* store, Embedder* embedder, IngestOptions options)
-    : store_(store), embedder_(embedder), options_(std::move(options)) {}
+    : store_(store),
+      embedder_(embedder),
+      options_(std::move(options)),
+      jail_(std::make_unique<Jail>(JailOptions{.parser_path = options_.parser_path})) {}
+Ingestor::~Ingestor() = default;
 
 Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths,
                                            const ProgressFunction& progress, const Context& ctx) {
@@ -195,16 +255,16 @@ Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths
   const auto fail = [&](const Job& job, const Status& status) {
     ++report.failed;
     report.errors.push_back({job.source, status.message()});
-    meter.FileDone(job.source_bytes, 0);
+    meter.DocumentDone(job, 0);
   };
   Committer committer(store_, embedder_, options_,
                       [&](const Job& job, const Result<PutResult>& result) {
                         if (!result.ok()) return fail(job, result.status());
                         Count(*result, &report);
-                        meter.FileDone(job.source_bytes, result->passages);
+                        meter.DocumentDone(job, result->passages);
                       });
 
-  Reader reader(store_, *embedder_, options_, sources, ctx);
+  Reader reader(store_, *embedder_, jail_.get(), options_, sources, ctx);
   while (std::optional<Batch> batch = reader.Next()) {
     const std::shared_ptr<Job> job = batch->job;
     if (!batch->failure.ok()) {
@@ -213,7 +273,7 @@ Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths
       fail(*job, batch->failure);
     } else if (job->unchanged) {
       ++report.unchanged;
-      meter.FileDone(job->source_bytes, 0);
+      meter.DocumentDone(*job, 0);
     } else {
       RETURN_IF_ERROR(committer.Add(std::move(*batch), ctx));
     }
@@ -229,18 +289,24 @@ Result<PutResult> Ingestor::Put(PutRequest request, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   RETURN_IF_ERROR(EnsureCollection(store_, *embedder_, options_.collection));
   const std::string id = request.info.id;
-  auto prepared = PrepareJob(store_, options_, std::move(request));
+  auto prepared = PrepareJobs(store_, jail_.get(), options_, std::move(request), ctx);
   if (!prepared.ok()) return prepared.status().WithContext(StrCat("document '", id, "'"));
-  const std::shared_ptr<Job> job = std::move(prepared).value();
-  if (job->unchanged) return Unchanged(*job->previous);
 
-  Result<PutResult> outcome(Internal("the document was not committed"));
+  std::vector<Result<PutResult>> results;
   Committer committer(store_, embedder_, options_,
-                      [&](const Job&, const Result<PutResult>& result) { outcome = result; });
-  RETURN_IF_ERROR(SplitInto(job, options_, *embedder_,
-                            [&](Batch batch) { return committer.Add(std::move(batch), ctx); }));
+                      [&](const Job&, const Result<PutResult>& one) { results.push_back(one); });
+  for (PreparedJob& one : *prepared) {
+    if (!one.status.ok()) {
+      results.push_back(one.status.WithContext(StrCat("document '", one.job->source, "'")));
+    } else if (one.job->unchanged) {
+      results.push_back(Unchanged(*one.job->previous));
+    } else {
+      RETURN_IF_ERROR(SplitInto(one.job, options_, *embedder_,
+                                [&](Batch batch) { return committer.Add(std::move(batch), ctx); }));
+    }
+  }
   RETURN_IF_ERROR(committer.Finish(ctx));
-  return outcome;
+  return Together(results, id);
 }
 
 }  // namespace vade

@@ -4,11 +4,14 @@
 //   Ingestor ingestor(&store, &embedder, {.collection = "default"});
 //   ASSIGN_OR_RETURN(IngestReport report, ingestor.IngestPaths({"docs/"}, progress, ctx));
 //
-// One bad file is reported and stops nothing. Thread-safe for distinct documents; owns nothing.
+// Formats other than text and Markdown are read by a process of their own (ingest/jail.h), which
+// the Ingestor starts when the first such file comes. One bad file is reported and stops nothing.
+// Thread-safe for distinct documents; owns nothing but that process.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +23,8 @@
 #include "model/embedder.h"
 
 namespace vade {
+
+class Jail;
 
 enum class IngestOutcome { kCreated, kUpdated, kUnchanged, kDuplicate, kFailed };
 
@@ -47,7 +52,7 @@ using ProgressFunction = std::function<void(const IngestProgress&)>;
 // A document handed over as bytes rather than found as a file.
 struct PutRequest {
   DocumentInfo info;  // id required; title, source, mime_type optional: derived when ""
-  std::string bytes;  // text or Markdown in any charset
+  std::string bytes;  // a file of any format that is read: docs/ingestion.md
 };
 
 struct PutResult {
@@ -66,25 +71,31 @@ struct IngestOptions {
   size_t passage_tokens = 256;  // at most, in the embedder's tokens
   size_t overlap_tokens = 32;   // whole sentences repeated at the start of the next passage; 0: off
   std::vector<std::string> groups;  // given to every document
+  std::string password;             // tried on encrypted files; "": none
+  std::string parser_path;          // of vade-parse; "": beside this executable
 };
 
 class Ingestor {
  public:
   Ingestor(Store* store, Embedder* embedder, IngestOptions options);
+  ~Ingestor();
 
   // Creates the collection when it does not exist. Returns an error only when nothing could be done
   // at all (no such path, store closed, cancelled); else the report has the failures.
   Result<IngestReport> IngestPaths(const std::vector<std::string>& paths,
                                    const ProgressFunction& progress, const Context& ctx);
 
-  // One document. The error is the file's: INVALID_ARGUMENT when it is empty or no text. Its bytes
-  // are let go of once they are read as text: move the request in.
+  // One file: one document, or several where it is a container; those in it have ids like
+  // "ID!/inner.txt". The result is the first one's, with the passages of all. The error is the
+  // file's: INVALID_ARGUMENT when it is empty or cannot be read. Its bytes are let go of once they
+  // are read as text: move the request in.
   Result<PutResult> Put(PutRequest request, const Context& ctx);
 
  private:
   Store* store_;
   Embedder* embedder_;
   IngestOptions options_;
+  std::unique_ptr<Jail> jail_;
 };
 
 }  // namespace vade

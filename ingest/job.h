@@ -12,6 +12,7 @@
 #include "index/index.h"
 #include "index/passage.h"
 #include "ingest/ingest.h"
+#include "ingest/jail.h"
 #include "ingest/splitter.h"
 
 namespace vade {
@@ -25,6 +26,8 @@ struct Job {
   LanguageCode language = kUnknownLanguage;  // of the text's beginning
   std::optional<DocumentInfo> previous;      // the revision that is current now
   bool unchanged = false;                    // `previous` says the same: nothing to do
+  uint32_t first_page = 0;                   // as ParsedDocument has it
+  bool ends_file = true;                     // no other document of the file follows
 };
 
 // Passages of one job, in order. A job has one batch or more, and the last says so.
@@ -36,10 +39,18 @@ struct Batch {
   Status failure;  // of the document; then there are no passages
 };
 
-// Bytes -> a job: parsed, hashed and compared with what the store has. INVALID_ARGUMENT: the
-// document cannot be read, with a reason that reads behind its name. NOT_FOUND: no such collection.
-Result<std::shared_ptr<Job>> PrepareJob(Store* store, const IngestOptions& options,
-                                        PutRequest request);
+// A document of a file, or why it is none.
+struct PreparedJob {
+  std::shared_ptr<Job> job;  // with an error: its source alone
+  Status status;
+};
+
+// Bytes -> jobs, one for each document that the file holds (an archive and a mail have several):
+// parsed, hashed and compared with what the store has. An error is the whole file's.
+// INVALID_ARGUMENT: it cannot be read, with a reason that reads behind its name. NOT_FOUND: no such
+// collection.
+Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
+                                             PutRequest request, const Context& ctx);
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder);
 TokenCounter CounterOf(const Embedder& embedder);  // the embedder outlives it

@@ -129,8 +129,8 @@ size_t MarkupIndex(const Line& line, std::string_view content) {
 }  // namespace
 
 std::unique_ptr<BlockScanner> ScanBlocks(std::string_view text, std::string_view mime_type) {
-  if (mime_type == kMarkdownType) return std::make_unique<MarkdownScanner>(text);
-  return std::make_unique<PlainTextScanner>(text);
+  if (mime_type == kPlainTextType) return std::make_unique<PlainTextScanner>(text);
+  return std::make_unique<MarkdownScanner>(text);
 }
 
 bool MarkdownScanner::Next(Block* block) {

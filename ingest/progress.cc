@@ -25,6 +25,12 @@ void ProgressMeter::FileDone(uint64_t bytes, uint64_t passages) {
   progress_.passages += passages;
 }
 
+void ProgressMeter::DocumentDone(const Job& job, uint64_t passages) {
+  if (job.ends_file) ++progress_.files_done;
+  finished_bytes_ += job.source_bytes;
+  progress_.passages += passages;
+}
+
 void ProgressMeter::Report(const std::string& current, double bytes_under_way) {
   if (!function_ || SteadyClock::now() - last_ < kInterval) return;
   progress_.current = current;

@@ -25,6 +25,8 @@ struct IngestFlags {
   bool prune = false;
   std::string source_root;
   std::string groups;
+  std::string password;
+  std::string parser;
 };
 
 // A line that is redrawn in place on a terminal and not shown elsewhere.
@@ -64,6 +66,8 @@ Status RunIngest(CliSession& session, const IngestFlags& flags) {
   options.collection = session.options.collection;
   options.source_root = flags.source_root;
   options.groups = SplitList(flags.groups);
+  options.password = flags.password;
+  options.parser_path = flags.parser;
   Trace trace(NewRequestId());
   const bool progress = StderrIsTerminal() && !session.options.json;
   auto report = api->Ingest(flags.paths, options, progress ? PrintProgress : ProgressFunction(),
@@ -332,6 +336,8 @@ void AddCorpusCommands(CLI::App& app, CliSession& session) {
   ingest->add_option("path", flags->paths, "Files and folders")->required();
   ingest->add_flag("--watch", flags->watch, "Go on following the folders");
   ingest->add_flag("--prune", flags->prune, "Delete documents whose file has vanished");
+  ingest->add_option("--password", flags->password, "Tried on encrypted files");
+  ingest->add_option("--parser", flags->parser, "Where vade-parse is, if not beside vade");
   ingest->add_option("--source-root", flags->source_root,
                      "Document ids are paths relative to this folder");
   ingest->add_option("--groups", flags->groups, "Who may find the documents, comma-separated");

@@ -131,6 +131,10 @@ Result<IngestReport> IngestThrough(Api& api, uint64_t max_put_bytes,
     return Unimplemented(
         "the size of passages cannot be set through a service; leave it at its default");
   }
+  if (!options.password.empty() || !options.parser_path.empty()) {
+    return Unimplemented(
+        "--password and --parser do not reach a service; stop it and ingest into its directory");
+  }
   const TraceSpan span(ctx, "ingest");
   ASSIGN_OR_RETURN(const SourceList sources, ListSources(paths, options, ctx));
   Carrier carrier(api, max_put_bytes, options, ctx);

@@ -15,6 +15,7 @@
 #include "tests/testing/hashing_embedder.h"
 #include "tests/testing/memory_store.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/zip.h"
 
 namespace vade {
 namespace {
@@ -27,6 +28,7 @@ using ::testing::UnorderedElementsAre;
 class Ingest : public ::testing::Test {
  protected:
   Result<IngestReport> Run(const std::vector<std::string>& paths, const Context& ctx = Context()) {
+    options_.parser_path = VADE_PARSE_BINARY;
     return Ingestor(&store_, &embedder_, options_).IngestPaths(paths, nullptr, ctx);
   }
   // "created updated unchanged duplicate failed", with the status when the run failed.
@@ -135,6 +137,35 @@ TEST_F(Ingest, EmbedsOnlyWhatAnUpdateChanged) {
   }
 }
 
+// A passage's text behind a page break is on the next page; PDF and its kin are tested beside
+// their parsers.
+TEST_F(Ingest, StoresWhatOtherFormatsSayOfThemselves) {
+  Write("page.html",
+        "<html lang=en><head><title>Boiler</title><meta name=author content='A. Smith'></head>"
+        "<body><nav><a href=x>Home</a></nav><h1>Service</h1><p>It is serviced in May.</body>");
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  auto document = store_.GetDocument("default", "page.html");
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->text, "# Service\n\nIt is serviced in May.\n");
+  EXPECT_EQ(document->info.title, "Boiler");
+  EXPECT_EQ(document->info.mime_type, "text/html");
+  EXPECT_EQ(std::get<std::string>(document->info.metadata["author"]), "A. Smith");
+  EXPECT_EQ(Outcome({Folder()}), "0 0 1 0 0");
+}
+
+TEST_F(Ingest, MakesADocumentOfEachFileInAnArchive) {
+  Write("notes.zip", testing::Zip({{"a.md", "# A\n\nApples."},
+                                   {"sub/b.html", "<p>Bananas."},
+                                   {"c.png", "\x89PNG\r\n"},
+                                   {"in.zip", testing::Zip({{"d.txt", "Dates."}})}}));
+  EXPECT_EQ(Outcome({Folder()}), "3 0 0 0 1");
+  EXPECT_THAT(Ids(), UnorderedElementsAre("notes.zip!/a.md", "notes.zip!/sub/b.html",
+                                          "notes.zip!/in.zip!/d.txt"));
+  EXPECT_EQ(ReasonFor("notes.zip!/c.png"),
+            "a PNG image is not supported; convert it to a format that is");
+  EXPECT_EQ(Outcome({Folder()}), "0 0 3 0 1");
+}
+
 TEST_F(Ingest, ReportsBadFilesAndStoresTheOthers) {
   Write("a.md", "# A\n\nText.\n");
   Write("empty.md", "");
@@ -148,7 +179,7 @@ TEST_F(Ingest, ReportsBadFilesAndStoresTheOthers) {
   EXPECT_THAT(Ids(), UnorderedElementsAre("a.md"));
   EXPECT_EQ(ReasonFor("empty.md"), "is empty");
   EXPECT_EQ(ReasonFor("blank.txt"), "is empty");
-  EXPECT_EQ(ReasonFor("doc.pdf"), "PDF is not supported yet; convert it to text or Markdown");
+  EXPECT_EQ(ReasonFor("doc.pdf"), "is a damaged PDF; fetch or save it again");
   EXPECT_THAT(ReasonFor("big.txt"), HasSubstr("has 2000 bytes, and 1000 is the limit"));
   EXPECT_THAT(ReasonFor("dangling.md"), HasSubstr("dangling.md"));
   EXPECT_THAT(ReasonFor("loop"), HasSubstr("leads back"));

@@ -1,0 +1,44 @@
+// Private to ingest/formats: one function a format, each in a .cc file of its own, behind
+// ParseFile(). Bytes come from outside: whatever they hold, the answer is a document or
+// INVALID_ARGUMENT with a reason that reads behind the file's name.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "ingest/document.h"
+#include "ingest/formats/container.h"
+
+namespace vade {
+
+struct Source {
+  std::string_view bytes;
+  std::string_view name;      // of the file, with its extension
+  std::string_view password;  // "": none
+};
+
+Result<ParsedDocument> ParseHtml(const Source& source);
+Result<ParsedDocument> ParsePdf(const Source& source);
+Result<ParsedDocument> ParseDocx(const Source& source);
+Result<ParsedDocument> ParsePptx(const Source& source);
+Result<ParsedDocument> ParseXlsx(const Source& source);
+Result<ParsedDocument> ParseOpenDocument(const Source& source);  // odt, ods, odp
+Result<ParsedDocument> ParseEpub(const Source& source);
+Result<ParsedDocument> ParseRtf(const Source& source);
+Result<ParsedDocument> ParseCsv(const Source& source);
+Result<ParsedDocument> ParseJson(const Source& source);
+Result<ParsedDocument> ParseJsonLines(const Source& source);
+Result<ParsedDocument> ParseNotebook(const Source& source);
+Result<ParsedDocument> ParseXml(const Source& source);
+Result<ParsedDocument> ParseSubtitles(const Source& source);
+
+// A message, and its attachments through `container`.
+Status ParseMail(const Source& source, Container* container);
+Status ParseMailbox(const Source& source, Container* container);
+Status ParseArchive(const Source& source, Container* container);
+
+// Makes poppler ready: it builds its tables at its first file.
+void WarmPdf();
+
+}  // namespace vade

@@ -1,0 +1,115 @@
+#include "ingest/formats/parser.h"
+
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "ingest/formats/formats.h"
+#include "ingest/formats/kind.h"
+#include "ingest/formats/zip_file.h"
+
+namespace vade {
+namespace {
+
+Status Unsupported(std::string_view label) {
+  return InvalidArgument(StrCat(label, " is not supported; convert it to a format that is"));
+}
+
+// Where an encrypted new Office file keeps what it holds, in the old container's directory.
+bool HoldsEncryptedPackage(std::string_view bytes) {
+  std::string name;
+  for (char c : std::string_view("EncryptedPackage")) name.append({c, '\0'});
+  return bytes.find(name) != std::string_view::npos;
+}
+
+Result<ParsedDocument> ParseOle(const Source& source) {
+  if (HoldsEncryptedPackage(source.bytes)) {
+    return InvalidArgument("is encrypted; save it without a password");
+  }
+  return InvalidArgument(
+      "is an old Office file (doc, xls, ppt), which is not supported; save it as docx, xlsx, pptx "
+      "or PDF");
+}
+
+Result<ParsedDocument> ParseOfficeZip(ZipKind kind, const Source& source) {
+  switch (kind) {
+    case ZipKind::kDocx: return ParseDocx(source);
+    case ZipKind::kPptx: return ParsePptx(source);
+    case ZipKind::kXlsx: return Unsupported("Excel (xlsx)");
+    case ZipKind::kEpub: return Unsupported("EPUB");
+    default: return Unsupported("OpenDocument");
+  }
+}
+
+Result<ParsedDocument> ParseSimple(const KindOfFile& kind, const Source& source,
+                                   std::string_view mime_type) {
+  switch (kind.kind) {
+    case FileKind::kHtml: return ParseHtml(source);
+    case FileKind::kPdf: return ParsePdf(source);
+    case FileKind::kOle: return ParseOle(source);
+    case FileKind::kRtf: return Unsupported(kind.label);
+    case FileKind::kCsv: return ParseCsv(source);
+    case FileKind::kJson: return ParseJson(source);
+    case FileKind::kJsonLines: return ParseJsonLines(source);
+    case FileKind::kNotebook: return ParseNotebook(source);
+    case FileKind::kXml: return Unsupported(kind.label);
+    case FileKind::kSubtitles: return ParseSubtitles(source);
+    default: return ParseDocument(source.bytes, source.name, mime_type);
+  }
+}
+
+Status ParseContainer(FileKind kind, const Source& source, Container* container) {
+  if (container->too_deep()) {
+    return InvalidArgument("lies in too many containers; unpack it and ingest the folder");
+  }
+  if (kind == FileKind::kMail) return Unsupported("a mail");
+  if (kind == FileKind::kMailbox) return Unsupported("a mailbox");
+  return ParseArchive(source, container);
+}
+
+Status ParseOne(const Source& source, std::string_view mime_type, Container* container) {
+  const KindOfFile kind = TellKind(source.bytes, source.name, mime_type);
+  RETURN_IF_ERROR(CheckKind(kind));
+  if (kind.kind == FileKind::kMail || kind.kind == FileKind::kMailbox ||
+      kind.kind == FileKind::kArchive) {
+    return ParseContainer(kind.kind, source, container);
+  }
+  Result<ParsedDocument> document = InvalidArgument("is empty");
+  if (kind.kind == FileKind::kZip) {
+    ASSIGN_OR_RETURN(const ZipKind zip, KindOfZip(source.bytes, source.name));
+    if (zip == ZipKind::kArchive) return ParseContainer(FileKind::kArchive, source, container);
+    document = ParseOfficeZip(zip, source);
+  } else {
+    document = ParseSimple(kind, source, mime_type);
+  }
+  RETURN_IF_ERROR(document.status());
+  return container->AddOwn(std::move(document).value());
+}
+
+// What a library throws is the file's failure.
+Status ParseGuarded(const Source& source, std::string_view mime_type, Container* container) {
+  try {
+    return ParseOne(source, mime_type, container);
+  } catch (const std::bad_alloc&) {
+    return InvalidArgument("needs too much memory to be read; split it");
+  } catch (const std::exception& problem) {
+    return InvalidArgument(StrCat("cannot be read: ", problem.what()));
+  }
+}
+
+}  // namespace
+
+Status ParseFile(const ParseRequest& request, const PartSink& sink) {
+  const auto parse_inner = [&](std::string_view name, std::string_view bytes, Container* inner) {
+    return ParseGuarded({.bytes = bytes, .name = name, .password = request.password}, "", inner);
+  };
+  Container container(sink, parse_inner, request.bytes.size());
+  return ParseGuarded({.bytes = request.bytes, .name = request.name, .password = request.password},
+                      request.mime_type, &container);
+}
+
+void WarmParsers() { WarmPdf(); }
+
+}  // namespace vade
