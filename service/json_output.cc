@@ -179,6 +179,22 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
                        {"timings_ms", TimesJson(trace)}});
 }
 
+std::string ExportJson(const std::string& file, const ExportReport& report, const Trace& trace) {
+  return JsonText(Json{{"file", file},
+                       {"documents", report.documents},
+                       {"passages", report.passages},
+                       {"text_bytes", report.text_bytes},
+                       {"timings_ms", TimesJson(trace)}});
+}
+
+std::string ImportJson(const ImportReport& report, const Trace& trace) {
+  return JsonText(Json{{"created", report.created},
+                       {"updated", report.updated},
+                       {"unchanged", report.unchanged},
+                       {"passages", report.passages},
+                       {"timings_ms", TimesJson(trace)}});
+}
+
 std::string PutJson(const PutResult& result) {
   return JsonText(Json{{"outcome", OutcomeName(result.outcome)},
                        {"document_id", result.document_id},
