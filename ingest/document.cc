@@ -103,6 +103,7 @@ std::string FirstLineTitle(std::string_view text, std::string_view mime_type) {
         text.substr(block.begin, text.find('\n', block.begin) - block.begin);
     const std::string_view trimmed = StripAsciiWhitespace(line);
     if (CodePointCount(trimmed.substr(0, 8 * kMaxTitleLine)) > kMaxTitleLine) return "";
+    if (Words(trimmed).empty()) continue;  // a rule, a box to be ticked
     return std::string(trimmed);
   }
   return "";

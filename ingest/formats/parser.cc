@@ -13,10 +13,6 @@
 namespace vade {
 namespace {
 
-Status Unsupported(std::string_view label) {
-  return InvalidArgument(StrCat(label, " is not supported; convert it to a format that is"));
-}
-
 // Where an encrypted new Office file keeps what it holds, in the old container's directory.
 bool HoldsEncryptedPackage(std::string_view bytes) {
   std::string name;
@@ -37,9 +33,9 @@ Result<ParsedDocument> ParseOfficeZip(ZipKind kind, const Source& source) {
   switch (kind) {
     case ZipKind::kDocx: return ParseDocx(source);
     case ZipKind::kPptx: return ParsePptx(source);
-    case ZipKind::kXlsx: return Unsupported("Excel (xlsx)");
-    case ZipKind::kEpub: return Unsupported("EPUB");
-    default: return Unsupported("OpenDocument");
+    case ZipKind::kXlsx: return ParseXlsx(source);
+    case ZipKind::kEpub: return ParseEpub(source);
+    default: return ParseOpenDocument(source);
   }
 }
 
@@ -49,12 +45,12 @@ Result<ParsedDocument> ParseSimple(const KindOfFile& kind, const Source& source,
     case FileKind::kHtml: return ParseHtml(source);
     case FileKind::kPdf: return ParsePdf(source);
     case FileKind::kOle: return ParseOle(source);
-    case FileKind::kRtf: return Unsupported(kind.label);
+    case FileKind::kRtf: return ParseRtf(source);
     case FileKind::kCsv: return ParseCsv(source);
     case FileKind::kJson: return ParseJson(source);
     case FileKind::kJsonLines: return ParseJsonLines(source);
     case FileKind::kNotebook: return ParseNotebook(source);
-    case FileKind::kXml: return Unsupported(kind.label);
+    case FileKind::kXml: return ParseXml(source);
     case FileKind::kSubtitles: return ParseSubtitles(source);
     default: return ParseDocument(source.bytes, source.name, mime_type);
   }
@@ -64,8 +60,8 @@ Status ParseContainer(FileKind kind, const Source& source, Container* container)
   if (container->too_deep()) {
     return InvalidArgument("lies in too many containers; unpack it and ingest the folder");
   }
-  if (kind == FileKind::kMail) return Unsupported("a mail");
-  if (kind == FileKind::kMailbox) return Unsupported("a mailbox");
+  if (kind == FileKind::kMail) return ParseMail(source, container);
+  if (kind == FileKind::kMailbox) return ParseMailbox(source, container);
   return ParseArchive(source, container);
 }
 

@@ -24,6 +24,14 @@ constexpr int kMaxHeadingLevel = 4;
 // Where more than this share of the text is in larger letters, size does not mean a heading.
 constexpr double kMaxHeadingShare = 0.3;
 
+// Gaps between lines, in heights of a line.
+constexpr double kNarrowGap = 0.3, kWidestGap = 1.7;
+constexpr double kExtraGap = 0.4;  // over the usual one: a new paragraph
+constexpr size_t kEnoughGaps = 8;  // to say what is usual
+// A line that ends by that share of the column before its edge ends a paragraph.
+constexpr double kShortLine = 0.25;
+constexpr double kBucketPoints = 24;  // lines that begin so near to one another are of one column
+
 constexpr std::array<std::string_view, 10> kBullets = {"\u2022", "\u25E6", "\u25AA", "\u25CF",
                                                        "\u2023", "\u2043", "\u25A0", "\uF0B7",
                                                        "\uF0A7", "\u00B7"};
@@ -56,7 +64,7 @@ size_t BulletBytes(std::string_view text) {
 // "1. ", "2.3 ", "(a) ", "- ".
 bool BeginsNumbered(std::string_view text) {
   const std::string_view word = text.substr(0, text.find(' '));
-  if (word.size() == text.size() || word.size() > 6) return false;
+  if (word.size() == text.size() || word.size() > 4) return false;  // "2023." is a year
   if (word == "-" || word == "\u2013") return true;
   const bool mark = word.ends_with('.') || word.ends_with(')');
   const bool digit =
@@ -102,12 +110,35 @@ std::vector<double> HeadingSizes(const std::vector<PdfLine>& lines) {
   return sizes;
 }
 
+// Between lines of one size that stand below one another, in their heights: texts are set narrow or
+// with a blank line's room after each line.
+double UsualGap(const std::vector<PdfLine>& lines) {
+  std::vector<double> gaps;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const PdfLine& line = lines[i - 1];
+    const PdfLine& next = lines[i];
+    if (line.page != next.page || line.font_size != next.font_size) continue;
+    const double gap = (next.top - line.bottom) / std::max(1.0, line.height());
+    if (gap > -0.5 && gap < kWidestGap) gaps.push_back(gap);
+  }
+  if (gaps.size() < kEnoughGaps) return kNarrowGap;
+  const auto middle = gaps.begin() + static_cast<std::ptrdiff_t>(gaps.size() / 2);
+  std::nth_element(gaps.begin(), middle, gaps.end());
+  return std::max(kNarrowGap, *middle);
+}
+
 class PdfWriter {
  public:
   explicit PdfWriter(std::vector<PdfLine> lines)
       : lines_(std::move(lines)),
         vocabulary_(VocabularyOf(lines_)),
-        heading_sizes_(HeadingSizes(lines_)) {}
+        heading_sizes_(HeadingSizes(lines_)),
+        usual_gap_(UsualGap(lines_)) {
+    for (const PdfLine& line : lines_) {
+      double& right = rights_[{line.page, BucketOf(line)}];
+      right = std::max(right, line.right);
+    }
+  }
 
   std::string Write() {
     for (size_t begin = 0; begin < lines_.size();) {
@@ -150,10 +181,10 @@ class PdfWriter {
       return LevelOf(line) == 0 && !EndsSentence(line.text) && BeginsLower(next.text);
     }
     if (line.bold != next.bold) return false;
-    if (next.top - line.bottom > 0.75 * size) return false;  // a gap
+    if (next.top - line.bottom > (usual_gap_ + kExtraGap) * size) return false;
     if (next.left > line.right || next.right < line.left) return false;
-    const double width = std::max(line.right, next.right) - std::min(line.left, next.left);
-    const bool ended_short = line.right < std::max(line.right, next.right) - 0.25 * width;
+    const double right = RightEdge(line);
+    const bool ended_short = line.right < right - kShortLine * (right - line.left);
     if (ended_short && !BeginsLower(next.text)) return false;
     const bool indented = next.left > line.left + size && EndsSentence(line.text);
     return !indented;
@@ -172,6 +203,18 @@ class PdfWriter {
     out_.EndTable();
     for (size_t i = begin; i < end; ++i) out_.Row(lines_[i].cells);
     out_.EndTable();
+  }
+
+  static int BucketOf(const PdfLine& line) { return static_cast<int>(line.left / kBucketPoints); }
+
+  // How far the lines reach that begin about where this one does.
+  double RightEdge(const PdfLine& line) const {
+    double right = line.right;
+    for (int bucket = BucketOf(line) - 1; bucket <= BucketOf(line) + 1; ++bucket) {
+      const auto at = rights_.find({line.page, bucket});
+      if (at != rights_.end()) right = std::max(right, at->second);
+    }
+    return right;
   }
 
   // The lines of a block as words; a line end is "\n", a page end "\f".
@@ -225,6 +268,8 @@ class PdfWriter {
   const std::vector<PdfLine> lines_;
   const std::unordered_set<std::string> vocabulary_;
   const std::vector<double> heading_sizes_;
+  const double usual_gap_;                           // between lines, in heights of a line
+  std::map<std::pair<size_t, int>, double> rights_;  // page and bucket -> right edge
   MarkdownWriter out_;
   size_t page_ = 0;  // that the text is on
 };

@@ -54,6 +54,7 @@ class Transcript {
   explicit Transcript(MarkdownWriter* out) : out_(out) {}
 
   void BeginCue(int begin, int end) {
+    if (words_.empty()) begin_ = begin;
     if (begin < begin_ || begin - begin_ >= kParagraphSeconds || begin - end_ >= kPauseSeconds) {
       Flush();
       begin_ = begin;
