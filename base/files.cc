@@ -36,23 +36,6 @@ Status TooLarge(const std::string& path, uint64_t limit_bytes) {
                                   " bytes; split it or raise the limit"));
 }
 
-Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    // Linux writes at most 2 GiB at a time anyway.
-    const ssize_t written = write(fd, bytes.data(), std::min<size_t>(bytes.size(), 1 << 30));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "cannot write", path);
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return OkStatus();
-}
-
-// A name beside `path` that no other writer of this or another process uses at the moment.
-std::string TemporaryNameFor(const std::string& path) {
-  static std::atomic<uint64_t> counter{0};
-  return StrCat(path, ".tmp-", static_cast<int64_t>(getpid()), "-", counter.fetch_add(1));
-}
-
 // A replaced file keeps its permissions; a new one gets what the umask allows.
 mode_t ModeFor(const std::string& path, bool* replaces) {
   struct stat info;
@@ -77,6 +60,27 @@ Status WriteNewFile(const std::string& path, std::span<const std::string_view> p
 }
 
 }  // namespace
+
+Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    // Linux writes at most 2 GiB at a time anyway.
+    const ssize_t written = write(fd, bytes.data(), std::min<size_t>(bytes.size(), 1 << 30));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(errno, "cannot write", path);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return OkStatus();
+}
+
+std::string TemporaryNameFor(const std::string& path) {
+  static std::atomic<uint64_t> counter{0};
+  return StrCat(path, ".tmp-", static_cast<int64_t>(getpid()), "-", counter.fetch_add(1));
+}
+
+Result<Fd> OpenRegularFile(const std::string& path) {
+  struct stat info;
+  return OpenRegular(path, &info);
+}
 
 Result<std::string> ReadFile(const std::string& path, uint64_t limit_bytes) {
   struct stat info;

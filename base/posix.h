@@ -40,4 +40,11 @@ Status ErrnoStatus(int error, std::string_view what, const std::string& path);
 
 std::string ParentFolder(const std::string& path);  // "." for a bare name
 
+// For reading; INVALID_ARGUMENT when it is a folder, a device or a pipe.
+Result<Fd> OpenRegularFile(const std::string& path);
+// To where the descriptor stands; `path` is for the message.
+Status WriteAll(int fd, std::string_view bytes, const std::string& path);
+// A name beside `path` that no other writer of this or another process uses at the moment.
+std::string TemporaryNameFor(const std::string& path);
+
 }  // namespace vade

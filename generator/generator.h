@@ -53,6 +53,15 @@ struct ReadingFact {
   double decline_probability = 0, question_gain = 0, score_gap = 0, lead = 0;
 };
 
+// What another passage says that very likely answers too.
+struct OtherAnswer {
+  PassageId passage_id = 0;
+  std::string document_id;
+  std::string text;
+  std::string valid_from;  // of its document, as in Hit
+  bool agrees = false;     // false: a conflict, which the reader should see
+};
+
 // Of passages that are read alone, prompt and cached tokens are summed over all of them.
 struct Usage {
   uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
@@ -67,6 +76,7 @@ struct Answer {
   std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
   std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
+  std::vector<OtherAnswer> others;    // of passages read alone
   size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
   Usage usage;
 };

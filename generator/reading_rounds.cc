@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace vade {
 namespace {
 
@@ -104,27 +106,39 @@ double ReadingRounds::Answers(const One& one) const {
   return AnswersProbability(one.reading, choice_.best_score, calibration_);
 }
 
-const ReadingRounds::One* ReadingRounds::Next() const {
+// Indices of those that can be taken, the next first.
+std::vector<size_t> ReadingRounds::Left() const {
+  std::vector<size_t> left;
   for (size_t i : choice_.order) {
-    if (ones_[i].block) return &ones_[i];
+    if (ones_[i].block) left.push_back(i);
   }
-  return nullptr;
+  return left;
 }
 
 double ReadingRounds::next_answers() const {
-  const One* next = Next();
-  return next == nullptr ? 0 : Answers(*next);
+  const std::vector<size_t> left = Left();
+  return left.empty() ? 0 : Answers(ones_[left[0]]);
+}
+
+void ReadingRounds::PutNewestFirst(double vouches) {
+  const std::vector<size_t> left = Left();
+  if (left.size() < 2) return;
+  auto since = [&](size_t i) { return ParseRfc3339(request_->hits[ones_[i].hit].valid_from); };
+  const bool both = Answers(ones_[left[0]]) >= vouches && Answers(ones_[left[1]]) >= vouches;
+  if (!both) return;
+  const auto first = since(left[0]), second = since(left[1]);
+  if (!first.ok() || !second.ok() || *second <= *first) return;
+  std::vector<size_t>& order = choice_.order;
+  std::iter_swap(std::find(order.begin(), order.end(), left[0]),
+                 std::find(order.begin(), order.end(), left[1]));
 }
 
 std::unique_ptr<ReadBlock> ReadingRounds::Take() {
-  for (size_t i : choice_.order) {
-    One& one = ones_[i];
-    if (!one.block) continue;
-    one.taken = true;
-    last_taken_ = i;
-    return std::move(one.block);
-  }
-  return nullptr;
+  const std::vector<size_t> left = Left();
+  if (left.empty()) return nullptr;
+  last_taken_ = left[0];
+  ones_[last_taken_].taken = true;
+  return std::move(ones_[last_taken_].block);
 }
 
 std::vector<size_t> ReadingRounds::Support() const {

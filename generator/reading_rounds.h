@@ -48,6 +48,11 @@ class ReadingRounds {
   // likeliest can be had: others may be waiting for the pages.
   std::unique_ptr<ReadBlock> Take();
 
+  // Where the two that would be taken next each answer with `vouches` and both their documents say
+  // since when they hold, the newer is taken first.
+  void PutNewestFirst(double vouches);
+  size_t last_taken() const { return ones_[last_taken_].hit; }  // index of the hit
+
   // Readings, omissions, usage and what was considered, as far as it went.
   Answer Facts() const;
   // Hits that support an answer from the passage taken last: that one, then all that likely answer.
@@ -66,7 +71,7 @@ class ReadingRounds {
   };
   std::vector<size_t> Unread() const;
   void KeepLikeliest();
-  const One* Next() const;
+  std::vector<size_t> Left() const;
   double Answers(const One& one) const;
 
   const Reader* const reader_;

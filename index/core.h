@@ -72,6 +72,8 @@ Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch);
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info);
+Result<std::unique_ptr<CollectionReader>> ReadCollectionOf(const StoreCore& core,
+                                                           std::string_view collection);
 Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
                                    std::span<const std::string> ids, const Context& ctx);
 Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info);

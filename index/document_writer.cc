@@ -36,6 +36,7 @@ class StagedDocument : public DocumentWriter {
 
   Status AddText(std::string_view utf8) override;
   Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) override;
+  void KeepTimes(int64_t created, int64_t updated) override { times_ = {created, updated}; }
   Result<CommitResult> Commit(const Context& ctx) override;
 
  private:
@@ -55,6 +56,7 @@ class StagedDocument : public DocumentWriter {
   Status Apply(CommitEdit& edit, CommitResult* result);
   GroupSetId GroupSet(CommitEdit& edit) const;
   void PutRecords(CommitEdit& edit);
+  void SetTimes(const std::optional<DocumentRecord>& old, int64_t now);
 
   StoreCore* const core_;
   const CollectionId collection_;
@@ -71,7 +73,8 @@ class StagedDocument : public DocumentWriter {
   PostingsGatherer terms_;
   uint64_t word_count_ = 0;
   std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
-  bool staged_ = false;                 // something of it is in the database
+  std::optional<std::pair<int64_t, int64_t>> times_;  // created, updated; none: as it commits
+  bool staged_ = false;                               // something of it is in the database
   bool committed_ = false;
   Status failed_;  // a batch that could not be written is lost, and the revision with it
 };
@@ -326,6 +329,12 @@ void StagedDocument::PutRecords(CommitEdit& edit) {
   for (PassageId first : staged_keys_) batch.Delete(Family::kStaged, StagedKey(key_, first));
 }
 
+void StagedDocument::SetTimes(const std::optional<DocumentRecord>& old, int64_t now) {
+  DocumentInfo& info = record_.info;
+  info.updated_unix_micros = times_ ? times_->second : now;
+  info.created_unix_micros = times_ ? times_->first : old ? old->info.created_unix_micros : now;
+}
+
 Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   const CollectionState* state = edit.Find(collection_name_);
   if (!state || state->id != collection_) return NoCollection(collection_name_);
@@ -338,8 +347,7 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   DocumentInfo& info = record_.info;
   info.revision = old ? old->info.revision + 1 : 1;
   info.commit = edit.commit();
-  info.updated_unix_micros = edit.now_unix_micros();
-  info.created_unix_micros = old ? old->info.created_unix_micros : info.updated_unix_micros;
+  SetTimes(old, edit.now_unix_micros());
   record_.group_set = GroupSet(edit);
   vectors_.SetGroupSet(record_.group_set);
 

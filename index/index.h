@@ -57,7 +57,27 @@ class DocumentWriter {
   // `vectors` is [passages.size(), dimension]. ids, document_id and text of the passages are set by
   // the store (text = that range of the document's text, which must have been added already).
   virtual Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) = 0;
+  // The times of its first and of this revision, of the store that it comes from; without them,
+  // now.
+  virtual void KeepTimes(int64_t created_unix_micros, int64_t updated_unix_micros) = 0;
   virtual Result<CommitResult> Commit(const Context& ctx) = 0;
+};
+
+// The documents of a collection as one view has them, by id: whatever is committed later is not
+// among them. It holds on to the view, and with it to the bytes of what is deleted meanwhile. One
+// thread; gone before its store.
+class CollectionReader {
+ public:
+  virtual ~CollectionReader() = default;
+  virtual const CollectionInfo& info() const = 0;
+  virtual uint64_t commit() const = 0;  // of the view
+  // Nothing at the end. DATA_LOSS here and below: the store is damaged.
+  virtual Result<std::optional<DocumentInfo>> NextDocument() = 0;
+  // The following bytes of that document's text, "" at its end; whole characters.
+  virtual Result<std::string> NextText() = 0;
+  // Its following passages in order, without their text, with their vectors [n, dimension]; none at
+  // the end.
+  virtual Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) = 0;
 };
 
 struct SearchRequest {
@@ -159,6 +179,7 @@ class Store {
   virtual Result<std::vector<Passage>> GetPassages(std::string_view collection,
                                                    std::string_view document_id,
                                                    std::vector<float>* vectors) = 0;
+  virtual Result<std::unique_ptr<CollectionReader>> ReadCollection(std::string_view collection) = 0;
   // Unknown ids are skipped. Returns how many were deleted; after that no read yields their text.
   virtual Result<uint64_t> DeleteDocuments(std::string_view collection,
                                            std::span<const std::string> document_ids,

@@ -50,6 +50,9 @@ class LocalStore : public Store {
   Result<std::vector<Passage>> GetPassages(std::string_view collection,
                                            std::string_view document_id,
                                            std::vector<float>* vectors) override;
+  Result<std::unique_ptr<CollectionReader>> ReadCollection(std::string_view collection) override {
+    return ReadCollectionOf(core_, collection);
+  }
   Result<uint64_t> DeleteDocuments(std::string_view collection,
                                    std::span<const std::string> document_ids,
                                    const Context& ctx) override {

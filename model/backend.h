@@ -176,6 +176,9 @@ class Backend {
   // One page of the pool onto another: copy on write.
   virtual Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
                           int32_t to) = 0;
+  // Writes zeros over these pages.
+  virtual Status ClearPages(const AttentionShape& shape, BufferHandle buffer,
+                            std::span<const int32_t> pages) = 0;
 };
 
 }  // namespace vade

@@ -199,4 +199,15 @@ Status CpuBackend::CopyPage(const AttentionShape& shape, BufferHandle pages, int
   return OkStatus();
 }
 
+Status CpuBackend::ClearPages(const AttentionShape& shape, BufferHandle buffer,
+                              std::span<const int32_t> pages) {
+  const uint64_t bytes = PageBytes(shape);
+  const std::span<uint8_t> memory = HostMemory(buffer);
+  for (int32_t page : pages) {
+    VADE_CHECK((page + 1ull) * bytes <= memory.size(), "page numbers come from the pool");
+    std::memset(memory.data() + page * bytes, 0, bytes);
+  }
+  return OkStatus();
+}
+
 }  // namespace vade

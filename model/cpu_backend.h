@@ -59,6 +59,8 @@ class CpuBackend final : public Backend {
   Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override;
   Status CopyPage(const AttentionShape& shape, BufferHandle pages, int32_t from,
                   int32_t to) override;
+  Status ClearPages(const AttentionShape& shape, BufferHandle buffer,
+                    std::span<const int32_t> pages) override;
 
   // The memory behind a buffer; for the test backend that takes it away between operations.
   std::span<uint8_t> HostMemory(BufferHandle buffer) const;

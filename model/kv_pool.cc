@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/strings.h"
 
 namespace vade {
@@ -45,11 +46,19 @@ void KvPool::Retain(std::span<const int32_t> pages) {
 }
 
 void KvPool::Release(std::span<const int32_t> pages) {
-  std::lock_guard lock(mutex_);
-  for (int32_t page : pages) {
-    VADE_CHECK(references_[page] > 0, "a page is given back once for each reference");
-    if (--references_[page] == 0) free_.push_back(page);
+  std::vector<int32_t> unheld;
+  {
+    std::lock_guard lock(mutex_);
+    for (int32_t page : pages) {
+      VADE_CHECK(references_[page] > 0, "a page is given back once for each reference");
+      if (--references_[page] == 0) unheld.push_back(page);
+    }
   }
+  if (unheld.empty()) return;
+  const Status cleared = backend_->ClearPages(shape_, buffer_, unheld);
+  if (!cleared.ok()) LogError("a page of keys and values was not cleared: " + cleared.message());
+  std::lock_guard lock(mutex_);
+  free_.insert(free_.end(), unheld.begin(), unheld.end());
 }
 
 bool KvPool::IsShared(int32_t page) const {

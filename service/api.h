@@ -13,6 +13,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "index/index.h"
+#include "index/portable.h"
 #include "ingest/ingest.h"
 #include "service/answer.h"
 
@@ -59,6 +60,13 @@ class Api {
   virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths,
                                       const IngestOptions& options,
                                       const ProgressFunction& progress, const Context& ctx) = 0;
+
+  // The collection as one file, and such a file into a collection (index/portable.h): files of this
+  // machine. Of all documents and with their groups; a caller's groups do not enter.
+  virtual Result<ExportReport> Export(const std::string& collection, const std::string& path,
+                                      const Context& ctx) = 0;
+  virtual Result<ImportReport> Import(const std::string& collection, const std::string& path,
+                                      const Context& ctx) = 0;
 };
 
 }  // namespace vade

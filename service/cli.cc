@@ -79,6 +79,7 @@ int RunCli(int argc, char** argv) {
 
   AddServeCommand(app, session);
   AddCorpusCommands(app, session);
+  AddPortableCommands(app, session);
   AddAskCommands(app, session);
   AddModelCommands(app, session);
   AddEvalCommands(app, session);

@@ -222,9 +222,17 @@ class AnswerPrinter {
           ShownLine(c.document_id).c_str(), static_cast<unsigned long long>(c.source_begin),
           static_cast<unsigned long long>(c.source_end), ShownLine(OneLine(c.quote)).c_str());
     }
+    for (const OtherAnswer& other : reply.answer.others) PrintOther(other);
   }
 
  private:
+  static void PrintOther(const OtherAnswer& other) {
+    const std::string since = other.valid_from.empty() ? "" : ", valid from " + other.valid_from;
+    std::printf("  %s %s (%s%s)\n", other.agrees ? "also:" : "but another document says:",
+                ShownLine(OneLine(other.text)).c_str(), ShownLine(other.document_id).c_str(),
+                ShownLine(since).c_str());
+  }
+
   // The same quoted words have one number, however often they are cited.
   size_t NumberOf(const Citation& citation) {
     for (size_t i = 0; i < sources_.size(); ++i) {

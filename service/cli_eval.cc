@@ -5,6 +5,8 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/log.h"
+#include "base/strings.h"
 #include "service/cli_session.h"
 #include "service/eval.h"
 #include "service/limits.h"
@@ -60,11 +62,20 @@ Result<std::string> ReadOld(const EvalFlags& flags) {
   return old;
 }
 
+Result<EvalDataset> Load(const EvalFlags& flags) {
+  ASSIGN_OR_RETURN(EvalDataset dataset, LoadEvalDataset(flags.dataset, flags.variant));
+  if (!dataset.passed_over.empty()) {
+    LogWarning(StrCat(dataset.passed_over.size(), " questions without a text are passed over: ",
+                      Join(dataset.passed_over, ", ")));
+  }
+  LimitQuestions(&dataset, flags.limit, flags.seed);
+  return dataset;
+}
+
 Status RunRetrieval(CliSession& session, const EvalFlags& flags) {
   if (!flags.report.empty()) return Unimplemented("--report is for vade eval answers");
   ASSIGN_OR_RETURN(const std::string old, ReadOld(flags));
-  ASSIGN_OR_RETURN(EvalDataset dataset, LoadEvalDataset(flags.dataset, flags.variant));
-  LimitQuestions(&dataset, flags.limit, flags.seed);
+  ASSIGN_OR_RETURN(EvalDataset dataset, Load(flags));
   session.options.background = true;  // what a service does, and this measures
   ASSIGN_OR_RETURN(Api * api, session.api());
   ASSIGN_OR_RETURN(std::string collection, PrepareEvalCollection(api, dataset, session.ctx()));
@@ -77,8 +88,7 @@ Status RunRetrieval(CliSession& session, const EvalFlags& flags) {
 
 Status RunAnswers(CliSession& session, const EvalFlags& flags) {
   ASSIGN_OR_RETURN(const std::string old, ReadOld(flags));
-  ASSIGN_OR_RETURN(EvalDataset dataset, LoadEvalDataset(flags.dataset, flags.variant));
-  LimitQuestions(&dataset, flags.limit, flags.seed);
+  ASSIGN_OR_RETURN(EvalDataset dataset, Load(flags));
   session.options.background = true;  // what a service does, and this measures
   ASSIGN_OR_RETURN(Api * api, session.api());
   ASSIGN_OR_RETURN(std::string collection, PrepareEvalCollection(api, dataset, session.ctx()));

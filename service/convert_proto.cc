@@ -369,6 +369,14 @@ void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
     added->set_score_gap(reading.score_gap);
     added->set_lead(reading.lead);
   }
+  for (const OtherAnswer& other : answer.others) {
+    v1::OtherAnswer* added = out->add_others();
+    added->set_passage_id(other.passage_id);
+    added->set_document_id(Utf8(other.document_id));
+    added->set_text(Utf8(other.text));
+    added->set_valid_from(other.valid_from);
+    added->set_agrees(other.agrees);
+  }
   v1::Usage* usage = out->mutable_usage();
   usage->set_prompt_tokens(answer.usage.prompt_tokens);
   usage->set_cached_tokens(answer.usage.cached_tokens);
@@ -506,6 +514,10 @@ Answer FromProto(const v1::Done& in, StageTimes* times) {
                                .question_gain = one.question_gain(),
                                .score_gap = one.score_gap(),
                                .lead = one.lead()});
+  }
+  for (const v1::OtherAnswer& one : in.others()) {
+    answer.others.push_back(
+        {one.passage_id(), one.document_id(), one.text(), one.valid_from(), one.agrees()});
   }
   answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
                   .cached_tokens = in.usage().cached_tokens(),

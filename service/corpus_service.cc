@@ -1,20 +1,58 @@
 // CorpusService over a LocalApi: each method converts, calls, converts back.
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <chrono>
 #include <vector>
 
 #include "service/convert_proto.h"
 #include "service/limits.h"
 #include "service/local_api.h"
 #include "service/rpc_host.h"
+#include "service/transfer.h"
 #include "vade/v1/corpus.grpc.pb.h"
 
 namespace vade {
 namespace {
 
+// Writes to a client that may take its time, but not for ever.
+class PatientWriter {
+ public:
+  PatientWriter(grpc::ServerContext* rpc, grpc::ServerWriter<v1::ExportCollectionResponse>* writer,
+                std::chrono::milliseconds patience, CallWatch* watch)
+      : writer_(writer), watching_(watch, [this, rpc, patience] {
+          const int64_t since = writing_since_;
+          if (since == 0 || Now() - since < patience.count()) return;
+          impatient_ = true;
+          rpc->TryCancel();
+        }) {}
+
+  Status Write(const v1::ExportCollectionResponse& message, const Context& ctx) {
+    writing_since_ = Now();
+    const bool taken = writer_->Write(message);
+    writing_since_ = 0;
+    if (taken) return OkStatus();
+    if (impatient_) return Aborted("the client took nothing of the export for too long");
+    RETURN_IF_ERROR(ctx.Check());
+    return Cancelled("the client has gone");
+  }
+
+ private:
+  static int64_t Now() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  }
+  grpc::ServerWriter<v1::ExportCollectionResponse>* const writer_;
+  std::atomic<int64_t> writing_since_{0};  // milliseconds; 0: nothing is being written
+  std::atomic<bool> impatient_{false};
+  const CallWatch::Watching watching_;  // last: it looks at the above
+};
+
 class CorpusService final : public v1::CorpusService::Service {
  public:
-  CorpusService(LocalApi* api, RpcHost* host) : api_(api), host_(host) {}
+  CorpusService(LocalApi* api, RpcHost* host, std::chrono::milliseconds export_patience)
+      : api_(api), host_(host), export_patience_(export_patience) {}
 
   grpc::Status PutDocument(grpc::ServerContext* rpc, const v1::PutDocumentRequest* request,
                            v1::PutDocumentResponse* response) override {
@@ -79,6 +117,49 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
+  grpc::Status ExportCollection(grpc::ServerContext* rpc,
+                                const v1::ExportCollectionRequest* request,
+                                grpc::ServerWriter<v1::ExportCollectionResponse>* writer) override {
+    return host_->Run(rpc, "ExportCollection", [&](const Context& ctx) -> Status {
+      PatientWriter patient(rpc, writer, export_patience_, &watch_);
+      v1::ExportCollectionResponse message;
+      PartSink parts([&](std::string_view part) {
+        message.set_data(part.data(), part.size());
+        return patient.Write(message, ctx);
+      });
+      ASSIGN_OR_RETURN(const ExportReport report,
+                       api_->ExportTo(CollectionOrDefault(request->collection()), &parts, ctx));
+      RETURN_IF_ERROR(parts.Flush());
+      message.mutable_counts()->set_documents(report.documents);
+      message.mutable_counts()->set_passages(report.passages);
+      message.mutable_counts()->set_text_bytes(report.text_bytes);
+      return patient.Write(message, ctx);
+    });
+  }
+
+  grpc::Status ImportCollection(grpc::ServerContext* rpc,
+                                grpc::ServerReader<v1::ImportCollectionRequest>* reader,
+                                v1::ImportCollectionResponse* response) override {
+    return host_->Run(rpc, "ImportCollection", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const auto spool, api_->NewSpool());
+      std::string collection;
+      v1::ImportCollectionRequest message;
+      for (bool first = true; reader->Read(&message); first = false) {
+        if (first) collection = message.collection();
+        RETURN_IF_ERROR(ctx.Check());
+        RETURN_IF_ERROR(spool->Write(message.data()));
+      }
+      RETURN_IF_ERROR(ctx.Check());
+      ASSIGN_OR_RETURN(const ImportReport report,
+                       api_->ImportFrom(CollectionOrDefault(collection), spool.get(), ctx));
+      response->set_created(report.created);
+      response->set_updated(report.updated);
+      response->set_unchanged(report.unchanged);
+      response->set_passages(report.passages);
+      return OkStatus();
+    });
+  }
+
   grpc::Status ListCollections(grpc::ServerContext* rpc, const v1::ListCollectionsRequest*,
                                v1::ListCollectionsResponse* response) override {
     return host_->Run(rpc, "ListCollections", [&](const Context& ctx) -> Status {
@@ -109,12 +190,15 @@ class CorpusService final : public v1::CorpusService::Service {
  private:
   LocalApi* api_;
   RpcHost* host_;
+  const std::chrono::milliseconds export_patience_;
+  CallWatch watch_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host) {
-  return std::make_unique<CorpusService>(api, host);
+std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host,
+                                                 std::chrono::milliseconds export_patience) {
+  return std::make_unique<CorpusService>(api, host, export_patience);
 }
 
 }  // namespace vade

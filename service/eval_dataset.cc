@@ -55,8 +55,13 @@ Status LoadQuestions(const std::string& path, EvalDataset* dataset) {
                    Text(object, "lang"),       {},
                    Text(object, "passage_id"), false,
                    Text(object, "kind"),       {}};
-    if (q.id.empty() || q.question.empty()) {
+    const auto text = object.find("question");
+    if (q.id.empty() || text == object.end() || !text->is_string()) {
       return InvalidArgument("a question needs \"id\" and \"question\" (strings)");
+    }
+    if (StripAsciiWhitespace(q.question).empty()) {  // published sets have such
+      dataset->passed_over.push_back(q.id);
+      return OkStatus();
     }
     if (const auto it = object.find("answers"); it != object.end() && it->is_array()) {
       for (const Json& answer : *it) {

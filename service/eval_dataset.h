@@ -27,6 +27,7 @@ struct EvalDataset {
   std::string name;  // the folder's name and the variant
   std::vector<EvalPassage> passages;
   std::vector<EvalQuestion> questions;
+  std::vector<std::string> passed_over;  // ids of questions without a text
 };
 
 // `variant` "" reads passages.jsonl, "en" passages.en.jsonl. Errors name file and line.

@@ -137,6 +137,14 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                         {"score_gap", reading.score_gap},
                         {"lead", reading.lead}});
   }
+  Json others = Json::array();
+  for (const OtherAnswer& other : answer.others) {
+    others.push_back({{"passage_id", std::to_string(other.passage_id)},
+                      {"document_id", other.document_id},
+                      {"answer", other.text},
+                      {"valid_from", other.valid_from},
+                      {"agrees", other.agrees}});
+  }
   const Usage& usage = answer.usage;
   return JsonText(Json{{"answer", answer.text},
                        {"abstained", answer.abstained},
@@ -146,6 +154,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
                        {"readings", readings},
+                       {"others", others},
                        {"usage",
                         {{"prompt_tokens", usage.prompt_tokens},
                          {"cached_tokens", usage.cached_tokens},
@@ -172,6 +181,22 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
                        {"passages", report.passages},
                        {"errors", errors},
                        {"notes", notes},
+                       {"timings_ms", TimesJson(trace)}});
+}
+
+std::string ExportJson(const std::string& file, const ExportReport& report, const Trace& trace) {
+  return JsonText(Json{{"file", file},
+                       {"documents", report.documents},
+                       {"passages", report.passages},
+                       {"text_bytes", report.text_bytes},
+                       {"timings_ms", TimesJson(trace)}});
+}
+
+std::string ImportJson(const ImportReport& report, const Trace& trace) {
+  return JsonText(Json{{"created", report.created},
+                       {"updated", report.updated},
+                       {"unchanged", report.unchanged},
+                       {"passages", report.passages},
                        {"timings_ms", TimesJson(trace)}});
 }
 

@@ -1,8 +1,10 @@
 #include "service/local_api.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -15,10 +17,14 @@
 #include "service/lazy.h"
 #include "service/limits.h"
 #include "service/model_files.h"
+#include "service/transfer.h"
 #include "service/warm.h"
 
 namespace vade {
 namespace {
+
+// What a spool leaves of the disk to the store.
+constexpr uint64_t kSpareDiskBytes = 256ull << 20;
 
 class LocalApiImpl final : public LocalApi {
  public:
@@ -141,6 +147,46 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(store_->GetCollection(collection).status());
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
     return WarmCollection(store_.get(), collection, *block_files_, generator, ctx);
+  }
+
+  // Portable knowledge. No model is needed for it.
+
+  Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink,
+                                const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(ctx.Check());
+    ASSIGN_OR_RETURN(const auto reader, store_->ReadCollection(collection));
+    return ExportCollection(reader.get(), SystemClock().UnixMicros(), sink, ctx);
+  }
+
+  Result<ExportReport> Export(const std::string& collection, const std::string& path,
+                              const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(store_->GetCollection(collection).status());
+    return WriteExport(path, [&](ByteSink* file) { return ExportTo(collection, file, ctx); });
+  }
+
+  Result<ImportReport> ImportFrom(const std::string& collection, ByteSource* source,
+                                  const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    auto report = ImportCollection(store_.get(), collection, source, ctx);
+    if (report.ok() && !options_.store.background) SealOrWarn(ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
+    return report;
+  }
+
+  Result<ImportReport> Import(const std::string& collection, const std::string& path,
+                              const Context& ctx) override {
+    ASSIGN_OR_RETURN(const auto file, FileSource::Open(path));
+    auto report = ImportFrom(collection, file.get(), ctx);
+    if (!report.ok()) return report.status().WithContext(path);
+    return report;
+  }
+
+  Result<std::unique_ptr<SpoolFile>> NewSpool() override {
+    const std::string& dir = options_.data_dir;
+    return SpoolFile::Create(dir.empty() ? std::filesystem::temp_directory_path().string() : dir,
+                             kSpareDiskBytes);
   }
 
   // Models.

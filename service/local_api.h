@@ -55,6 +55,14 @@ class LocalApi : public Api {
   virtual Status LoadEmbedderNow() = 0;
   virtual Status LoadDecoderNow() = 0;
 
+  // Export and Import where the bytes come from elsewhere.
+  virtual Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink,
+                                        const Context& ctx) = 0;
+  virtual Result<ImportReport> ImportFrom(const std::string& collection, ByteSource* source,
+                                          const Context& ctx) = 0;
+  // For what must be read twice and arrives once.
+  virtual Result<std::unique_ptr<SpoolFile>> NewSpool() = 0;
+
   virtual Store& store() = 0;
   // Errors of a missing model: NOT_FOUND with the command that fetches it.
   virtual Result<Embedder*> embedder() = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -13,6 +14,7 @@
 #include "service/grpc_log.h"
 #include "service/limits.h"
 #include "service/remote_ingest.h"
+#include "service/transfer.h"
 #include "vade/v1/answer.grpc.pb.h"
 #include "vade/v1/corpus.grpc.pb.h"
 #include "vade/v1/search.grpc.pb.h"
@@ -207,7 +209,76 @@ class RemoteApi final : public Api {
     return IngestThrough(*this, kMaxPutBytes, paths, options, progress, ctx);
   }
 
+  Result<ExportReport> Export(const std::string& collection, const std::string& path,
+                              const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    return WriteExport(path, [&](ByteSink* file) { return ExportTo(collection, file, ctx); });
+  }
+
+  Result<ImportReport> Import(const std::string& collection, const std::string& path,
+                              const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    ASSIGN_OR_RETURN(const auto file, FileSource::Open(path));
+    RETURN_IF_ERROR(CheckExport(file.get(), ctx).status().WithContext(path));  // before it travels
+    v1::ImportCollectionResponse response;
+    Status read;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      const auto stream = corpus_->ImportCollection(rpc, &response);
+      read = Upload(collection, file.get(), stream.get());
+      if (read.ok()) return stream->Finish();
+      rpc->TryCancel();
+      (void)stream->Finish();
+      return grpc::Status::OK;
+    }));
+    RETURN_IF_ERROR(read);
+    return ImportReport{.created = response.created(),
+                        .updated = response.updated(),
+                        .unchanged = response.unchanged(),
+                        .passages = response.passages()};
+  }
+
  private:
+  Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink, const Context& ctx) {
+    v1::ExportCollectionRequest request;
+    request.set_collection(collection);
+    v1::ExportCollectionResponse message;
+    std::optional<ExportReport> report;
+    Status written;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      const auto stream = corpus_->ExportCollection(rpc, request);
+      while (stream->Read(&message)) {
+        if (message.has_counts()) {
+          const v1::ExportCounts& counts = message.counts();
+          report = {counts.documents(), counts.passages(), counts.text_bytes()};
+        } else if (written.ok()) {
+          written = sink->Write(message.data());
+          if (!written.ok()) rpc->TryCancel();
+        }
+      }
+      const grpc::Status status = stream->Finish();
+      return written.ok() ? status : grpc::Status::OK;
+    }));
+    RETURN_IF_ERROR(written);
+    if (report) return *report;
+    return DataLoss(StrCat("the service at ", address_, " ended the export without its counts"));
+  }
+
+  // What stops the service shows when the call ends; an error is the file's.
+  static Status Upload(const std::string& collection, ByteSource* file,
+                       grpc::ClientWriter<v1::ImportCollectionRequest>* stream) {
+    v1::ImportCollectionRequest message;
+    message.set_collection(collection);
+    bool taken = true;
+    RETURN_IF_ERROR(SendAll(file, [&](std::string_view part) {
+      message.set_data(part.data(), part.size());
+      taken = taken && stream->Write(message);
+      message.clear_collection();
+      return OkStatus();
+    }));
+    stream->WritesDone();
+    return OkStatus();
+  }
+
   Result<uint64_t> Delete(const std::string& collection, const std::vector<std::string>& ids,
                           v1::DeleteDocumentsRequest* message, const Context& ctx) {
     RETURN_IF_ERROR(CheckCollectionName(collection));

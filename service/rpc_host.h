@@ -48,7 +48,9 @@ class RpcHost {
 };
 
 // The services. `api` and `host` are not owned and outlive them.
-std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host);
+// `export_patience`: ServerOptions.
+std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host,
+                                                 std::chrono::milliseconds export_patience);
 std::unique_ptr<grpc::Service> MakeSearchService(LocalApi* api, RpcHost* host);
 std::unique_ptr<grpc::Service> MakeAnswerService(LocalApi* api, RpcHost* host);
 

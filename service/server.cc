@@ -45,7 +45,7 @@ class GrpcServer final : public Server {
  public:
   GrpcServer(LocalApi* api, const ServerOptions& options)
       : host_(options.max_concurrent),
-        corpus_(MakeCorpusService(api, &host_)),
+        corpus_(MakeCorpusService(api, &host_, options.export_patience)),
         search_(MakeSearchService(api, &host_)),
         answer_(MakeAnswerService(api, &host_)) {}
 

@@ -15,7 +15,10 @@ struct ServerOptions {
   std::string grpc_address = "127.0.0.1:50051";  // port 0: any free one
   int max_message_bytes = 64 << 20;              // of a request
   int max_concurrent = 64;                       // calls at work; beyond: RESOURCE_EXHAUSTED
-  bool serving = true;                           // what health says at first
+  // A client that takes nothing of its export for so long is let go: an export holds on to the
+  // bytes of what is deleted meanwhile.
+  std::chrono::milliseconds export_patience{60'000};
+  bool serving = true;  // what health says at first
 };
 
 class Server {

@@ -89,6 +89,10 @@ class TimedBackend final : public Backend {
                   int32_t to) override {
     return Timed("copy", [&] { return inner_.CopyPage(shape, pages, from, to); });
   }
+  Status ClearPages(const AttentionShape& shape, BufferHandle buffer,
+                    std::span<const int32_t> pages) override {
+    return Timed("clear", [&] { return inner_.ClearPages(shape, buffer, pages); });
+  }
 
  private:
   template <typename F>

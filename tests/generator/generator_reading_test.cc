@@ -204,6 +204,45 @@ TEST_F(GeneratorReadings, NothingAmongAllPassagesIsARefusalThatNamesThemAll) {
   EXPECT_EQ(answer.considered, 2u);
 }
 
+TEST_F(GeneratorReadings, ASecondPassageThatSaysTheSameAgrees) {
+  decoder_.Say("Illness leave is 14 days", "14 days");
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.hits.push_back(Passage(4, "Illness leave is 14 days.", .8));
+  const Answer answer = Ask(*generator, request);
+  EXPECT_EQ(answer.text, "14 days.");
+  ASSERT_EQ(answer.others.size(), 1u);
+  EXPECT_TRUE(answer.others[0].agrees);
+  EXPECT_EQ(answer.others[0].document_id, "doc-4");
+  EXPECT_GT(answer.confidence, .9);
+}
+
+TEST_F(GeneratorReadings, OfTwoThatDisagreeTheNewerIsTheAnswerAndBothAreShown) {
+  decoder_.Say("Sick leave is 21 days", "21 days.");
+  const auto generator = Make();
+  GenerateRequest request = SickLeave();
+  request.hits.push_back(Passage(4, "Sick leave is 21 days.", .8));
+  request.hits[1].valid_from = "2023-01-01";
+  request.hits[3].valid_from = "2024-01-01T00:00:00+02:00";
+  for (const bool newer_first : {false, true}) {
+    if (newer_first) std::swap(request.hits[1], request.hits[3]);
+    const Answer answer = Ask(*generator, request);
+    EXPECT_EQ(answer.text, "21 days.");
+    ASSERT_EQ(answer.citations.size(), 1u);
+    EXPECT_EQ(answer.citations[0].document_id, "doc-4");
+    ASSERT_EQ(answer.others.size(), 1u);
+    EXPECT_FALSE(answer.others[0].agrees);
+    EXPECT_EQ(answer.others[0].text, "14 days.");
+    EXPECT_EQ(answer.others[0].document_id, "doc-2");
+    EXPECT_EQ(answer.others[0].valid_from, "2023-01-01");
+  }
+}
+
+TEST_F(GeneratorReadings, APassageThatDeclinesHasNoSay) {
+  const auto generator = Make();
+  EXPECT_TRUE(Ask(*generator, SickLeave()).others.empty());
+}
+
 TEST_F(GeneratorReadings, ALongHistoryIsReadOnceBehindAllPassagesTogether) {
   const auto generator = Make();
   decoder_.Say("hello", "14 days.");

@@ -131,11 +131,21 @@ TEST_F(FilteredSearch, ExplainTellsBothRanksAndWhatWasCut) {
     const Explained& c = found->candidates[i];
     EXPECT_EQ(c.cut, i < 3 ? "" : "rank");
     EXPECT_TRUE(c.dense_rank > 0 || c.term_rank > 0);
-    if (c.dense_rank > 0) EXPECT_TRUE(dense.insert(c.dense_rank).second);
-    if (c.term_rank > 0) EXPECT_TRUE(terms.insert(c.term_rank).second);
-    if (i > 0) EXPECT_LE(c.score, found->candidates[i - 1].score);
-    if (c.document_id == "words") EXPECT_EQ(c.term_rank, 1u);
-    if (i < 3) EXPECT_EQ(c.passage_id, found->hits[i].passage.id);
+    if (c.dense_rank > 0) {
+      EXPECT_TRUE(dense.insert(c.dense_rank).second);
+    }
+    if (c.term_rank > 0) {
+      EXPECT_TRUE(terms.insert(c.term_rank).second);
+    }
+    if (i > 0) {
+      EXPECT_LE(c.score, found->candidates[i - 1].score);
+    }
+    if (c.document_id == "words") {
+      EXPECT_EQ(c.term_rank, 1u);
+    }
+    if (i < 3) {
+      EXPECT_EQ(c.passage_id, found->hits[i].passage.id);
+    }
   }
   EXPECT_EQ(*dense.rbegin(), dense.size());
   EXPECT_EQ(*terms.rbegin(), terms.size());

@@ -45,6 +45,23 @@ TEST_F(KvPoolTest, BudgetIsHardAndWholePages) {
   EXPECT_EQ(sequence.length(), 3 * kPageTokens);
 }
 
+TEST_F(KvPoolTest, APageThatNobodyHoldsIsCleared) {
+  MakePool(2);
+  const uint64_t bytes = PageBytes(Shape());
+  auto first = std::make_unique<PagedSequence>(pool_.get());
+  ASSERT_TRUE(Append(first.get(), 2 * kPageTokens).ok());
+  const std::vector<uint8_t> full(2 * bytes, 0xAB);
+  ASSERT_TRUE(backend_.Upload(pool_->buffer(), 0, full).ok());
+  const int32_t shared = first->pages()[0], alone = first->pages()[1];
+  const auto fork = first->Fork(kPageTokens);
+  first.reset();
+  std::vector<uint8_t> page(bytes);
+  ASSERT_TRUE(backend_.Download(pool_->buffer(), shared * bytes, page).ok());
+  EXPECT_EQ(page, std::vector<uint8_t>(bytes, 0xAB));
+  ASSERT_TRUE(backend_.Download(pool_->buffer(), alone * bytes, page).ok());
+  EXPECT_EQ(page, std::vector<uint8_t>(bytes, 0));
+}
+
 TEST_F(KvPoolTest, BudgetBelowOnePageIsRefused) {
   const auto pool = KvPool::Create(&backend_, Shape(), PageBytes(Shape()) - 1);
   EXPECT_EQ(pool.status().code(), StatusCode::kResourceExhausted);

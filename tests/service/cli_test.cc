@@ -70,8 +70,9 @@ class Cli : public CliTest {
 TEST_F(Cli, HelpNamesEveryCommand) {
   const Ran ran = Run({"--help"});
   EXPECT_EQ(ran.status, 0);
-  for (const char* command : {"serve", "ingest", "search", "ask", "chat", "docs", "collections",
-                              "models", "verify", "eval", "bench", "doctor", "version"}) {
+  for (const char* command :
+       {"serve", "ingest", "search", "ask", "chat", "docs", "collections", "models", "verify",
+        "export", "import", "eval", "bench", "doctor", "version"}) {
     EXPECT_NE(ran.out.find(std::string("\n  ") + command), std::string::npos) << command;
   }
   EXPECT_TRUE(ran.err.empty());

@@ -112,6 +112,7 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   answer.confidence = 0.75;
   answer.citations = {citation};
   answer.omitted = {{9, "e", "budget"}};
+  answer.others = {{8, "f", "27 days", "2023-01-01", true}};
   answer.readings = {{.passage_id = 7,
                       .document_id = "d",
                       .answers = .75,
@@ -143,6 +144,12 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   EXPECT_EQ(same.omitted[0].passage_id, 9u);
   EXPECT_EQ(same.omitted[0].document_id, "e");
   EXPECT_EQ(same.omitted[0].reason, "budget");
+  ASSERT_EQ(same.others.size(), 1u);
+  EXPECT_EQ(same.others[0].passage_id, 8u);
+  EXPECT_EQ(same.others[0].document_id, "f");
+  EXPECT_EQ(same.others[0].text, "27 days");
+  EXPECT_EQ(same.others[0].valid_from, "2023-01-01");
+  EXPECT_TRUE(same.others[0].agrees);
   ASSERT_EQ(same.readings.size(), 1u);
   const ReadingFact& reading = same.readings[0];
   EXPECT_EQ(reading.passage_id, 7u);

@@ -91,6 +91,17 @@ TEST_F(EvalDatasetFolder, ErrorsNameFileAndLine) {
   ExpectRefused("has no questions");
 }
 
+TEST_F(EvalDatasetFolder, QuestionsWithoutATextArePassedOverAndNamed) {
+  dir_.Write("set/qa.jsonl",
+             "{\"id\":\"q1\",\"question\":\" \"}\n{\"id\":\"q2\",\"question\":\"a\"}\n");
+  dir_.Write("set/passages.jsonl", "{\"id\":\"p\",\"text\":\"a\"}\n");
+  const auto dataset = LoadEvalDataset(dir_.File("set"), "");
+  ASSERT_TRUE(dataset.ok()) << dataset.status().message();
+  ASSERT_EQ(dataset->questions.size(), 1u);
+  EXPECT_EQ(dataset->questions[0].id, "q2");
+  EXPECT_EQ(dataset->passed_over, std::vector<std::string>{"q1"});
+}
+
 TEST_F(EvalDatasetFolder, DeepNestingIsRefusedRatherThanFollowed) {
   dir_.Write("set/qa.jsonl", std::string(200000, '[') + "\n");
   ExpectRefused("line 1 is not a JSON object");

@@ -100,6 +100,11 @@ class GuardedBackend final : public Backend {
     const Gate gate(this);
     return inner_.CopyPage(shape, pages, from, to);
   }
+  Status ClearPages(const AttentionShape& shape, BufferHandle buffer,
+                    std::span<const int32_t> pages) override {
+    const Gate gate(this);
+    return inner_.ClearPages(shape, buffer, pages);
+  }
 
  private:
   class Gate {

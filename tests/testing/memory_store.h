@@ -153,6 +153,13 @@ class MemoryStore : public Store {
     return stored->passages;
   }
 
+  Result<std::unique_ptr<CollectionReader>> ReadCollection(std::string_view collection) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    return std::unique_ptr<CollectionReader>(
+        std::make_unique<Reader>(*found, Describe(*found), commit_));
+  }
+
   Result<uint64_t> DeleteDocuments(std::string_view collection,
                                    std::span<const std::string> document_ids,
                                    const Context& ctx) override {
@@ -267,7 +274,8 @@ class MemoryStore : public Store {
     DocumentInfo info;
     std::string text;
     std::vector<Passage> passages;
-    std::vector<float> vectors;  // [passages, dimension]
+    std::vector<float> vectors;                         // [passages, dimension]
+    std::optional<int64_t> created = {}, updated = {};  // kept times
   };
   struct Collection {
     CollectionInfo info;
@@ -309,6 +317,11 @@ class MemoryStore : public Store {
       return OkStatus();
     }
 
+    void KeepTimes(int64_t created, int64_t updated) override {
+      staged_.created = created;
+      staged_.updated = updated;
+    }
+
     Result<CommitResult> Commit(const Context& ctx) override {
       RETURN_IF_ERROR(ctx.Check());
       RETURN_IF_ERROR(store_->LockedFailure("commit"));
@@ -339,6 +352,39 @@ class MemoryStore : public Store {
     int dimension_;
     Stored staged_;
     bool committed_ = false;
+  };
+
+  // Over a copy.
+  class Reader : public CollectionReader {
+   public:
+    Reader(Collection collection, CollectionInfo info, uint64_t commit)
+        : collection_(std::move(collection)), info_(std::move(info)), commit_(commit) {
+      next_ = collection_.documents.begin();
+    }
+    const CollectionInfo& info() const override { return info_; }
+    uint64_t commit() const override { return commit_; }
+    Result<std::optional<DocumentInfo>> NextDocument() override {
+      if (next_ == collection_.documents.end()) return std::optional<DocumentInfo>();
+      at_ = next_++;
+      text_read_ = passages_read_ = false;
+      return std::optional<DocumentInfo>(at_->second.info);
+    }
+    Result<std::string> NextText() override {
+      return std::exchange(text_read_, true) ? std::string() : at_->second.text;
+    }
+    Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) override {
+      vectors->clear();
+      if (std::exchange(passages_read_, true)) return std::vector<Passage>();
+      *vectors = at_->second.vectors;
+      return at_->second.passages;
+    }
+
+   private:
+    const Collection collection_;
+    const CollectionInfo info_;
+    const uint64_t commit_;
+    std::map<std::string, Stored, std::less<>>::const_iterator next_, at_;
+    bool text_read_ = false, passages_read_ = false;
   };
 
   static bool ValidName(std::string_view name) {
@@ -453,8 +499,9 @@ class MemoryStore : public Store {
     staged.info.commit = ++commit_;
     staged.info.passage_count = staged.passages.size();
     staged.info.text_bytes = staged.text.size();
-    staged.info.created_unix_micros = created ? now : at->second.info.created_unix_micros;
-    staged.info.updated_unix_micros = now;
+    staged.info.created_unix_micros =
+        staged.created.value_or(created ? now : at->second.info.created_unix_micros);
+    staged.info.updated_unix_micros = staged.updated.value_or(now);
     const CommitResult result{
         .commit = commit_, .revision = staged.info.revision, .created = created};
     ++counts_.committed;

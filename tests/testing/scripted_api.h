@@ -116,6 +116,13 @@ class ScriptedApi : public Api {
     return Unimplemented("a scripted api ingests nothing");
   }
 
+  Result<ExportReport> Export(const std::string&, const std::string&, const Context&) override {
+    return Unimplemented("a scripted api exports nothing");
+  }
+  Result<ImportReport> Import(const std::string&, const std::string&, const Context&) override {
+    return Unimplemented("a scripted api imports nothing");
+  }
+
  private:
   std::map<std::string, Document> documents_;
   std::map<std::string, std::vector<Hit>> hits_;
