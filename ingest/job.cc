@@ -15,6 +15,8 @@ namespace vade {
 namespace {
 
 constexpr size_t kMaxIdBytes = 1024;
+constexpr size_t kMaxTitleBytes = 500;
+constexpr size_t kMaxFactBytes = 4096;
 // Between a container and a file in it: "mail.eml!/report.pdf".
 constexpr std::string_view kInnerMark = "!/";
 // Tokens that an embedder puts around a text: its prefix and its end marks.
@@ -79,10 +81,23 @@ Result<std::vector<ParsedPart>> ParseParts(Jail* jail, const IngestOptions& opti
   return parts;
 }
 
+// What a file says of itself may be of any length: a subject of a megabyte must not keep its
+// document out of the store.
+void ClipFacts(ParsedDocument* parsed) {
+  const auto clip = [](size_t most, std::string* text) {
+    if (text->size() > most) text->resize(FloorToCodePoint(*text, most));
+  };
+  clip(kMaxTitleBytes, &parsed->title);
+  for (auto& [key, value] : parsed->metadata) {
+    if (auto* text = std::get_if<std::string>(&value)) clip(kMaxFactBytes, text);
+  }
+}
+
 // The facts of one document of a file: what was given with the file wins over what it says itself.
 DocumentInfo InfoOf(const DocumentInfo& given, const std::string& file_hash,
                     ParsedDocument* parsed) {
   DocumentInfo info = given;
+  ClipFacts(parsed);
   if (info.source.empty()) info.source = info.id;
   info.content_hash = file_hash;
   if (!parsed->inner.empty()) {

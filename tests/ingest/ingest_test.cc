@@ -167,6 +167,17 @@ TEST_F(Ingest, GivesPassagesTheirPagesAndNotesPagesWithoutText) {
   EXPECT_EQ(passages->back().page, 3u);
 }
 
+TEST_F(Ingest, ClipsWhatAFileSaysOfItselfAtLength) {
+  const std::string endless(100'000, 'x');
+  Write("a.html", StrCat("<html><head><title>", endless, "</title><meta name=author content='",
+                         endless, "'></head><p>Text."));
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 0");
+  auto document = store_.GetDocument("default", "a.html");
+  ASSERT_TRUE(document.ok());
+  EXPECT_EQ(document->info.title.size(), 500u);
+  EXPECT_EQ(std::get<std::string>(document->info.metadata["author"]).size(), 4096u);
+}
+
 TEST_F(Ingest, MakesADocumentOfEachFileInAnArchive) {
   Write("notes.zip", testing::Zip({{"a.md", "# A\n\nApples."},
                                    {"sub/b.html", "<p>Bananas."},
