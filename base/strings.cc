@@ -1,5 +1,7 @@
 #include "base/strings.h"
 
+#include <algorithm>
+
 namespace vade {
 namespace {
 
@@ -47,6 +49,18 @@ std::string AsciiLower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return out;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+uint32_t PageAt(std::string_view text, uint32_t first_page, size_t at) {
+  if (first_page == 0) return 0;
+  const std::string_view before = text.substr(0, at);
+  return first_page + static_cast<uint32_t>(std::count(before.begin(), before.end(), '\f'));
 }
 
 std::string Hex(std::string_view bytes) {

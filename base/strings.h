@@ -43,6 +43,11 @@ std::vector<std::string> Split(std::string_view text, char separator);  // keeps
 std::string_view StripAsciiWhitespace(std::string_view text);
 std::string AsciiLower(std::string_view text);
 std::string Hex(std::string_view bytes);  // lower case
+int HexDigit(char c);                     // its value in either case, -1 when it is none
+
+// The pages of a text are parted by form feeds: that of the byte at `at`. 0 where the text has no
+// pages (first_page 0).
+uint32_t PageAt(std::string_view text, uint32_t first_page, size_t at);
 
 // The whole of `text` as a number, else nothing.
 std::optional<int64_t> ParseInt(std::string_view text);

@@ -49,6 +49,10 @@ double LeastScore(const std::vector<Hit>& hits, double gap) {
 
 }  // namespace
 
+Omission Omit(const Hit& hit, std::string_view reason) {
+  return {hit.passage.id, hit.passage.document_id, std::string(reason)};
+}
+
 namespace {
 
 // What stands around the passages, the same for both ways of reading, and the room left for them.
@@ -88,10 +92,6 @@ Result<Frame> PlanFrame(const GenerateRequest& request, const BudgetLimits& limi
 int AnswerTokens(const GenerateRequest& request, const BudgetLimits& limits, size_t prompt) {
   const int64_t left = limits.context_tokens - static_cast<int64_t>(prompt);
   return static_cast<int>(std::min<int64_t>(request.sampling.max_tokens, left));
-}
-
-Omission Omit(const Hit& hit, std::string_view reason) {
-  return {hit.passage.id, hit.passage.document_id, std::string(reason)};
 }
 
 }  // namespace

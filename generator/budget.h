@@ -34,6 +34,8 @@ struct PromptPlan {
   int answer_tokens = 0;     // what the answer may have: max_tokens, or what the context has left
 };
 
+Omission Omit(const Hit& hit, std::string_view reason);
+
 // Passages read one after the other in one prompt. INVALID_ARGUMENT, with the numbers, when the
 // reserved parts alone exceed the budget.
 Result<PromptPlan> PlanPrompt(const GenerateRequest& request, const BudgetLimits& limits,

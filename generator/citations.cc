@@ -224,13 +224,7 @@ Citation Citer::Quote(const Support& support) const {
   Citation citation;
   citation.passage_id = hit.passage.id;
   citation.document_id = hit.passage.document_id;
-  citation.page = hit.passage.page;
-  if (citation.page > 0) {
-    // A form feed in the text begins the next page (docs/ingestion.md).
-    const auto text = hit.passage.text.begin();
-    citation.page +=
-        static_cast<uint32_t>(std::count(text, text + static_cast<std::ptrdiff_t>(begin), '\f'));
-  }
+  citation.page = PageAt(hit.passage.text, hit.passage.page, begin);
   citation.label = static_cast<int>(support.first->hit) + 1;
   citation.source_begin = hit.passage.begin + begin;
   citation.source_end = hit.passage.begin + end;

@@ -7,6 +7,13 @@
 
 namespace vade {
 
+void ReadBlock::Ban(const Tokens& banned) {
+  constexpr float kBanned = -1e9f;  // finite, and no probability is left
+  for (int32_t token : banned) {
+    if (token >= 0 && static_cast<size_t>(token) < logits.size()) logits[token] = kBanned;
+  }
+}
+
 TokenStream::TokenStream(std::shared_ptr<Channel> channel) : channel_(std::move(channel)) {}
 
 TokenStream::~TokenStream() { channel_->abandoned.store(true, std::memory_order_relaxed); }

@@ -81,6 +81,8 @@ struct ReadBlock {
   std::vector<float> logits;  // of the next token
   std::unique_ptr<Sequence> sequence;
   std::shared_ptr<int> held;  // the engine counts what is held
+
+  void Ban(const Tokens& banned);  // none of them is sampled next
 };
 
 struct EngineJob {

@@ -114,6 +114,13 @@ struct Generator::Impl {
   Result<Answer> ReadAlone(const GenerateRequest& request, ReadingRounds* rounds,
                            std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
                            const Context& ctx);
+  struct Attempt {
+    bool sure = false;                            // the reading has decided that there is an answer
+    std::unique_ptr<TokenConstraint> constraint;  // null: none
+  };
+  // Goes on from the likeliest passage that was not tried.
+  Result<Answer> WriteFromNext(const GenerateRequest& request, ReadingRounds* rounds,
+                               Attempt attempt, const GenerateSink& sink, const Context& ctx);
   // An answer about to be written.
   struct Beginning {
     EngineJob job;
@@ -269,7 +276,7 @@ Result<Answer> Generator::Generate(const GenerateRequest& request, const Generat
   if (min_score > 0 && AllBelow(request.hits, min_score)) {
     Answer answer;
     for (const Hit& hit : request.hits) {
-      answer.omitted.push_back({hit.passage.id, hit.passage.document_id, "irrelevant"});
+      answer.omitted.push_back(Omit(hit, "irrelevant"));
     }
     return impl_->Abstain(request, "irrelevant", std::move(answer), sink, ctx);
   }
@@ -355,48 +362,55 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
 Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, ReadingRounds* rounds,
                                           std::unique_ptr<TokenConstraint> constraint,
                                           const GenerateSink& sink, const Context& ctx) {
-  const double least = CalibrationOf(decoder->info().name).min_answerable;
   // A form is written once: what the constraint has seen cannot be taken back.
   const bool formed = constraint != nullptr;
   std::string reason = "model_declined";
-  for (bool untried = true;;) {
+  bool untried = true;
+  do {
     RETURN_IF_ERROR(rounds->Read(ctx));
     if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", rounds->prefill_ms());
     if (rounds->more() && rounds->answerable() < kEnough) continue;
     for (size_t tried = 0; tried < kTriedPassages; ++tried) {
       if (untried) rounds->PutNewestFirst(kVouches);
       const double answers = rounds->next_answers();
-      if (tried == 0 ? rounds->answerable() < least : answers < kAnswers) break;
+      if (answers == 0 || (tried == 0 ? rounds->abstains() : answers < kAnswers)) break;
       const bool sure = untried && answers >= kSureReading;
       untried = false;
-      Beginning beginning;
-      EngineJob& job = beginning.job;
-      job.from = rounds->Take();
-      if (job.from == nullptr) break;
-      beginning.answer = rounds->Facts();
-      beginning.used = rounds->Support();
-      beginning.min_confidence = sure ? 0 : options.min_confidence;
-      // Sure readings have decided that there is an answer: its first token does not say otherwise.
-      // A form may have such a word among its own.
-      if (sure && !formed) Ban(rounds->watched(), &job.from->logits);
-      job.watched = rounds->watched();
-      job.constraint = std::move(constraint);
-      job.sampling = request.sampling;
-      job.sampling.max_tokens = rounds->answer_tokens();
-      Other other;
-      if (answers >= kVouches && !formed) {
-        ASSIGN_OR_RETURN(other, AskAnother(rounds, ctx));
-      }
-      auto written = Write(request, std::move(beginning), sink, ctx);
-      if (other.opinion && written.ok() && !written->abstained)
-        RETURN_IF_ERROR(AddOther(request, std::move(other), &*written));
+      auto written = WriteFromNext(request, rounds, {sure, std::move(constraint)}, sink, ctx);
       const bool held_back = written.ok() && written->abstained;
       if (!held_back || formed) return Refuse(request, std::move(written), sink, ctx);
       reason = written->reason;
     }
-    if (!rounds->more()) break;
-  }
+  } while (rounds->more());
   return Abstain(request, reason, rounds->Facts(), sink, ctx);
+}
+
+Result<Answer> Generator::Impl::WriteFromNext(const GenerateRequest& request, ReadingRounds* rounds,
+                                              Attempt attempt, const GenerateSink& sink,
+                                              const Context& ctx) {
+  const bool formed = attempt.constraint != nullptr;
+  const bool vouched = rounds->next_answers() >= kVouches;
+  Beginning beginning;
+  EngineJob& job = beginning.job;
+  job.from = rounds->Take();
+  beginning.answer = rounds->Facts();
+  beginning.used = rounds->Support();
+  beginning.min_confidence = attempt.sure ? 0 : options.min_confidence;
+  // Where the reading has decided, the first token does not say otherwise. A form may have such a
+  // word among its own.
+  if (attempt.sure && !formed) job.from->Ban(rounds->watched());
+  job.watched = rounds->watched();
+  job.constraint = std::move(attempt.constraint);
+  job.sampling = request.sampling;
+  job.sampling.max_tokens = rounds->answer_tokens();
+  Other other;
+  if (vouched && !formed) {
+    ASSIGN_OR_RETURN(other, AskAnother(rounds, ctx));
+  }
+  ASSIGN_OR_RETURN(Answer answer, Write(request, std::move(beginning), sink, ctx));
+  if (other.opinion && !answer.abstained)
+    RETURN_IF_ERROR(AddOther(request, std::move(other), &answer));
+  return answer;
 }
 
 Result<Generator::Impl::Other> Generator::Impl::AskAnother(ReadingRounds* rounds,

@@ -18,13 +18,6 @@ bool IsNameByte(char c) {
          c == '_';
 }
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 class Parser {
  public:
   Parser(std::string_view text, GrammarBuilder* builder) : text_(text), builder_(*builder) {}

@@ -67,6 +67,10 @@ double AnswersProbability(const Reading& reading, double best_score,
   return 1 / (1 + std::exp(-Utility(reading, best_score, calibration)));
 }
 
+bool Abstains(double answerable, const ReadingCalibration& calibration) {
+  return answerable < calibration.min_answerable;
+}
+
 Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration& calibration) {
   Choice choice;
   choice.best_score = BestScore(readings);
@@ -84,7 +88,6 @@ Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration
   std::stable_sort(choice.order.begin(), choice.order.end(), [&](size_t a, size_t b) {
     return choice.probabilities[a] > choice.probabilities[b];
   });
-  choice.abstains = readings.empty() || choice.answerable < calibration.min_answerable;
   return choice;
 }
 

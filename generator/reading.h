@@ -2,7 +2,8 @@
 //
 //   const ReadingCalibration& calibration = CalibrationOf(decoder.info().name);
 //   const Choice choice = ChooseReading(readings, calibration);
-//   if (choice.abstains) ...  else the answer goes on from readings[choice.order[0]]
+//   if (Abstains(choice.answerable, calibration)) ...
+//   else the answer goes on from readings[choice.order[0]]
 //
 // A passage has a utility: a weighted sum of what its first token said, of how much likelier the
 // question became behind it, and of where the search that found it placed it. To say that the
@@ -61,8 +62,10 @@ struct Choice {
   std::vector<double> probabilities;  // by reading: that it is the one that answers
   double answerable = 0;              // that any does: their sum
   double best_score = 0;              // of the readings
-  bool abstains = true;               // `answerable` is below the threshold, or nothing was read
 };
+// Whether it is to be said that nothing answers, where anything does with this probability.
+bool Abstains(double answerable, const ReadingCalibration& calibration);
+
 Choice ChooseReading(std::span<const Reading> readings, const ReadingCalibration& calibration);
 
 // At least this probable, were it the only one: a passage is cited beside the one that the answer

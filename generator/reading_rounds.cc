@@ -155,14 +155,13 @@ Answer ReadingRounds::Facts() const {
   answer.considered = considered_;
   answer.omitted = over_budget_;
   for (size_t i : Unread()) {
-    const Passage& passage = request_->hits[i].passage;
-    if (i < considered_) answer.omitted.push_back({passage.id, passage.document_id, "weaker"});
+    if (i < considered_) answer.omitted.push_back(Omit(request_->hits[i], "weaker"));
   }
   for (size_t i : choice_.order) {
     const One& one = ones_[i];
-    const Passage& passage = request_->hits[one.hit].passage;
-    answer.readings.push_back({.passage_id = passage.id,
-                               .document_id = passage.document_id,
+    const Hit& hit = request_->hits[one.hit];
+    answer.readings.push_back({.passage_id = hit.passage.id,
+                               .document_id = hit.passage.document_id,
                                .answers = Answers(one),
                                .kept = one.kept,
                                .decline_probability = one.reading.decline_probability,
@@ -170,7 +169,7 @@ Answer ReadingRounds::Facts() const {
                                .score_gap = choice_.best_score - one.reading.score,
                                .lead = one.reading.lead});
     const bool supports = answer.readings.size() == 1 || Answers(one) >= kAnswers;
-    if (!supports) answer.omitted.push_back({passage.id, passage.document_id, "declined"});
+    if (!supports) answer.omitted.push_back(Omit(hit, "declined"));
   }
   return answer;
 }

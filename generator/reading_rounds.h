@@ -41,6 +41,7 @@ class ReadingRounds {
 
   // That any passage answers that was not taken, given that those that were do not.
   double answerable() const;
+  bool abstains() const { return Abstains(answerable(), calibration_); }  // too unlikely
   // How likely the next to be taken answers, were it the only one; 0: there is none.
   double next_answers() const;
 

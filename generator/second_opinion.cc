@@ -16,20 +16,13 @@ constexpr size_t kMostComparedBytes = 120;
 
 }  // namespace
 
-void Ban(const Tokens& tokens, std::vector<float>* logits) {
-  constexpr float kBanned = -1e9f;  // finite, and no probability is left
-  for (int32_t token : tokens) {
-    if (token >= 0 && static_cast<size_t>(token) < logits->size()) (*logits)[token] = kBanned;
-  }
-}
-
 Result<std::unique_ptr<SecondOpinion>> SecondOpinion::Start(Engine* engine,
                                                             const Tokenizer* tokenizer,
                                                             std::unique_ptr<ReadBlock> block,
                                                             const Tokens& banned,
                                                             const Context& ctx) {
   EngineJob job;
-  Ban(banned, &block->logits);
+  block->Ban(banned);
   job.from = std::move(block);
   job.sampling.max_tokens = kMostTokens;
   job.ctx = ctx.WithTrace(nullptr);

@@ -1,6 +1,6 @@
 // What another passage answers, beside the answer that is being written.
 //
-//   auto opinion = SecondOpinion::Start(&engine, tokenizer, std::move(block), ctx);
+//   auto opinion = SecondOpinion::Start(&engine, tokenizer, std::move(block), declines, ctx);
 //   ... the answer is written; both are decoded in the same steps ...
 //   ASSIGN_OR_RETURN(const std::string other, opinion->Text());
 //   Compare(answer.text, other)
@@ -44,8 +44,5 @@ enum class Comparison {
   kUnknown,    // long, empty, or in different scripts without a number
 };
 Comparison Compare(std::string_view answer, std::string_view other);
-
-// No token of these is sampled next.
-void Ban(const Tokens& tokens, std::vector<float>* logits);
 
 }  // namespace vade

@@ -69,15 +69,7 @@ Result<Passage> ViewReader::ReadPassage(PassageId id) const {
                    kv_.Get(Family::kPassages, PassageKey(state_->id, id), view_->snapshot));
   if (!bytes) return Damaged("passage record");
   ASSIGN_OR_RETURN(PassageRecord record, DecodePassage(*bytes));
-  return Passage{.id = id,
-                 .document_id = record_.info.id,
-                 .ordinal = record.ordinal,
-                 .begin = record.begin,
-                 .end = record.begin + record.length,
-                 .page = record.page,
-                 .heading_path = std::move(record.heading_path),
-                 .language = LanguageName(record.language),
-                 .text = ""};
+  return PassageOf(id, record_.info.id, std::move(record), "");
 }
 
 Status ViewReader::AppendVector(PassageId id, std::vector<float>* vectors) const {

@@ -69,4 +69,14 @@ Status DeleteCollectionIn(StoreCore* core, std::string_view name) {
   return OkStatus();
 }
 
+Result<CollectionInfo> FindOrCreateCollection(Store* store, const CollectionInfo& info) {
+  auto found = store->GetCollection(info.name);
+  if (found.ok() || found.status().code() != StatusCode::kNotFound) return found;
+  const Status created = store->CreateCollection(info);
+  if (created.ok()) return info;
+  // Somebody else may have been quicker, with whatever embedder.
+  if (created.code() == StatusCode::kAlreadyExists) return store->GetCollection(info.name);
+  return created;
+}
+
 }  // namespace vade

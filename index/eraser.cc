@@ -16,13 +16,16 @@ constexpr std::chrono::milliseconds kLookAgainAfter{60000};
 // More of them are compacted as one range: each range costs a few files.
 constexpr size_t kMaxRanges = 256;
 
-// Keys of one family, [begin, end).
-struct KeyRange {
+// Their keys are a collection and a passage.
+constexpr Family kFamiliesByPassage[] = {Family::kPassages, Family::kVectors, Family::kForward};
+
+}  // namespace
+
+// Keys of one family, [begin, end); "" for both: all of them.
+struct Eraser::KeyRange {
   Family family;
   std::string begin, end;
 };
-
-}  // namespace
 
 // A `gone` record.
 struct Eraser::Gone {
@@ -125,37 +128,38 @@ Status Eraser::Erase(const std::vector<Gone>& gone, const Context& ctx) {
   return Compact(gone, ctx);
 }
 
+void Eraser::AddRangesOf(const Gone& gone, std::vector<KeyRange>* ranges) {
+  const CollectionId c = gone.collection;
+  if (gone.revision == 0) {
+    ranges->push_back({Family::kText, CollectionPrefix(c), CollectionPrefix(c + 1)});
+    for (Family family : kFamiliesByPassage)
+      ranges->push_back({family, CollectionPrefix(c), CollectionPrefix(c + 1)});
+    return;
+  }
+  ranges->push_back(
+      {Family::kText, TextKey(c, gone.revision, 0), TextKey(c, gone.revision + 1, 0)});
+  for (const PassageRange& range : gone.passages) {
+    for (Family family : kFamiliesByPassage) {
+      ranges->push_back(
+          {family, PassageKey(c, range.first), PassageKey(c, range.first + range.count)});
+    }
+  }
+}
+
 Status Eraser::Compact(const std::vector<Gone>& gone, const Context& ctx) {
-  std::vector<KeyRange> ranges;
   size_t passage_ranges = 0;
   for (const Gone& one : gone) passage_ranges += 1 + one.passages.size();
-  const bool whole_families = passage_ranges > kMaxRanges;
-  for (const Gone& one : gone) {
-    const CollectionId c = one.collection;
-    if (whole_families) break;
-    if (one.revision == 0) {
-      for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
-        ranges.push_back({family, CollectionPrefix(c), CollectionPrefix(c + 1)});
-      }
-      continue;
-    }
-    ranges.push_back({Family::kText, TextKey(c, one.revision, 0), TextKey(c, one.revision + 1, 0)});
-    for (const PassageRange& range : one.passages) {
-      for (Family family : {Family::kPassages, Family::kVectors, Family::kForward}) {
-        ranges.push_back(
-            {family, PassageKey(c, range.first), PassageKey(c, range.first + range.count)});
-      }
-    }
+  std::vector<KeyRange> ranges;
+  if (passage_ranges > kMaxRanges) {
+    ranges.push_back({Family::kText, "", ""});
+    for (Family family : kFamiliesByPassage) ranges.push_back({family, "", ""});
+  } else {
+    for (const Gone& one : gone) AddRangesOf(one, &ranges);
   }
   // Of these it is not known where in them something went, or they are small.
   for (Family family : {Family::kMeta, Family::kCatalog, Family::kDocuments, Family::kStaged,
                         Family::kPostings, Family::kDead}) {
     ranges.push_back({family, "", ""});
-  }
-  if (whole_families) {
-    for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
-      ranges.push_back({family, "", ""});
-    }
   }
   for (const KeyRange& range : ranges) {
     RETURN_IF_ERROR(ctx.Check());

@@ -32,11 +32,13 @@ class Eraser {
 
  private:
   struct Gone;
+  struct KeyRange;
   Status RunInBackground();
   Result<std::vector<Gone>> ReadGone() const;
   bool IsNoted();
   Result<bool> IsDue();
   Status Erase(const std::vector<Gone>& gone, const Context& ctx);
+  static void AddRangesOf(const Gone& gone, std::vector<KeyRange>* ranges);
   Status Compact(const std::vector<Gone>& gone, const Context& ctx);
   Status Forget(const std::vector<Gone>& gone);
 

@@ -232,6 +232,12 @@ struct StoreOptions {
   const Clock* clock = nullptr;  // null: SystemClock()
 };
 
+// The collection of that name; made when there is none. Its embedder may be another one.
+Result<CollectionInfo> FindOrCreateCollection(Store* store, const CollectionInfo& info);
+
+// Whether the owners said the same of both: content and description.
+bool SaysTheSame(const DocumentInfo& a, const DocumentInfo& b);
+
 // INVALID_ARGUMENT, naming the column, when this is no filter expression.
 Status CheckFilter(std::string_view filter);
 

@@ -235,15 +235,7 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
   if (!bytes) return DataLoss(StrCat("passage ", id, " is missing; run vade verify"));
   ASSIGN_OR_RETURN(PassageRecord passage, DecodePassage(*bytes));
   ASSIGN_OR_RETURN(std::string words, text->Read(passage.begin, passage.length));
-  return Passage{.id = id,
-                 .document_id = record.info.id,
-                 .ordinal = passage.ordinal,
-                 .begin = passage.begin,
-                 .end = passage.begin + passage.length,
-                 .page = passage.page,
-                 .heading_path = std::move(passage.heading_path),
-                 .language = LanguageName(passage.language),
-                 .text = std::move(words)};
+  return PassageOf(id, record.info.id, std::move(passage), std::move(words));
 }
 
 Status LocalStore::AppendVector(const Reading& reading, PassageId id,

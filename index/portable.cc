@@ -42,12 +42,9 @@ ExportReport ReportOf(const ExportCounts& counts) {
 }
 
 // Whether putting it would change nothing that anyone can see.
-bool SaysTheSame(const DocumentInfo& current, const DocumentInfo& next) {
-  return current.content_hash == next.content_hash && current.title == next.title &&
-         current.source == next.source && current.mime_type == next.mime_type &&
-         current.metadata == next.metadata && current.groups == next.groups &&
-         current.supersedes == next.supersedes && current.valid_from == next.valid_from &&
-         current.text_bytes == next.text_bytes && current.passage_count == next.passage_count;
+bool ChangesNothing(const DocumentInfo& current, const DocumentInfo& next) {
+  return SaysTheSame(current, next) && current.text_bytes == next.text_bytes &&
+         current.passage_count == next.passage_count;
 }
 
 Status CheckEmbedder(const CollectionInfo& there, const ExportHeader& file) {
@@ -63,17 +60,11 @@ Status CheckEmbedder(const CollectionInfo& there, const ExportHeader& file) {
 
 // The collection, made when there is none.
 Status EnsureCollection(Store* store, const std::string& name, const ExportHeader& file) {
-  auto found = store->GetCollection(name);
-  if (found.status().code() == StatusCode::kNotFound) {
-    const Status created = store->CreateCollection({.name = name,
-                                                    .embedder_id = file.embedder_id,
-                                                    .dimension = static_cast<int>(file.dimension)});
-    // Somebody else may have been quicker, with whatever embedder.
-    if (created.ok() || created.code() != StatusCode::kAlreadyExists) return created;
-    found = store->GetCollection(name);
-  }
-  RETURN_IF_ERROR(found.status());
-  return CheckEmbedder(*found, file);
+  ASSIGN_OR_RETURN(const CollectionInfo collection,
+                   FindOrCreateCollection(store, {.name = name,
+                                                  .embedder_id = file.embedder_id,
+                                                  .dimension = static_cast<int>(file.dimension)}));
+  return CheckEmbedder(collection, file);
 }
 
 // Takes what a reader comes upon into a collection.
@@ -97,7 +88,7 @@ class Importer {
   Status Open(const DocumentInfo& info, const Context& ctx) {
     RETURN_IF_ERROR(ctx.Check());
     ASSIGN_OR_RETURN(const auto current, store_->FindDocument(collection_, info.id));
-    if (current && SaysTheSame(*current, info)) {
+    if (current && ChangesNothing(*current, info)) {
       ++report_.unchanged;
       return OkStatus();
     }

@@ -392,6 +392,19 @@ Result<PassageRecord> DecodePassage(std::string_view bytes) {
   return record;
 }
 
+Passage PassageOf(PassageId id, const std::string& document_id, PassageRecord record,
+                  std::string text) {
+  return Passage{.id = id,
+                 .document_id = document_id,
+                 .ordinal = record.ordinal,
+                 .begin = record.begin,
+                 .end = record.begin + record.length,
+                 .page = record.page,
+                 .heading_path = std::move(record.heading_path),
+                 .language = LanguageName(record.language),
+                 .text = std::move(text)};
+}
+
 std::string Encode(const std::vector<Change>& changes) {
   std::string out;
   AppendVarint(&out, changes.size());

@@ -145,6 +145,8 @@ Result<DocumentRecord> DecodeDocument(std::string_view document_id, std::string_
 Result<RevisionRecord> DecodeRevision(std::string_view bytes);
 Result<VersionRecord> DecodeVersion(std::string_view bytes);
 Result<PassageRecord> DecodePassage(std::string_view bytes);
+Passage PassageOf(PassageId id, const std::string& document_id, PassageRecord record,
+                  std::string text);
 Result<std::vector<Change>> DecodeChanges(std::string_view bytes);
 Result<StagedNote> DecodeStaged(std::string_view key, std::string_view bytes);
 Result<TermList> DecodeTerms(std::string_view bytes);

@@ -122,4 +122,10 @@ Status ValidateDocument(const DocumentInfo& info) {
   return OkStatus();
 }
 
+bool SaysTheSame(const DocumentInfo& a, const DocumentInfo& b) {
+  return a.content_hash == b.content_hash && a.title == b.title && a.source == b.source &&
+         a.mime_type == b.mime_type && a.metadata == b.metadata && a.groups == b.groups &&
+         a.supersedes == b.supersedes && a.valid_from == b.valid_from;
+}
+
 }  // namespace vade

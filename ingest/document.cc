@@ -143,11 +143,4 @@ std::string TitleOf(std::string_view text, std::string_view mime_type, std::stri
   return title.empty() ? NameTitle(name) : title;
 }
 
-uint32_t PageAt(std::string_view text, uint32_t first_page, size_t at) {
-  if (first_page == 0) return 0;
-  const auto begin = text.begin();
-  const auto end = begin + static_cast<std::ptrdiff_t>(std::min(at, text.size()));
-  return first_page + static_cast<uint32_t>(std::count(begin, end, '\f'));
-}
-
 }  // namespace vade

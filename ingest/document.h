@@ -40,9 +40,6 @@ struct ParsedPart {
   Status status;
 };
 
-// The page of a place in a text with pages: of the byte `at`.
-uint32_t PageAt(std::string_view text, uint32_t first_page, size_t at);
-
 // As ParseDocument does for text and Markdown, for parsers of other formats: first heading, else
 // the first line of the text when it is short, else the stem of the name.
 std::string TitleOf(std::string_view text, std::string_view mime_type, std::string_view name);

@@ -29,23 +29,15 @@ constexpr size_t kQueuedBatches = 64;
 constexpr uint64_t kQueuedBytes = 64ull << 20;  // of documents that wait between the threads
 
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
-  auto found = store->GetCollection(name);
-  if (!found.ok() && found.status().code() == StatusCode::kNotFound) {
-    CollectionInfo info;
-    info.name = name;
-    info.embedder_id = embedder.id();
-    info.dimension = embedder.dimension();
-    const Status created = store->CreateCollection(info);
-    // Somebody else may have been quicker, with whatever embedder.
-    if (created.ok() || created.code() != StatusCode::kAlreadyExists) return created;
-    found = store->GetCollection(name);
-  }
-  RETURN_IF_ERROR(found.status());
-  if (found->embedder_id == embedder.id() && found->dimension == embedder.dimension())
+  ASSIGN_OR_RETURN(
+      const CollectionInfo found,
+      FindOrCreateCollection(
+          store, {.name = name, .embedder_id = embedder.id(), .dimension = embedder.dimension()}));
+  if (found.embedder_id == embedder.id() && found.dimension == embedder.dimension())
     return OkStatus();
   return FailedPrecondition(
-      StrCat("collection '", name, "' was made with embedder '", found->embedder_id, "' (",
-             found->dimension, " dimensions), and this is '", embedder.id(), "' (",
+      StrCat("collection '", name, "' was made with embedder '", found.embedder_id, "' (",
+             found.dimension, " dimensions), and this is '", embedder.id(), "' (",
              embedder.dimension(), "); use that embedder or another collection"));
 }
 

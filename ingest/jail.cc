@@ -34,8 +34,6 @@ constexpr size_t kReadAtOnce = 256 << 10;
 constexpr std::chrono::milliseconds kLookAround(50);
 // Beyond this, frames are not the documents of a file but an attack.
 constexpr uint64_t kMaxAnswerBytes = kMaxTextBytes + (64ull << 20);
-// Statuses with which vade-parse ends (ingest/formats/main.cc): a signal's number is added.
-constexpr int kDiedOfSignal = 100;
 
 // Only what a sanitizer or a loader of unusual libraries needs: nothing of the user's reaches a
 // parser.

@@ -42,14 +42,6 @@ Status CheckRequest(const PutRequest& request, const IngestOptions& options) {
   return OkStatus();
 }
 
-// Whether putting `next` would change nothing that anyone can see.
-bool SaysTheSame(const DocumentInfo& current, const DocumentInfo& next) {
-  return current.content_hash == next.content_hash && current.title == next.title &&
-         current.source == next.source && current.mime_type == next.mime_type &&
-         current.metadata == next.metadata && current.groups == next.groups &&
-         current.supersedes == next.supersedes && current.valid_from == next.valid_from;
-}
-
 void AddGroups(const std::vector<std::string>& more, std::vector<std::string>* groups) {
   groups->insert(groups->end(), more.begin(), more.end());
   std::sort(groups->begin(), groups->end());

@@ -10,6 +10,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -104,9 +105,8 @@ size_t FilledCells(const Row& row) {
 }  // namespace
 
 Result<ParsedDocument> ParseCsv(const Source& source) {
-  auto decoded = DecodeText(source.bytes);
-  if (!decoded.ok()) return InvalidArgument(decoded.status().message());
-  CsvReader reader(decoded->utf8, DelimiterOf(decoded->utf8));
+  ASSIGN_OR_RETURN(const std::string text, ReadText(source.bytes));
+  CsvReader reader(text, DelimiterOf(text));
   MarkdownWriter out;
   bool in_table = false;
   size_t above = 0;

@@ -13,6 +13,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/html_content.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -227,24 +228,19 @@ class HtmlWriter {
   bool item_ = false;  // the next words begin an item of the innermost list
 };
 
-void Keep(std::string_view key, std::string_view value, Metadata* metadata) {
-  const std::string words = CleanWords(value);
-  if (!words.empty()) metadata->try_emplace(std::string(key), words);
-}
-
 void ReadMeta(const HtmlNode* node, HtmlFacts* facts) {
   std::string_view name = HtmlAttribute(node, "name");
   if (name.empty()) name = HtmlAttribute(node, "property");
   const std::string key = AsciiLower(name);
   const std::string_view value = HtmlAttribute(node, "content");
   if (key == "author" || key == "article:author" || key == "dc.creator") {
-    Keep("author", value, &facts->metadata);
+    KeepFact("author", value, &facts->metadata);
   } else if (key == "article:published_time" || key == "date" || key == "dc.date") {
-    Keep("created", value, &facts->metadata);
+    KeepFact("created", value, &facts->metadata);
   } else if (key == "article:modified_time" || key == "last-modified") {
-    Keep("modified", value, &facts->metadata);
+    KeepFact("modified", value, &facts->metadata);
   } else if (key == "keywords") {
-    Keep("keywords", value, &facts->metadata);
+    KeepFact("keywords", value, &facts->metadata);
   } else if (key == "og:title" && facts->title.empty()) {
     facts->title = CleanWords(value);
   }
@@ -254,7 +250,7 @@ HtmlFacts ReadFacts(const HtmlNode* root) {
   HtmlFacts facts;
   for (const HtmlNode* at = root; at != nullptr; at = NextNode(at, root, false)) {
     const std::string_view name = HtmlName(at);
-    if (name == "html") Keep("language", HtmlAttribute(at, "lang"), &facts.metadata);
+    if (name == "html") KeepFact("language", HtmlAttribute(at, "lang"), &facts.metadata);
     if (name == "meta") ReadMeta(at, &facts);
     if (name == "title" && at->children != nullptr && at->children->content != nullptr) {
       facts.title = CleanWords(reinterpret_cast<const char*>(at->children->content));
@@ -316,8 +312,7 @@ std::string DecodeHtml(std::string_view bytes) {
     auto text = DecodeAs(bytes, LargerCharset(declared));
     if (text && MostlyReadable(*text)) return std::move(*text);
   }
-  auto decoded = DecodeText(bytes);
-  return decoded.ok() ? std::move(decoded->utf8) : ReplaceInvalidUtf8(bytes);
+  return ReadAnyText(bytes, "");
 }
 
 HtmlFacts WriteHtml(std::string_view utf8, HtmlScope scope, MarkdownWriter* out) {

@@ -9,6 +9,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -141,12 +142,6 @@ void WriteNotebook(const Json& notebook, MarkdownWriter* out) {
   for (const Json& cell : cells) WriteCell(cell, language, out);
 }
 
-Result<std::string> Decode(const Source& source) {
-  auto decoded = DecodeText(source.bytes);
-  if (!decoded.ok()) return InvalidArgument(decoded.status().message());
-  return std::move(decoded->utf8);
-}
-
 Result<ParsedDocument> Finish(const Source& source, std::string_view mime_type, std::string title,
                               MarkdownWriter* out) {
   if (out->empty()) return InvalidArgument("is empty");
@@ -160,7 +155,7 @@ Result<ParsedDocument> Finish(const Source& source, std::string_view mime_type, 
 }  // namespace
 
 Result<ParsedDocument> ParseJson(const Source& source) {
-  ASSIGN_OR_RETURN(const std::string text, Decode(source));
+  ASSIGN_OR_RETURN(const std::string text, ReadText(source.bytes));
   const Json value = Parse(text);
   // What does not read as JSON is still text.
   if (value.is_discarded()) return ParseDocument(source.bytes, source.name, kPlainTextType);
@@ -173,7 +168,7 @@ Result<ParsedDocument> ParseJson(const Source& source) {
 }
 
 Result<ParsedDocument> ParseJsonLines(const Source& source) {
-  ASSIGN_OR_RETURN(const std::string text, Decode(source));
+  ASSIGN_OR_RETURN(const std::string text, ReadText(source.bytes));
   MarkdownWriter out;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
@@ -186,7 +181,7 @@ Result<ParsedDocument> ParseJsonLines(const Source& source) {
 }
 
 Result<ParsedDocument> ParseNotebook(const Source& source) {
-  ASSIGN_OR_RETURN(const std::string text, Decode(source));
+  ASSIGN_OR_RETURN(const std::string text, ReadText(source.bytes));
   const Json notebook = Parse(text);
   if (notebook.is_discarded()) {
     return InvalidArgument("is a notebook whose JSON is damaged; save it again");

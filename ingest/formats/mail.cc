@@ -10,17 +10,10 @@
 #include "ingest/formats/html.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/mime.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
-
-std::string TextOf(const MimePart& part) {
-  if (!part.charset.empty()) {
-    if (auto text = DecodeAs(part.body, part.charset)) return std::move(*text);
-  }
-  auto decoded = DecodeText(part.body);
-  return decoded.ok() ? std::move(decoded->utf8) : ReplaceInvalidUtf8(part.body);
-}
 
 bool IsShownText(const MimePart& part) {
   return !part.is_attachment && (part.type == "text/plain" || part.type == "text/html");
@@ -39,10 +32,10 @@ class MessageWriter {
     if (!IsShownText(part)) {
       attachments_.push_back(&part);
     } else if (part.type == "text/html") {
-      WriteHtml(part.charset.empty() ? DecodeHtml(part.body) : TextOf(part), HtmlScope::kEverything,
-                out_);
+      WriteHtml(part.charset.empty() ? DecodeHtml(part.body) : ReadAnyText(part.body, part.charset),
+                HtmlScope::kEverything, out_);
     } else {
-      WritePlain(TextOf(part));
+      WritePlain(ReadAnyText(part.body, part.charset));
     }
   }
 

@@ -25,7 +25,6 @@ constexpr uint64_t kMaxFileBytes = 4ull << 30;
 // How the child ends: 0 when an answer was given.
 constexpr int kNoMoreRequests = 77;
 constexpr int kBroken = 1;
-constexpr int kDiedOfSignal = 100;  // and its number, told by the parent (ingest/jail.cc)
 
 bool ReadAll(char* out, size_t size) {
   while (size > 0) {

@@ -1,4 +1,5 @@
 #include "ingest/formats/mime.h"
+#include "ingest/formats/text.h"
 
 #include <algorithm>
 #include <array>
@@ -14,26 +15,12 @@ namespace {
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxParts = 2000;
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 int Base64Digit(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
   if (c >= '0' && c <= '9') return c - '0' + 52;
   if (c == '+' || c == '-') return 62;
   return c == '/' || c == '_' ? 63 : -1;
-}
-
-std::string ToUtf8(std::string_view bytes, const std::string& charset) {
-  if (!charset.empty()) {
-    if (auto text = DecodeAs(bytes, charset)) return std::move(*text);
-  }
-  auto decoded = DecodeText(bytes);
-  return decoded.ok() ? std::move(decoded->utf8) : ReplaceInvalidUtf8(bytes);
 }
 
 using Headers = std::map<std::string, std::string>;  // lower-case name -> raw value, unfolded
@@ -109,7 +96,7 @@ std::string DecodeExtended(std::string_view value) {
                            : value[i]);
     if (escape) i += 2;
   }
-  return ToUtf8(bytes, std::string(value.substr(0, first)));
+  return ReadAnyText(bytes, std::string(value.substr(0, first)));
 }
 
 Field ParseField(std::string_view text) {
@@ -210,7 +197,8 @@ bool ReadEncodedWord(std::string_view text, size_t begin, std::string* out, size
   if (encoding == 'q') std::replace(words.begin(), words.end(), '_', ' ');
   std::string charset(text.substr(begin + 2, charset_end - begin - 2));
   charset.resize(std::min(charset.size(), charset.find('*')));  // a language behind it
-  *out += ToUtf8(encoding == 'b' ? DecodeBase64(words) : DecodeQuotedPrintable(words), charset);
+  *out +=
+      ReadAnyText(encoding == 'b' ? DecodeBase64(words) : DecodeQuotedPrintable(words), charset);
   *end = close + 2;
   return true;
 }
@@ -235,7 +223,7 @@ std::string DecodeEncodedWords(std::string_view text) {
     out += "=?";
     pos = at + 2;
   }
-  return IsValidUtf8(out) ? out : ToUtf8(out, "");
+  return IsValidUtf8(out) ? out : ReadAnyText(out, "");
 }
 
 std::string DecodeBase64(std::string_view text) {

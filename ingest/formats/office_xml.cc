@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/unicode.h"
 #include "ingest/formats/markdown_writer.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -37,11 +38,6 @@ bool IsTooDeep(const pugi::xml_node& root) {
     at = at.next_sibling();
   }
   return false;
-}
-
-void Keep(std::string_view key, std::string_view value, Metadata* metadata) {
-  const std::string words = CleanWords(value);
-  if (!words.empty()) metadata->try_emplace(std::string(key), words);
 }
 
 }  // namespace
@@ -124,13 +120,13 @@ void ReadDublinCore(const pugi::xml_node& node, OfficeFacts* facts) {
     const std::string text = AllText(one);
     Metadata* metadata = &facts->metadata;
     if (name == "title" && facts->title.empty()) facts->title = CleanWords(text);
-    if (name == "creator" || name == "initial-creator") Keep("author", text, metadata);
-    if (name == "created" || name == "creation-date") Keep("created", text, metadata);
-    if (name == "modified") Keep("modified", text, metadata);
-    if (name == "date") Keep("modified", text, metadata);
-    if (name == "language") Keep("language", text, metadata);
-    if (name == "subject") Keep("subject", text, metadata);
-    if (name == "keywords" || name == "keyword") Keep("keywords", text, metadata);
+    if (name == "creator" || name == "initial-creator") KeepFact("author", text, metadata);
+    if (name == "created" || name == "creation-date") KeepFact("created", text, metadata);
+    if (name == "modified") KeepFact("modified", text, metadata);
+    if (name == "date") KeepFact("modified", text, metadata);
+    if (name == "language") KeepFact("language", text, metadata);
+    if (name == "subject") KeepFact("subject", text, metadata);
+    if (name == "keywords" || name == "keyword") KeepFact("keywords", text, metadata);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/pdf_layout.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -75,18 +76,13 @@ Result<Document> Open(const Source& source) {
   return document;
 }
 
-void Keep(std::string_view key, const std::string& value, Metadata* metadata) {
-  const std::string words = CleanWords(value);
-  if (!words.empty()) metadata->try_emplace(std::string(key), words);
-}
-
 Metadata MetadataOf(const poppler::document& document) {
   Metadata metadata;
-  Keep("author", Utf8(document.get_author()), &metadata);
-  Keep("subject", Utf8(document.get_subject()), &metadata);
-  Keep("keywords", Utf8(document.get_keywords()), &metadata);
-  Keep("created", Date(document.get_creation_date_t()), &metadata);
-  Keep("modified", Date(document.get_modification_date_t()), &metadata);
+  KeepFact("author", Utf8(document.get_author()), &metadata);
+  KeepFact("subject", Utf8(document.get_subject()), &metadata);
+  KeepFact("keywords", Utf8(document.get_keywords()), &metadata);
+  KeepFact("created", Date(document.get_creation_date_t()), &metadata);
+  KeepFact("modified", Date(document.get_modification_date_t()), &metadata);
   metadata["pages"] = static_cast<double>(document.pages());
   return metadata;
 }

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace vade {
 namespace {
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-int HexDigit(char c) {
-  if (IsDigit(c)) return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 0;
-}
 
 }  // namespace
 
@@ -33,7 +29,8 @@ RtfToken RtfTokens::Control() {
   if (IsLetter(bytes_[pos_])) return Word();
   const char c = bytes_[pos_++];
   if (c == '\'' && pos_ + 1 < bytes_.size()) {
-    const int value = HexDigit(bytes_[pos_]) * 16 + HexDigit(bytes_[pos_ + 1]);
+    const int value =
+        std::max(HexDigit(bytes_[pos_]), 0) * 16 + std::max(HexDigit(bytes_[pos_ + 1]), 0);
     pos_ += 2;
     return {.kind = RtfToken::Kind::kByte, .word = {}, .byte = static_cast<char>(value)};
   }

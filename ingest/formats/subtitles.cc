@@ -7,6 +7,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -82,12 +83,11 @@ class Transcript {
 }  // namespace
 
 Result<ParsedDocument> ParseSubtitles(const Source& source) {
-  auto decoded = DecodeText(source.bytes);
-  if (!decoded.ok()) return InvalidArgument(decoded.status().message());
+  ASSIGN_OR_RETURN(const std::string text, ReadText(source.bytes));
   MarkdownWriter out;
   Transcript transcript(&out);
   bool in_cue = false;
-  for (const std::string& line : Split(decoded->utf8, '\n')) {
+  for (const std::string& line : Split(text, '\n')) {
     const size_t arrow = line.find("-->");
     if (arrow != std::string::npos) {
       const int begin = SecondsOf(StripAsciiWhitespace(line.substr(0, arrow)));
@@ -104,7 +104,7 @@ Result<ParsedDocument> ParseSubtitles(const Source& source) {
   if (out.empty()) return InvalidArgument("has no subtitles");
   ParsedDocument document;
   document.text = out.Take();
-  document.mime_type = decoded->utf8.starts_with("WEBVTT") ? "text/vtt" : "application/x-subrip";
+  document.mime_type = text.starts_with("WEBVTT") ? "text/vtt" : "application/x-subrip";
   document.title = TitleOf("", kPlainTextType, source.name);
   return document;
 }

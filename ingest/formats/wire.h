@@ -19,6 +19,9 @@ struct ParseRequest {
   std::string_view bytes;
 };
 
+// vade-parse ends with this and the number of the signal that its child died of.
+inline constexpr int kDiedOfSignal = 100;
+
 inline constexpr size_t kRequestHeadBytes = 12;  // magic and length of what follows
 
 // All but the bytes, which are sent behind it.

@@ -10,6 +10,7 @@
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/office_xml.h"
+#include "ingest/formats/text.h"
 
 namespace vade {
 namespace {
@@ -50,9 +51,7 @@ Result<std::string> Decode(std::string_view bytes) {
   if (!charset.empty() && AsciiLower(charset) != "utf-8") {
     if (auto text = DecodeAs(bytes, charset)) return std::move(*text);
   }
-  auto decoded = DecodeText(bytes);
-  if (!decoded.ok()) return InvalidArgument(decoded.status().message());
-  return std::move(decoded->utf8);
+  return ReadText(bytes);
 }
 
 }  // namespace

@@ -56,5 +56,13 @@ TEST(Strings, NumbersReachTheirLimitsAndNoFurther) {
   EXPECT_EQ(ParseDouble("1e999"), std::nullopt);
 }
 
+TEST(HexDigit, IsItsValueInEitherCaseOrNothing) {
+  EXPECT_EQ(HexDigit('0'), 0);
+  EXPECT_EQ(HexDigit('9'), 9);
+  EXPECT_EQ(HexDigit('a'), 10);
+  EXPECT_EQ(HexDigit('F'), 15);
+  for (char c : {'g', 'G', ' ', '/', ':', '@', '`', '\0'}) EXPECT_EQ(HexDigit(c), -1) << c;
+}
+
 }  // namespace
 }  // namespace vade

@@ -80,14 +80,14 @@ TEST(Reading, ProbabilitiesAddUpToThatOfAnyAnswering) {
 TEST(Reading, AbstainsExactlyBelowTheThreshold) {
   ReadingCalibration calibration = kPlain;
   const Reading reading = Read(.5, 1, .25);  // probability one half
-  EXPECT_FALSE(ChooseReading({&reading, 1}, calibration).abstains);
+  EXPECT_FALSE(Abstains(ChooseReading({&reading, 1}, calibration).answerable, calibration));
   calibration.min_answerable = std::nextafter(AnswersProbability(reading, .25, kPlain), 1);
-  EXPECT_TRUE(ChooseReading({&reading, 1}, calibration).abstains);
+  EXPECT_TRUE(Abstains(ChooseReading({&reading, 1}, calibration).answerable, calibration));
 }
 
 TEST(Reading, NothingReadIsAnAbstention) {
   const Choice choice = ChooseReading({}, kPlain);
-  EXPECT_TRUE(choice.abstains);
+  EXPECT_TRUE(Abstains(choice.answerable, kPlain));
   EXPECT_EQ(choice.answerable, 0);
   EXPECT_TRUE(choice.order.empty());
 }
@@ -123,8 +123,9 @@ TEST(Reading, KnownModelsLetWhatReadsLikeAnAnswerThroughAndWithholdTheRest) {
     // Means of 1.5B over xquad: of passages that answer, and of the best where none does
     const Reading answers[] = {Read(.01, 2.2, 1), Read(.4, 0, .5)};
     const Reading none[] = {Read(.3, .3, 1), Read(.4, 0, .8)};
-    EXPECT_FALSE(ChooseReading(answers, CalibrationOf(name)).abstains) << name;
-    EXPECT_TRUE(ChooseReading(none, CalibrationOf(name)).abstains) << name;
+    const ReadingCalibration& model = CalibrationOf(name);
+    EXPECT_FALSE(Abstains(ChooseReading(answers, model).answerable, model)) << name;
+    EXPECT_TRUE(Abstains(ChooseReading(none, model).answerable, model)) << name;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "base/strings.h"
 #include "base/unicode.h"
 
 namespace vade {
