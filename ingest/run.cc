@@ -1,0 +1,117 @@
+#include "ingest/run.h"
+
+#include <utility>
+
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+void Count(const PutResult& result, IngestReport* report) {
+  switch (result.outcome) {
+    case IngestOutcome::kCreated: ++report->created; break;
+    case IngestOutcome::kUpdated: ++report->updated; break;
+    case IngestOutcome::kDuplicate: ++report->duplicate; break;
+    case IngestOutcome::kRenamed: ++report->renamed; break;
+    case IngestOutcome::kUnchanged: ++report->unchanged; break;
+    case IngestOutcome::kFailed: ++report->failed; break;
+  }
+  if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
+}
+
+// What a reader of the report should know of a document that was stored.
+void NoteGaps(const Job& job, std::vector<IngestError>* notes) {
+  const auto gaps = job.info.metadata.find("pages_without_text");
+  if (gaps == job.info.metadata.end()) return;
+  const auto* pages = std::get_if<std::string>(&gaps->second);
+  if (pages == nullptr) return;
+  notes->push_back({job.source, StrCat("has no text layer on page(s) ", *pages,
+                                       ", which were left out; run OCR over it first")});
+}
+
+// A password may open now what was refused without it.
+bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
+  if (options.password.empty()) return false;
+  for (const MadeDocument& made : record.documents) {
+    if (!made.failure.empty()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
+  ASSIGN_OR_RETURN(
+      const CollectionInfo found,
+      FindOrCreateCollection(
+          store, {.name = name, .embedder_id = embedder.id(), .dimension = embedder.dimension()}));
+  if (found.embedder_id == embedder.id() && found.dimension == embedder.dimension())
+    return OkStatus();
+  return FailedPrecondition(
+      StrCat("collection '", name, "' was made with embedder '", found.embedder_id, "' (",
+             found.dimension, " dimensions), and this is '", embedder.id(), "' (",
+             embedder.dimension(), "); use that embedder or another collection"));
+}
+
+IngestRun::IngestRun(const PipelineParts& parts, const IngestOptions& options,
+                     OnDocument on_document, const Context& ctx)
+    : parts_(parts),
+      options_(options),
+      on_document_(std::move(on_document)),
+      ctx_(ctx),
+      ledger_(parts.store, options.collection),
+      pruner_(parts.store, options.collection) {}
+
+Status IngestRun::Begin() {
+  return EnsureCollection(parts_.store, *parts_.embedder, options_.collection);
+}
+
+Status IngestRun::Recall(IncomingFile* file) const {
+  if (file->origin.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(file->before, ledger_.Find(file->origin, file->request.info.id));
+  if (!file->before || file->before->hash.empty() || file->before->hash != file->hash ||
+      file->before->setup != SetupOf(options_.groups) ||
+      WorthAnotherTry(*file->before, options_)) {
+    return OkStatus();
+  }
+  ASSIGN_OR_RETURN(file->unchanged, ledger_.StillHolds(*file->before, &file->documents));
+  return OkStatus();
+}
+
+Status IngestRun::Feed(const Pipeline::Feed& feed, const OnProgress& on_progress) {
+  Pipeline* running = nullptr;
+  PipelineHooks hooks{[&](const Job& job, const Result<PutResult>& result) {
+                        Conclude(job, result);
+                      },
+                      [&](const Job& job) {
+                        if (on_progress) on_progress(job, running->bytes_under_way());
+                      }};
+  Pipeline pipeline(parts_, options_, std::move(hooks), ctx_);
+  running = &pipeline;
+  return pipeline.Run(feed);
+}
+
+void IngestRun::Conclude(const Job& job, const Result<PutResult>& result) {
+  Result<PutResult> counted = result;
+  if (!result.ok()) {
+    ++report_.failed;
+    report_.errors.push_back({job.source, result.status().message()});
+  } else {
+    const bool renamed =
+        result->outcome == IngestOutcome::kDuplicate && pruner_.Goes(result->duplicate_of);
+    if (renamed) counted->outcome = IngestOutcome::kRenamed;
+    Count(*counted, &report_);
+    if (result->outcome != IngestOutcome::kUnchanged) NoteGaps(job, &report_.notes);
+  }
+  const FileTrail& file = *job.file;
+  if (job.ends_file && file.whole && !file.record.origin.empty()) pruner_.FileIsThere(file.record);
+  if (on_document_) on_document_(job, counted);
+}
+
+Status IngestRun::Prune() {
+  if (!options_.prune) return OkStatus();
+  ASSIGN_OR_RETURN(report_.deleted, pruner_.Run(ctx_));
+  return OkStatus();
+}
+
+}  // namespace vade
