@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "ingest/file_exchange.h"
 #include "ingest/jail.h"
 #include "ingest/progress.h"
 #include "ingest/run.h"
@@ -18,12 +19,31 @@ namespace vade {
 namespace {
 
 // Files of this machine, one after the other.
-class DiskFeed {
+class DiskExchange final : public FileExchange {
  public:
-  DiskFeed(const IngestRun& run, const IngestOptions& options, const SourceList& sources)
-      : run_(run), options_(options), sources_(sources) {}
+  DiskExchange(const IngestOptions& options, const SourceList& sources,
+               const ProgressFunction& progress)
+      : options_(options),
+        sources_(sources),
+        meter_(progress, sources.files.size(), sources.total_bytes) {}
 
-  Result<std::optional<IncomingFile>> Next() {
+  // What lay below the scopes of the listing and is there no more.
+  Status Plan(IngestRun* run) override {
+    run->report().errors = sources_.errors;
+    run->report().failed = sources_.errors.size();
+    if (!options_.prune) return OkStatus();
+    VanishedFiles vanished(sources_);
+    for (const std::string& scope : sources_.scopes) {
+      RETURN_IF_ERROR(run->ledger().Visit(scope, [&](const SourceRecord& record) {
+        if (vanished.IsVanished(record)) run->pruner().FileHasGone(record);
+        return OkStatus();
+      }));
+    }
+    run->report().notes = vanished.TakeNotes();
+    return OkStatus();
+  }
+
+  Result<std::optional<IncomingFile>> Next(const IngestRun& run) override {
     if (next_ == sources_.files.size()) return std::optional<IncomingFile>();
     const SourceFile& source = sources_.files[next_];
     IncomingFile file;
@@ -39,50 +59,74 @@ class DiskFeed {
       return std::optional(std::move(file));
     }
     file.hash = Sha256Hex(*bytes);
-    RETURN_IF_ERROR(run_.Recall(&file));
+    RETURN_IF_ERROR(run.Recall(&file));
     if (!file.unchanged) file.request.bytes = *std::move(bytes);
     return std::optional(std::move(file));
   }
 
+  void Done(const Job& job, const Result<PutResult>& result) override {
+    meter_.DocumentDone(job, result);
+  }
+  void Stored(const Job& job, double bytes_under_way) override {
+    meter_.Report(job.source, bytes_under_way);
+  }
+  void End() { meter_.ReportEnd(); }
+
  private:
-  const IngestRun& run_;
   const IngestOptions& options_;
   const SourceList& sources_;
+  ProgressMeter meter_;
   size_t next_ = 0;
 };
 
-// One answer for a container: that of the document that the caller named, else of the first that
-// could be stored.
-Result<PutResult> Together(const std::vector<Result<PutResult>>& results, const std::string& id) {
-  if (results.empty()) return Internal("the document was not committed");
-  const PutResult* answer = nullptr;
-  uint64_t passages = 0;
-  for (const Result<PutResult>& one : results) {
-    if (!one.ok()) {
-      if (results.size() > 1) LogWarning(one.status().message());
-      continue;
-    }
-    passages += one->passages;
-    if (answer == nullptr || one->document_id == id) answer = &*one;
-  }
-  if (answer == nullptr) return results.front().status();
-  PutResult all = *answer;
-  all.passages = passages;
-  return all;
-}
+// One document that is put: nothing is remembered of where it comes from.
+class PutExchange final : public FileExchange {
+ public:
+  explicit PutExchange(PutRequest request) : id_(request.info.id), request_(std::move(request)) {}
 
-// What lay below the scopes of the listing and is there no more.
-Status PlanPruning(const SourceList& sources, IngestRun* run) {
-  VanishedFiles vanished(sources);
-  for (const std::string& scope : sources.scopes) {
-    RETURN_IF_ERROR(run->ledger().Visit(scope, [&](const SourceRecord& record) {
-      if (vanished.IsVanished(record)) run->pruner().FileHasGone(record);
-      return OkStatus();
-    }));
+  Status Plan(IngestRun*) override { return OkStatus(); }
+  Result<std::optional<IncomingFile>> Next(const IngestRun&) override {
+    if (std::exchange(fed_, true)) return std::optional<IncomingFile>();
+    IncomingFile file;
+    file.size_bytes = request_.bytes.size();
+    file.request = std::move(request_);
+    return std::optional(std::move(file));
   }
-  run->report().notes = vanished.TakeNotes();
-  return OkStatus();
-}
+  void Done(const Job& job, const Result<PutResult>& result) override {
+    const std::string& name = job.info.id.empty() ? id_ : job.info.id;
+    if (result.ok()) results_.push_back(result);
+    if (!result.ok()) {
+      results_.push_back(result.status().WithContext(StrCat("document '", name, "'")));
+    }
+  }
+  void Stored(const Job&, double) override {}
+
+  // One answer for a container: that of the document that the caller named, else of the first that
+  // could be stored.
+  Result<PutResult> Together() const {
+    if (results_.empty()) return Internal("the document was not committed");
+    const PutResult* answer = nullptr;
+    uint64_t passages = 0;
+    for (const Result<PutResult>& one : results_) {
+      if (!one.ok()) {
+        if (results_.size() > 1) LogWarning(one.status().message());
+        continue;
+      }
+      passages += one->passages;
+      if (answer == nullptr || one->document_id == id_) answer = &*one;
+    }
+    if (answer == nullptr) return results_.front().status();
+    PutResult all = *answer;
+    all.passages = passages;
+    return all;
+  }
+
+ private:
+  const std::string id_;
+  PutRequest request_;
+  bool fed_ = false;
+  std::vector<Result<PutResult>> results_;
+};
 
 }  // namespace
 
@@ -93,55 +137,30 @@ Ingestor::Ingestor(Store* store, Embedder* embedder, IngestOptions options)
       jail_(std::make_unique<Jail>(JailOptions{.parser_path = options_.parser_path})) {}
 Ingestor::~Ingestor() = default;
 
+Result<IngestReport> Ingestor::IngestFrom(FileExchange* files, const Context& ctx) {
+  RETURN_IF_ERROR(ctx.Check());
+  IngestRun run({store_, embedder_, jail_.get()}, options_, files, ctx);
+  RETURN_IF_ERROR(run.Begin());
+  RETURN_IF_ERROR(files->Plan(&run));
+  RETURN_IF_ERROR(run.Feed());
+  RETURN_IF_ERROR(run.Prune());
+  return std::move(run.report());
+}
+
 Result<IngestReport> Ingestor::IngestPaths(const std::vector<std::string>& paths,
                                            const ProgressFunction& progress, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
   ASSIGN_OR_RETURN(const SourceList sources, ListSources(paths, options_, ctx));
-  ProgressMeter meter(progress, sources.files.size(), sources.total_bytes);
-  IngestRun run({store_, embedder_, jail_.get()}, options_,
-                [&](const Job& job, const Result<PutResult>& result) {
-                  meter.DocumentDone(job, result);
-                },
-                ctx);
-  RETURN_IF_ERROR(run.Begin());
-  run.report().errors = sources.errors;
-  run.report().failed = sources.errors.size();
-  if (options_.prune) RETURN_IF_ERROR(PlanPruning(sources, &run));
-
-  DiskFeed feed(run, options_, sources);
-  RETURN_IF_ERROR(run.Feed([&] { return feed.Next(); },
-                           [&](const Job& job, double under_way) {
-                             meter.Report(job.source, under_way);
-                           }));
-  RETURN_IF_ERROR(run.Prune());
-  meter.ReportEnd();
-  return std::move(run.report());
+  DiskExchange files(options_, sources, progress);
+  ASSIGN_OR_RETURN(IngestReport report, IngestFrom(&files, ctx));
+  files.End();
+  return report;
 }
 
 Result<PutResult> Ingestor::Put(PutRequest request, const Context& ctx) {
-  RETURN_IF_ERROR(ctx.Check());
-  const std::string id = request.info.id;
-  std::vector<Result<PutResult>> results;
-  IngestRun run({store_, embedder_, jail_.get()}, options_,
-                [&](const Job& job, const Result<PutResult>& one) {
-                  const std::string& name = job.info.id.empty() ? id : job.info.id;
-                  results.push_back(one.ok() ? one
-                                             : one.status().WithContext(
-                                                   StrCat("document '", name, "'")));
-                },
-                ctx);
-  RETURN_IF_ERROR(run.Begin());
-  bool fed = false;
-  RETURN_IF_ERROR(run.Feed(
-      [&]() -> Result<std::optional<IncomingFile>> {
-        if (std::exchange(fed, true)) return std::optional<IncomingFile>();
-        IncomingFile file;
-        file.size_bytes = request.bytes.size();
-        file.request = std::move(request);
-        return std::optional(std::move(file));
-      },
-      nullptr));
-  return Together(results, id);
+  PutExchange file(std::move(request));
+  RETURN_IF_ERROR(IngestFrom(&file, ctx).status());
+  return file.Together();
 }
 
 }  // namespace vade

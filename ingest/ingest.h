@@ -26,6 +26,7 @@
 
 namespace vade {
 
+class FileExchange;
 class Jail;
 
 enum class IngestOutcome {
@@ -101,6 +102,9 @@ class Ingestor {
   // at all (no such path, store closed, cancelled); else the report has the failures.
   Result<IngestReport> IngestPaths(const std::vector<std::string>& paths,
                                    const ProgressFunction& progress, const Context& ctx);
+
+  // The same for files that come from elsewhere (ingest/file_exchange.h).
+  Result<IngestReport> IngestFrom(FileExchange* files, const Context& ctx);
 
   // One file: one document, or several where it is a container; those in it have ids like
   // "ID!/inner.txt". The result is the first one's, with the passages of all. The error is the

@@ -73,9 +73,11 @@ Status Pipeline::Run(const Feed& feed) {
 }
 
 void Pipeline::Stop(const Status& why) {
+  bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (failure_.ok()) failure_ = why;
+    first = failure_.ok();
+    if (first) failure_ = why;
   }
   stored_.notify_all();
   files_.Close();
@@ -83,6 +85,7 @@ void Pipeline::Stop(const Status& why) {
   embedded_.Close();
   file_bytes_.Close();
   text_bytes_.Close();
+  if (first && hooks_.failed) hooks_.failed();
 }
 
 void Pipeline::FeedAll(const Feed& feed) {

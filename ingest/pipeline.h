@@ -32,6 +32,7 @@ struct PipelineParts {
 struct PipelineHooks {
   StoreStage::Done done;                   // for every document, in order
   std::function<void(const Job&)> stored;  // a part of this document has been stored; may be null
+  std::function<void()> failed;  // on any thread, once: the feed is to return soon; may be null
 };
 
 class Pipeline {

@@ -3,31 +3,10 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "ingest/file_exchange.h"
 
 namespace vade {
 namespace {
-
-void Count(const PutResult& result, IngestReport* report) {
-  switch (result.outcome) {
-    case IngestOutcome::kCreated: ++report->created; break;
-    case IngestOutcome::kUpdated: ++report->updated; break;
-    case IngestOutcome::kDuplicate: ++report->duplicate; break;
-    case IngestOutcome::kRenamed: ++report->renamed; break;
-    case IngestOutcome::kUnchanged: ++report->unchanged; break;
-    case IngestOutcome::kFailed: ++report->failed; break;
-  }
-  if (result.outcome != IngestOutcome::kUnchanged) report->passages += result.passages;
-}
-
-// What a reader of the report should know of a document that was stored.
-void NoteGaps(const Job& job, std::vector<IngestError>* notes) {
-  const auto gaps = job.info.metadata.find("pages_without_text");
-  if (gaps == job.info.metadata.end()) return;
-  const auto* pages = std::get_if<std::string>(&gaps->second);
-  if (pages == nullptr) return;
-  notes->push_back({job.source, StrCat("has no text layer on page(s) ", *pages,
-                                       ", which were left out; run OCR over it first")});
-}
 
 // A password may open now what was refused without it.
 bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
@@ -39,6 +18,29 @@ bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
 }
 
 }  // namespace
+
+void CountOutcome(const Result<PutResult>& result, IngestReport* report) {
+  const IngestOutcome outcome = result.ok() ? result->outcome : IngestOutcome::kFailed;
+  switch (outcome) {
+    case IngestOutcome::kCreated: ++report->created; break;
+    case IngestOutcome::kUpdated: ++report->updated; break;
+    case IngestOutcome::kDuplicate: ++report->duplicate; break;
+    case IngestOutcome::kRenamed: ++report->renamed; break;
+    case IngestOutcome::kUnchanged: ++report->unchanged; return;
+    case IngestOutcome::kFailed: ++report->failed; return;
+  }
+  report->passages += result->passages;
+}
+
+std::vector<IngestError> NotesOn(const Job& job) {
+  if (job.unchanged) return {};
+  const auto gaps = job.info.metadata.find("pages_without_text");
+  if (gaps == job.info.metadata.end()) return {};
+  const auto* pages = std::get_if<std::string>(&gaps->second);
+  if (pages == nullptr) return {};
+  return {{job.source, StrCat("has no text layer on page(s) ", *pages,
+                              ", which were left out; run OCR over it first")}};
+}
 
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
   ASSIGN_OR_RETURN(
@@ -54,10 +56,10 @@ Status EnsureCollection(Store* store, const Embedder& embedder, const std::strin
 }
 
 IngestRun::IngestRun(const PipelineParts& parts, const IngestOptions& options,
-                     OnDocument on_document, const Context& ctx)
+                     FileExchange* files, const Context& ctx)
     : parts_(parts),
       options_(options),
-      on_document_(std::move(on_document)),
+      files_(files),
       ctx_(ctx),
       ledger_(parts.store, options.collection),
       pruner_(parts.store, options.collection) {}
@@ -78,34 +80,31 @@ Status IngestRun::Recall(IncomingFile* file) const {
   return OkStatus();
 }
 
-Status IngestRun::Feed(const Pipeline::Feed& feed, const OnProgress& on_progress) {
+Status IngestRun::Feed() {
   Pipeline* running = nullptr;
-  PipelineHooks hooks{[&](const Job& job, const Result<PutResult>& result) {
-                        Conclude(job, result);
-                      },
-                      [&](const Job& job) {
-                        if (on_progress) on_progress(job, running->bytes_under_way());
-                      }};
+  PipelineHooks hooks;
+  hooks.done = [&](const Job& job, const Result<PutResult>& result) { Conclude(job, result); };
+  hooks.stored = [&](const Job& job) { files_->Stored(job, running->bytes_under_way()); };
+  hooks.failed = [&] { files_->Failed(); };
   Pipeline pipeline(parts_, options_, std::move(hooks), ctx_);
   running = &pipeline;
-  return pipeline.Run(feed);
+  return pipeline.Run([&] { return files_->Next(*this); });
 }
 
 void IngestRun::Conclude(const Job& job, const Result<PutResult>& result) {
   Result<PutResult> counted = result;
   if (!result.ok()) {
-    ++report_.failed;
     report_.errors.push_back({job.source, result.status().message()});
   } else {
     const bool renamed =
         result->outcome == IngestOutcome::kDuplicate && pruner_.Goes(result->duplicate_of);
     if (renamed) counted->outcome = IngestOutcome::kRenamed;
-    Count(*counted, &report_);
-    if (result->outcome != IngestOutcome::kUnchanged) NoteGaps(job, &report_.notes);
+    for (IngestError& note : NotesOn(job)) report_.notes.push_back(std::move(note));
   }
+  CountOutcome(counted, &report_);
   const FileTrail& file = *job.file;
   if (job.ends_file && file.whole && !file.record.origin.empty()) pruner_.FileIsThere(file.record);
-  if (on_document_) on_document_(job, counted);
+  files_->Done(job, counted);
 }
 
 Status IngestRun::Prune() {

@@ -1,15 +1,15 @@
 // One run of ingestion over files, wherever they come from: what is remembered of them, the
 // pipeline, the report, and what is to go.
 //
-//   IngestRun run({store, embedder, jail}, options, on_document, ctx);
+//   IngestRun run({store, embedder, jail}, options, files, ctx);
 //   RETURN_IF_ERROR(run.Begin());
-//   run.pruner().FileHasGone(record);             // any number, before Feed()
-//   RETURN_IF_ERROR(run.Feed(next_file));         // `next_file` calls run.Recall() for each
+//   RETURN_IF_ERROR(files->Plan(&run));
+//   RETURN_IF_ERROR(run.Feed());
 //   RETURN_IF_ERROR(run.Prune());
 //   use(run.report());
 #pragma once
 
-#include <functional>
+#include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
@@ -20,14 +20,12 @@
 
 namespace vade {
 
+class FileExchange;
+
 class IngestRun {
  public:
-  // For every document, in order, on one thread; `result` as it is counted in the report.
-  using OnDocument = std::function<void(const Job& job, const Result<PutResult>& result)>;
-  // A part of a document has been stored, and how many source bytes of it so far; may be null.
-  using OnProgress = std::function<void(const Job& job, double bytes_under_way)>;
-
-  IngestRun(const PipelineParts& parts, const IngestOptions& options, OnDocument on_document,
+  // Nothing is owned; all of it outlives the run.
+  IngestRun(const PipelineParts& parts, const IngestOptions& options, FileExchange* files,
             const Context& ctx);
 
   // Makes the collection when it does not exist.
@@ -35,7 +33,8 @@ class IngestRun {
   // Fills in what is remembered of a file of which origin, id and hash are set, and whether it is
   // as it was. Thread-safe.
   Status Recall(IncomingFile* file) const;
-  Status Feed(const Pipeline::Feed& feed, const OnProgress& on_progress);
+  // All files through the pipeline.
+  Status Feed();
   // With options.prune: deletes what is to go.
   Status Prune();
 
@@ -48,12 +47,16 @@ class IngestRun {
 
   const PipelineParts parts_;
   const IngestOptions& options_;
-  const OnDocument on_document_;
+  FileExchange* const files_;
   const Context& ctx_;
   Ledger ledger_;
   Pruner pruner_;
   IngestReport report_;
 };
+
+void CountOutcome(const Result<PutResult>& result, IngestReport* report);
+// What a reader of the report should know of a document that was stored; the source is the job's.
+std::vector<IngestError> NotesOn(const Job& job);
 
 // FAILED_PRECONDITION: it was made with another embedder.
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name);

@@ -178,6 +178,8 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
                        {"unchanged", report.unchanged},
                        {"duplicate", report.duplicate},
                        {"failed", report.failed},
+                       {"renamed", report.renamed},
+                       {"deleted", report.deleted},
                        {"passages", report.passages},
                        {"errors", errors},
                        {"notes", notes},
@@ -249,6 +251,7 @@ std::string_view OutcomeName(IngestOutcome outcome) {
     case IngestOutcome::kUnchanged: return "unchanged";
     case IngestOutcome::kDuplicate: return "duplicate";
     case IngestOutcome::kFailed: return "failed";
+    case IngestOutcome::kRenamed: return "renamed";
   }
   return "failed";
 }

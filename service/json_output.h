@@ -27,7 +27,7 @@ std::string DeletedJson(uint64_t deleted);
 std::string CollectionsJson(const std::vector<CollectionInfo>& collections);
 std::string VerifyJson(const VerifyReport& report);
 
-// "created", "updated", "unchanged", "duplicate", "failed".
+// "created", "updated", "unchanged", "duplicate", "failed", "renamed".
 std::string_view OutcomeName(IngestOutcome outcome);
 
 }  // namespace vade

@@ -142,6 +142,15 @@ class LocalApiImpl final : public LocalApi {
     return report;
   }
 
+  Result<IngestReport> IngestFrom(FileExchange* files, const IngestOptions& options,
+                                  const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(options.collection));
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    auto report = Ingestor(store_.get(), embedder, options).IngestFrom(files, ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
+    return report;
+  }
+
   Result<WarmReport> Warm(const std::string& collection, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(store_->GetCollection(collection).status());
@@ -198,7 +207,7 @@ class LocalApiImpl final : public LocalApi {
   Result<Decoder*> decoder() override { return GetDecoder({}); }
 
   // Before whoever changed documents hears that it is done, and when the store has been opened.
-  Status ForgetWhatWent() { return follower_.CatchUp(generator_.Peek()); }
+  Status ForgetWhatWent() override { return follower_.CatchUp(generator_.Peek()); }
 
  private:
   Result<Embedder*> GetEmbedder(const Context& ctx) {
