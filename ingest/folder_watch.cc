@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -41,9 +42,10 @@ bool ChangesUnseen(const std::string& path) {
   return std::count(kRemote.begin(), kRemote.end(), static_cast<uint32_t>(info.f_type)) > 0;
 }
 
+// Such files must be read at once, or they are read in part.
 std::string LimitOf(const char* name) {
-  const auto text = ReadFile(StrCat("/proc/sys/fs/inotify/", name), 64);
-  return text.ok() ? std::string(StripAsciiWhitespace(*text)) : "?";
+  std::string limit;
+  return std::ifstream(StrCat("/proc/sys/fs/inotify/", name)) >> limit ? limit : "?";
 }
 
 std::string WhyNoWatch(int error) {

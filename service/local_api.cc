@@ -17,6 +17,7 @@
 #include "service/lazy.h"
 #include "service/limits.h"
 #include "service/model_files.h"
+#include "service/query_gate.h"
 #include "service/transfer.h"
 #include "service/warm.h"
 
@@ -47,7 +48,8 @@ class LocalApiImpl final : public LocalApi {
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     IngestOptions options;
     options.collection = collection;
-    auto put = Ingestor(store_.get(), embedder, options).Put(request, ctx);
+    PoliteEmbedder polite(embedder, &gate_);
+    auto put = Ingestor(store_.get(), &polite, options).Put(request, ctx);
     if (put.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return put;
@@ -113,6 +115,7 @@ class LocalApiImpl final : public LocalApi {
 
   Result<Retrieved> Search(const Query& query, const Context& ctx) override {
     RETURN_IF_ERROR(CheckQuery(query));
+    const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(
         store_->GetCollection(query.collection).status());  // before a model is loaded for it
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
@@ -124,6 +127,7 @@ class LocalApiImpl final : public LocalApi {
   Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
                        const Context& ctx) override {
     RETURN_IF_ERROR(CheckAsk(request));
+    const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
@@ -136,7 +140,8 @@ class LocalApiImpl final : public LocalApi {
                               const ProgressFunction& progress, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
-    auto report = Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
+    PoliteEmbedder polite(embedder, &gate_);
+    auto report = Ingestor(store_.get(), &polite, options).IngestPaths(paths, progress, ctx);
     if (report.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return report;
@@ -146,7 +151,8 @@ class LocalApiImpl final : public LocalApi {
                                   const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
-    auto report = Ingestor(store_.get(), embedder, options).IngestFrom(files, ctx);
+    PoliteEmbedder polite(embedder, &gate_);
+    auto report = Ingestor(store_.get(), &polite, options).IngestFrom(files, ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return report;
   }
@@ -259,6 +265,7 @@ class LocalApiImpl final : public LocalApi {
   }
 
   const LocalOptions options_;
+  QueryGate gate_;
   ThreadPool pool_;  // before those that use it
   const std::unique_ptr<Store> store_;
   const std::unique_ptr<BlockFiles> block_files_;

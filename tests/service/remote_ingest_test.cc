@@ -103,8 +103,7 @@ TEST_F(RemoteIngest, APasswordReachesTheParsers) {
 }
 
 TEST_F(RemoteIngest, AFailureOfTheStoreEndsTheRun) {
-  for (const Status& status :
-       {Internal("the store"), DataLoss("a damaged file"), ResourceExhausted("the disk is full")}) {
+  for (const Status& status : {Internal("the store"), DataLoss("a damaged file")}) {
     dir_.Write("docs/a.md", StrCat("One text, until ", status.message()));
     fake_.store->FailNext("commit", status);
     const auto report = Ingest();
@@ -112,6 +111,15 @@ TEST_F(RemoteIngest, AFailureOfTheStoreEndsTheRun) {
     EXPECT_THAT(report.status().message(), HasSubstr(status.message()));
   }
   EXPECT_TRUE(Ingest().ok());
+}
+
+// RESOURCE_EXHAUSTED before anything was stored: it may only be busy.
+TEST_F(RemoteIngest, ABusyServiceIsAskedAgainButNotWhenItStoredSomething) {
+  fake_.store->FailNext("commit", ResourceExhausted("the disk is full"));
+  EXPECT_EQ(Outcome(), "2 0 0 0 0 0 0");
+  dir_.Write("docs/c.md", "A third text.");
+  fake_.store->FailNext("commit", ResourceExhausted("the disk is full"));
+  EXPECT_THAT(Outcome(), HasSubstr("RESOURCE_EXHAUSTED: the disk is full"));
 }
 
 TEST_F(RemoteIngest, WhatIsTheDocumentsOwnIsReportedAndStopsNothing) {
