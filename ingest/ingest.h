@@ -48,7 +48,7 @@ struct IngestReport {
   uint64_t deleted = 0;   // with options.prune: documents whose file has gone
   uint64_t passages = 0;  // newly stored
   std::vector<IngestError> errors;
-  std::vector<IngestError> notes;  // what of a stored file could not be read: pages without text
+  std::vector<IngestError> notes;  // PutResult::note, by file
 };
 
 struct IngestProgress {
@@ -75,6 +75,9 @@ struct PutResult {
   uint64_t revision = 0;
   uint64_t passages = 0;
   uint64_t commit = 0;
+  // What a reader should know of it, "" for nothing: pages without text, another document that says
+  // nearly the same.
+  std::string note;
 };
 
 struct IngestOptions {

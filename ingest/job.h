@@ -14,6 +14,7 @@
 #include "index/passage.h"
 #include "ingest/ingest.h"
 #include "ingest/jail.h"
+#include "ingest/sketch.h"
 #include "ingest/source_record.h"
 #include "ingest/splitter.h"
 
@@ -51,6 +52,7 @@ struct Job {
   std::string embedded_title;
   LanguageCode language = kUnknownLanguage;  // of the text's beginning
   std::optional<DocumentInfo> previous;      // the revision that is current now
+  std::optional<Sketch> sketch;              // of the text
   bool unchanged = false;                    // `previous` says the same: nothing to do
   uint32_t first_page = 0;                   // as ParsedDocument has it
   bool ends_file = true;                     // no other document of the file follows

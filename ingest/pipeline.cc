@@ -1,5 +1,7 @@
 #include "ingest/pipeline.h"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <string_view>
 #include <thread>
@@ -34,6 +36,9 @@ class PageCounter {
   size_t counted_ = 0;
 };
 
+// Questions, and the embedding of passages, come before what these threads do; parsers inherit it.
+void GiveWay() { (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5); }
+
 }  // namespace
 
 Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, PipelineHooks hooks,
@@ -61,8 +66,14 @@ Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, Pip
 
 Status Pipeline::Run(const Feed& feed) {
   RETURN_IF_ERROR(ctx_.Check());
-  std::thread feeding([&] { FeedAll(feed); });
-  std::thread parsing([&] { ParseAll(); });
+  std::thread feeding([&] {
+    GiveWay();
+    FeedAll(feed);
+  });
+  std::thread parsing([&] {
+    GiveWay();
+    ParseAll();
+  });
   std::thread storing([&] { StoreAll(); });
   EmbedAll();
   feeding.join();
@@ -129,6 +140,7 @@ Status Pipeline::Split(const std::shared_ptr<Job>& job) {
   Splitter splitter(job->text, job->info.mime_type, job->info.title,
                     SplitOptionsOf(options_, *parts_.embedder), CounterOf(*parts_.embedder));
   job->embedded_title = splitter.embedded_title();
+  job->sketch = SketchOf(job->text);
   PageCounter pages(job->text, job->first_page);
   Passage next;
   bool more = splitter.Next(&next);

@@ -4,9 +4,19 @@
 
 #include "base/strings.h"
 #include "ingest/file_exchange.h"
+#include "ingest/near_documents.h"
 
 namespace vade {
 namespace {
+
+std::string GapsOf(const Job& job) {
+  const auto gaps = job.info.metadata.find("pages_without_text");
+  if (gaps == job.info.metadata.end()) return "";
+  const auto* pages = std::get_if<std::string>(&gaps->second);
+  if (pages == nullptr) return "";
+  return StrCat("has no text layer on page(s) ", *pages,
+                ", which were left out; run OCR over it first");
+}
 
 // A password may open now what was refused without it.
 bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
@@ -30,16 +40,6 @@ void CountOutcome(const Result<PutResult>& result, IngestReport* report) {
     case IngestOutcome::kFailed: ++report->failed; return;
   }
   report->passages += result->passages;
-}
-
-std::vector<IngestError> NotesOn(const Job& job) {
-  if (job.unchanged) return {};
-  const auto gaps = job.info.metadata.find("pages_without_text");
-  if (gaps == job.info.metadata.end()) return {};
-  const auto* pages = std::get_if<std::string>(&gaps->second);
-  if (pages == nullptr) return {};
-  return {{job.source, StrCat("has no text layer on page(s) ", *pages,
-                              ", which were left out; run OCR over it first")}};
 }
 
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
@@ -99,12 +99,27 @@ void IngestRun::Conclude(const Job& job, const Result<PutResult>& result) {
     const bool renamed =
         result->outcome == IngestOutcome::kDuplicate && pruner_.Goes(result->duplicate_of);
     if (renamed) counted->outcome = IngestOutcome::kRenamed;
-    for (IngestError& note : NotesOn(job)) report_.notes.push_back(std::move(note));
+    counted->note = NoteOn(job, *counted);
+    if (!counted->note.empty()) report_.notes.push_back({job.source, counted->note});
   }
   CountOutcome(counted, &report_);
   const FileTrail& file = *job.file;
   if (job.ends_file && file.whole && !file.record.origin.empty()) pruner_.FileIsThere(file.record);
   files_->Done(job, counted);
+}
+
+std::string IngestRun::NoteOn(const Job& job, const PutResult& result) const {
+  if (job.unchanged) return "";
+  std::string note = GapsOf(job);
+  const bool own =
+      result.outcome == IngestOutcome::kCreated || result.outcome == IngestOutcome::kUpdated;
+  if (!own) return note;
+  const auto near = NearDocuments(parts_.store, options_.collection).Nearest(result.document_id);
+  // It only informs: the store's failures show in what matters.
+  if (!near.ok() || !*near || pruner_.Goes((*near)->id)) return note;
+  if (!note.empty()) note += "; ";
+  return note + StrCat("is nearly the same as '", (*near)->id, "' (",
+                       static_cast<int>(100 * (*near)->likeness), "%)");
 }
 
 Status IngestRun::Prune() {

@@ -9,7 +9,7 @@
 //   use(run.report());
 #pragma once
 
-#include <vector>
+#include <string>
 
 #include "base/context.h"
 #include "base/status.h"
@@ -44,6 +44,7 @@ class IngestRun {
 
  private:
   void Conclude(const Job& job, const Result<PutResult>& result);
+  std::string NoteOn(const Job& job, const PutResult& result) const;
 
   const PipelineParts parts_;
   const IngestOptions& options_;
@@ -55,9 +56,6 @@ class IngestRun {
 };
 
 void CountOutcome(const Result<PutResult>& result, IngestReport* report);
-// What a reader of the report should know of a document that was stored; the source is the job's.
-std::vector<IngestError> NotesOn(const Job& job);
-
 // FAILED_PRECONDITION: it was made with another embedder.
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name);
 

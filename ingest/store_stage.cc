@@ -44,7 +44,8 @@ StoreStage::StoreStage(Store* store, const IngestOptions& options, Done done)
     : store_(store),
       options_(options),
       done_(std::move(done)),
-      ledger_(store, options.collection) {}
+      ledger_(store, options.collection),
+      near_(store, options.collection) {}
 
 Status StoreStage::Take(EmbeddedBatch embedded, const Context& ctx) {
   const std::shared_ptr<Job> job = embedded.batch.job;
@@ -67,6 +68,8 @@ Status StoreStage::Begin(EmbeddedBatch* first) {
   open_.job = first->batch.job;
   open_.duplicate_of = std::move(first->duplicate_of);
   RETURN_IF_ERROR(Announce(open_.job->file.get()));
+  const DocumentInfo& info = open_.job->info;
+  RETURN_IF_ERROR(near_.Keep(info.id, info.content_hash, open_.job->sketch));
   open_.failure = StageText();
   return UnlessAboutDocument(open_.failure);
 }

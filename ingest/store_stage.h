@@ -17,6 +17,7 @@
 #include "index/index.h"
 #include "ingest/embed_stage.h"
 #include "ingest/ledger.h"
+#include "ingest/near_documents.h"
 
 namespace vade {
 
@@ -52,6 +53,7 @@ class StoreStage {
   const IngestOptions& options_;
   const Done done_;
   Ledger ledger_;
+  NearDocuments near_;
   OpenDocument open_;
 };
 

@@ -57,12 +57,18 @@ Status RunShow(CliSession& session, const DocsFlags& flags) {
   const auto found = api->GetDocument(session.options.collection, flags.id, session.ctx());
   if (!found.ok()) return session.Explain(found.status());
   const Document& document = *found;
+  const auto near = api->FindNearDuplicate(session.options.collection, flags.id, session.ctx());
+  RETURN_IF_ERROR(near.status());
   if (session.options.json) {
-    std::printf("%s\n", DocumentJson(document).c_str());
+    std::printf("%s\n", DocumentJson(document, *near).c_str());
   } else {
     const std::string text = ShownText(document.text);
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!document.text.empty() && document.text.back() != '\n') std::printf("\n");
+    if (*near) {
+      std::fprintf(stderr, "nearly the same (%d%%): %s\n", static_cast<int>(100 * (*near)->likeness),
+                   PrintableLine((*near)->id).c_str());
+    }
   }
   return OkStatus();
 }

@@ -47,6 +47,20 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
+  grpc::Status FindNearDuplicate(grpc::ServerContext* rpc,
+                                 const v1::FindNearDuplicateRequest* request,
+                                 v1::FindNearDuplicateResponse* response) override {
+    return host_->Run(rpc, "FindNearDuplicate", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const auto near,
+                       api_->FindNearDuplicate(CollectionOrDefault(request->collection()),
+                                               request->document_id(), ctx));
+      if (!near) return OkStatus();
+      response->set_near_duplicate_of(near->id);
+      response->set_likeness(near->likeness);
+      return OkStatus();
+    });
+  }
+
   grpc::Status ListDocuments(grpc::ServerContext* rpc, const v1::ListDocumentsRequest* request,
                              v1::ListDocumentsResponse* response) override {
     return host_->Run(rpc, "ListDocuments", [&](const Context& ctx) -> Status {

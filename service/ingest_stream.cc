@@ -45,11 +45,6 @@ Status CheckOffer(const v1::OfferedFile& offer) {
   return OkStatus();
 }
 
-std::string NoteOf(const Job& job) {
-  const auto notes = NotesOn(job);
-  return notes.empty() ? "" : notes.front().reason;
-}
-
 }  // namespace
 
 IngestStream::IngestStream(grpc::ServerContext* rpc, Stream* stream, const Service& service,
@@ -178,7 +173,7 @@ void IngestStream::Done(const Job& job, const Result<PutResult>& result) {
   outcome.set_ends_file(job.ends_file);
   if (result.ok()) {
     ToProto(*result, outcome.mutable_result());
-    outcome.set_note(NoteOf(job));
+    outcome.set_note(result->note);
     // Before the client hears of it, nothing is kept of what it replaced.
     const Status forgotten = api_->ForgetWhatWent();
     if (!forgotten.ok()) LogWarning(forgotten.message());

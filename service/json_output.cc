@@ -217,9 +217,11 @@ std::string DocumentListJson(const DocumentPage& page) {
   return JsonText(Json{{"documents", documents}, {"next", page.next}});
 }
 
-std::string DocumentJson(const Document& document) {
+std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near) {
   Json json = InfoJson(document.info);
   json["text"] = document.text;
+  json["near_duplicate_of"] = near ? near->id : "";
+  json["likeness"] = near ? near->likeness : 0;
   return JsonText(json);
 }
 

@@ -63,6 +63,15 @@ class LocalApiImpl final : public LocalApi {
     return store_->GetDocument(collection, document_id);
   }
 
+  Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
+                                                        const std::string& document_id,
+                                                        const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    RETURN_IF_ERROR(ctx.Check());
+    return NearDocuments(store_.get(), collection).Nearest(document_id);
+  }
+
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
                                      const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
@@ -77,6 +86,7 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckDeleteIds(ids));
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
+    if (deleted.ok()) RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
     RETURN_IF_ERROR(ForgetWhatWent());
     return deleted;
   }

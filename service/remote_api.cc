@@ -92,6 +92,22 @@ class RemoteApi final : public Api {
     return document;
   }
 
+  Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
+                                                        const std::string& document_id,
+                                                        const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    v1::FindNearDuplicateRequest message;
+    message.set_collection(collection);
+    message.set_document_id(document_id);
+    v1::FindNearDuplicateResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->FindNearDuplicate(rpc, message, &response);
+    }));
+    if (response.near_duplicate_of().empty()) return std::optional<NearDocument>();
+    return std::optional(NearDocument{response.near_duplicate_of(), response.likeness()});
+  }
+
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
                                      const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));

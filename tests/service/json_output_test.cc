@@ -145,7 +145,7 @@ TEST(DocumentJson, MetadataKeepsItsTypes) {
                             {"tags", std::vector<std::string>{"a", "b"}}};
   document.info.groups = {"staff"};
   document.info.created_unix_micros = 1'000'000;
-  const Json json = Json::parse(DocumentJson(document));
+  const Json json = Json::parse(DocumentJson(document, NearDocument{"other", 0.875}));
   EXPECT_EQ(json["document_id"], "leave.md");
   EXPECT_EQ(json["text"], "Thirty days.");
   EXPECT_EQ(json["metadata"],
