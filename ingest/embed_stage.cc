@@ -141,13 +141,13 @@ Status EmbedStage::Flush(const Context& ctx) {
   to_embed_ = in_wait_ = 0;
   for (size_t i = 0; i < waiting.size();) {
     Waiting& first = waiting[i];
-    EmbeddedBatch out{std::move(first.batch), {}, first.document ? first.document->duplicate_of : ""};
+    EmbeddedBatch out{
+        std::move(first.batch), {}, first.document ? first.document->duplicate_of : ""};
     const std::shared_ptr<Job> job = out.batch.job;
     AppendVectors(first.known, &next, &out.vectors);
     for (++i; i < waiting.size() && waiting[i].batch.job == job; ++i) {
       Batch& more = waiting[i].batch;
-      std::move(more.passages.begin(), more.passages.end(),
-                std::back_inserter(out.batch.passages));
+      std::move(more.passages.begin(), more.passages.end(), std::back_inserter(out.batch.passages));
       out.batch.last = more.last;
       AppendVectors(waiting[i].known, &next, &out.vectors);
     }

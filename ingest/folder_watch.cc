@@ -164,8 +164,7 @@ FolderChanges FolderWatch::Wait(std::chrono::milliseconds patience) {
   }
   const auto now = SteadyClock::now();
   if (now < look_at_) {
-    std::this_thread::sleep_for(
-        std::min<SteadyClock::duration>(patience, look_at_ - now));
+    std::this_thread::sleep_for(std::min<SteadyClock::duration>(patience, look_at_ - now));
   }
   if (SteadyClock::now() >= look_at_) Look(&changes);
   return changes;

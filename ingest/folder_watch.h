@@ -29,8 +29,8 @@ struct FolderChanges {
 };
 
 struct FolderWatchOptions {
-  size_t most_folders = 1'000'000;                     // watched by inotify; beyond: it is not used
-  std::chrono::milliseconds look_every{1000};          // without inotify; more for many files
+  size_t most_folders = 1'000'000;             // watched by inotify; beyond: it is not used
+  std::chrono::milliseconds look_every{1000};  // without inotify; more for many files
 };
 
 class FolderWatch {

@@ -12,8 +12,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kRest(150);       // without a change
-constexpr milliseconds kLongest(700);    // after the first one
+constexpr milliseconds kRest(150);     // without a change
+constexpr milliseconds kLongest(700);  // after the first one
 // A wait for changes: short while some gather, and never too long for a cancellation.
 constexpr milliseconds kRestless(50), kIdle(200);
 constexpr milliseconds kFirstRetry(1000), kLastRetry(30000);
@@ -84,8 +84,8 @@ class Follower {
       return events_.ran(*report);
     }
     if (!ctx.Check().ok()) return;
-    events_.trouble(StrCat(report.status().message(), " (tried again in ", retry_.count() / 1000,
-                           " s)"));
+    events_.trouble(
+        StrCat(report.status().message(), " (tried again in ", retry_.count() / 1000, " s)"));
     not_before_ = clock_->Steady() + retry_;
     retry_ = std::min(2 * retry_, kLastRetry);
     changes_.Add(std::move(changes));

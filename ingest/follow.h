@@ -44,7 +44,7 @@ struct FollowOptions {
 using IngestParts = std::function<Result<IngestReport>(const std::vector<std::string>& only)>;
 
 struct FollowEvents {
-  std::function<void(const IngestReport&)> ran;   // after every run
+  std::function<void(const IngestReport&)> ran;     // after every run
   std::function<void(const std::string&)> trouble;  // one line: what, and the remedy
 };
 

@@ -121,8 +121,9 @@ Status FillJob(Store* store, const IngestOptions& options, DocumentInfo info,
 // A job's place in messages: as the user named the file, and the place in a container behind that.
 std::string ShownName(const IncomingFile& file, std::string_view inner) {
   const std::string& source = file.request.info.source;
-  const std::string& name =
-      !file.shown.empty() ? file.shown : source.empty() ? file.request.info.id : source;
+  const std::string& name = !file.shown.empty() ? file.shown
+                            : source.empty()    ? file.request.info.id
+                                                : source;
   return inner.empty() ? name : StrCat(name, kInnerMark, inner);
 }
 
@@ -178,9 +179,8 @@ std::vector<PreparedJob> UnchangedJobs(IncomingFile file, std::shared_ptr<FileTr
     PreparedJob& one = jobs.emplace_back();
     one.job = std::make_shared<Job>();
     one.job->file = trail;
-    one.job->source =
-        ShownName(file, std::string_view(made.id).substr(
-                            std::min(made.id.size(), file.request.info.id.size() + 2)));
+    one.job->source = ShownName(file, std::string_view(made.id).substr(std::min(
+                                          made.id.size(), file.request.info.id.size() + 2)));
     one.job->source_bytes = jobs.size() == 1 ? file.size_bytes : 0;
     one.job->ends_file = next + 1 == file.documents.size();
     one.job->unchanged = made.failure.empty();

@@ -32,16 +32,17 @@ struct IncomingFile {
 
   std::optional<SourceRecord> before;  // what is remembered of it
   bool unchanged = false;              // and still holds: request.bytes are not needed
-  std::vector<std::optional<DocumentInfo>> documents;  // then: those of `before`, without stale ones
+  std::vector<std::optional<DocumentInfo>>
+      documents;  // then: those of `before`, without stale ones
 };
 
 // What all documents of a file share.
 struct FileTrail {
   uint64_t number = 0;
   std::optional<SourceRecord> before;
-  SourceRecord record;       // as it is to be remembered; without an origin: not at all
-  bool announced = false;    // `record`'s documents are in the ledger
-  bool whole = true;         // nothing failed but for what a parser said
+  SourceRecord record;     // as it is to be remembered; without an origin: not at all
+  bool announced = false;  // `record`'s documents are in the ledger
+  bool whole = true;       // nothing failed but for what a parser said
 };
 
 struct Job {

@@ -55,8 +55,8 @@ Status EnsureCollection(Store* store, const Embedder& embedder, const std::strin
              embedder.dimension(), "); use that embedder or another collection"));
 }
 
-IngestRun::IngestRun(const PipelineParts& parts, const IngestOptions& options,
-                     FileExchange* files, const Context& ctx)
+IngestRun::IngestRun(const PipelineParts& parts, const IngestOptions& options, FileExchange* files,
+                     const Context& ctx)
     : parts_(parts),
       options_(options),
       files_(files),
@@ -72,8 +72,7 @@ Status IngestRun::Recall(IncomingFile* file) const {
   if (file->origin.empty()) return OkStatus();
   ASSIGN_OR_RETURN(file->before, ledger_.Find(file->origin, file->request.info.id));
   if (!file->before || file->before->hash.empty() || file->before->hash != file->hash ||
-      file->before->setup != SetupOf(options_.groups) ||
-      WorthAnotherTry(*file->before, options_)) {
+      file->before->setup != SetupOf(options_.groups) || WorthAnotherTry(*file->before, options_)) {
     return OkStatus();
   }
   ASSIGN_OR_RETURN(file->unchanged, ledger_.StillHolds(*file->before, &file->documents));

@@ -34,15 +34,16 @@ struct Orders {
 };
 
 // Hashes of words, one after the other.
-class Words {
+class WordHashes {
  public:
-  explicit Words(std::string_view text) : text_(text) {}
+  explicit WordHashes(std::string_view text) : text_(text) {}
   // 0 at the end.
   uint64_t Next() {
     uint64_t hash = 0;
     while (at_ < text_.size()) {
       const unsigned char c = static_cast<unsigned char>(text_[at_]);
-      const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+      const bool letter =
+          (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
       if (letter) {
         hash = Mix(hash + (c >= 'A' && c <= 'Z' ? c | 0x20u : c));
         ++at_;
@@ -72,7 +73,7 @@ std::optional<Sketch> SketchOf(std::string_view text) {
   least.fill(std::numeric_limits<uint32_t>::max());
   std::array<uint64_t, kRun> run{};
   size_t words = 0;
-  Words next(text);
+  WordHashes next(text);
   for (uint64_t word = next.Next(); word != 0; word = next.Next()) {
     run[words++ % kRun] = word;
     if (words < kRun) continue;
@@ -96,9 +97,9 @@ double Likeness(const Sketch& a, const Sketch& b) {
 std::array<uint64_t, kSketchBands> BandsOf(const Sketch& sketch) {
   std::array<uint64_t, kSketchBands> bands{};
   for (size_t i = 0; i < kSketchBands; ++i) {
-    bands[i] = Checksum64(std::string_view(
-        reinterpret_cast<const char*>(sketch.data() + i * kRowsInBand),
-        kRowsInBand * sizeof(uint32_t)));
+    bands[i] =
+        Checksum64(std::string_view(reinterpret_cast<const char*>(sketch.data() + i * kRowsInBand),
+                                    kRowsInBand * sizeof(uint32_t)));
   }
   return bands;
 }

@@ -22,8 +22,8 @@ std::optional<Sketch> SketchOf(std::string_view text);
 // 0..1, give or take 0.05.
 double Likeness(const Sketch& a, const Sketch& b);
 
-// Parts of a sketch: two texts that are alike by .8 have one in common in all but 2 of 10,000 cases;
-// by .3, in 12 of 100.
+// Parts of a sketch: two texts that are alike by .8 have one in common in all but 2 of 10,000
+// cases; by .3, in 12 of 100.
 inline constexpr size_t kSketchBands = 16;
 std::array<uint64_t, kSketchBands> BandsOf(const Sketch& sketch);
 

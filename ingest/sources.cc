@@ -35,8 +35,7 @@ class Lister {
     if (!folder && !FileExists(path)) return NotFound(StrCat(path, " is not there"));
     for (const std::string& part : options_.only) {
       if (!IsAtOrBelow(part, root)) continue;
-      const std::string shown =
-          part == root ? path : JoinPath(path, RelativePath(part, root));
+      const std::string shown = part == root ? path : JoinPath(path, RelativePath(part, root));
       RETURN_IF_ERROR(Walk({path, above, root}, shown, part));
     }
     return OkStatus();
@@ -70,10 +69,9 @@ class Lister {
       AddFile(entry, RelativePath(absolute, named.above), absolute);
       return OkStatus();
     };
-    const Status walked =
-        WalkFiles(shown, visit, [&](const std::string& where, const Status& problem) {
-          Refuse(where, problem.message());
-        });
+    const Status walked = WalkFiles(
+        shown, visit,
+        [&](const std::string& where, const Status& problem) { Refuse(where, problem.message()); });
     if (walked.ok() || scope == named.root) {
       if (!walked.ok()) list_.scopes.pop_back();
       return walked;
@@ -135,8 +133,8 @@ bool HasGone(const std::string& path) {
 
 Result<std::string> ReadSource(const SourceFile& file, uint64_t limit_bytes) {
   if (file.size_bytes > limit_bytes) {
-    return InvalidArgument(StrCat("has ", file.size_bytes, " bytes, and ", limit_bytes,
-                                  " is the limit; split it"));
+    return InvalidArgument(
+        StrCat("has ", file.size_bytes, " bytes, and ", limit_bytes, " is the limit; split it"));
   }
   auto bytes = ReadFile(file.path, limit_bytes);
   return bytes.ok() ? std::move(bytes) : InvalidArgument(bytes.status().message());

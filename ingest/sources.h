@@ -60,9 +60,9 @@ class VanishedFiles {
  private:
   bool SeemsUnmounted(const SourceRecord& record);
 
-  std::unordered_set<std::string> present_;      // origins
-  std::unordered_set<std::string> with_files_;   // folders that hold some of them, at any depth
-  std::unordered_set<std::string> told_;         // folders in notes_
+  std::unordered_set<std::string> present_;     // origins
+  std::unordered_set<std::string> with_files_;  // folders that hold some of them, at any depth
+  std::unordered_set<std::string> told_;        // folders in notes_
   std::vector<IngestError> notes_;
 };
 

@@ -66,8 +66,8 @@ Status RunShow(CliSession& session, const DocsFlags& flags) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!document.text.empty() && document.text.back() != '\n') std::printf("\n");
     if (*near) {
-      std::fprintf(stderr, "nearly the same (%d%%): %s\n", static_cast<int>(100 * (*near)->likeness),
-                   PrintableLine((*near)->id).c_str());
+      std::fprintf(stderr, "nearly the same (%d%%): %s\n",
+                   static_cast<int>(100 * (*near)->likeness), PrintableLine((*near)->id).c_str());
     }
   }
   return OkStatus();

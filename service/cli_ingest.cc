@@ -44,12 +44,12 @@ void PrintProgress(const IngestProgress& p) {
                                      {p.duplicate, "duplicate"},
                                      {p.renamed, "renamed"},
                                      {p.failed, "failed"}});
-  std::fprintf(
-      stderr, "\r\033[K%3.0f%%  %llu of %llu files (%s), %llu passages, %.1f KB/s, %s left  %.30s",
-      percent, static_cast<unsigned long long>(p.files_done),
-      static_cast<unsigned long long>(p.files_total), counts.c_str(),
-      static_cast<unsigned long long>(p.passages), p.bytes_per_second / 1000, left.c_str(),
-      PrintableLine(p.current).c_str());
+  std::fprintf(stderr,
+               "\r\033[K%3.0f%%  %llu of %llu files (%s), %llu passages, %.1f KB/s, %s left  %.30s",
+               percent, static_cast<unsigned long long>(p.files_done),
+               static_cast<unsigned long long>(p.files_total), counts.c_str(),
+               static_cast<unsigned long long>(p.passages), p.bytes_per_second / 1000, left.c_str(),
+               PrintableLine(p.current).c_str());
 }
 
 void PrintLines(const char* kind, const std::vector<IngestError>& lines) {
@@ -98,9 +98,9 @@ class IngestCommand {
   Status Once() {
     ASSIGN_OR_RETURN(const IngestReport report, Run({}));
     Print(report);
-    if (report.failed > 0 && report.created + report.updated + report.unchanged +
-                                     report.duplicate + report.renamed ==
-                                 0) {
+    if (report.failed > 0 &&
+        report.created + report.updated + report.unchanged + report.duplicate + report.renamed ==
+            0) {
       return InvalidArgument("no file could be ingested; the reasons stand above");
     }
     return OkStatus();
@@ -129,8 +129,9 @@ class IngestCommand {
     options_.only = only;
     trace_ = std::make_unique<Trace>(NewRequestId());
     const bool progress = StderrIsTerminal() && !session_->options.json && only.empty();
-    auto report = api_->Ingest(flags_.paths, options_, progress ? PrintProgress : ProgressFunction(),
-                               session_->ctx().WithTrace(trace_.get()));
+    auto report =
+        api_->Ingest(flags_.paths, options_, progress ? PrintProgress : ProgressFunction(),
+                     session_->ctx().WithTrace(trace_.get()));
     if (progress) std::fprintf(stderr, "\r\033[K");
     trace_->SetTime("total", trace_->ElapsedMs());
     return report;

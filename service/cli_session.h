@@ -49,7 +49,8 @@ class CliSession {
   // names those that do, and the command that makes it. Other errors pass unchanged.
   Status Explain(const Status& status);
 
-  // Cancelled by Ctrl-C or SIGTERM; a command that does not end within three seconds of it is ended.
+  // Cancelled by Ctrl-C or SIGTERM; a command that does not end within three seconds of it is
+  // ended.
   const Context& ctx() const { return ctx_; }
 
   // Runs a command unless something has failed before it; keeps the first error.

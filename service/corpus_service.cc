@@ -99,21 +99,19 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
-  grpc::Status IngestDocuments(grpc::ServerContext* rpc, IngestStream::Stream* stream) override {
+  grpc::Status IngestDocuments(grpc::ServerContext* rpc, IngestServerStream* stream) override {
     return host_->Run(rpc, "IngestDocuments", [&](const Context& ctx) -> Status {
-      IngestStream files(rpc, stream, {api_, patience_, &watch_}, ctx);
-      return files.Run();
+      return ServeIngest(rpc, stream, {api_, patience_, &watch_}, ctx);
     });
   }
 
   grpc::Status ListSources(grpc::ServerContext* rpc, const v1::ListSourcesRequest* request,
                            grpc::ServerWriter<v1::ListSourcesResponse>* writer) override {
     return host_->Run(rpc, "ListSources", [&](const Context& ctx) -> Status {
-      PatientStream patient(rpc, writer, patience_, &watch_);
-      return SendSources(api_, *request,
-                         [&](const v1::ListSourcesResponse& page) {
-                           return patient.Write(page, ctx);
-                         });
+      PatientStream patient(writer, patience_, &watch_, [rpc] { rpc->TryCancel(); });
+      return SendSources(api_, *request, [&](const v1::ListSourcesResponse& page) {
+        return patient.Write(page, ctx);
+      });
     });
   }
 
@@ -121,7 +119,7 @@ class CorpusService final : public v1::CorpusService::Service {
                                 const v1::ExportCollectionRequest* request,
                                 grpc::ServerWriter<v1::ExportCollectionResponse>* writer) override {
     return host_->Run(rpc, "ExportCollection", [&](const Context& ctx) -> Status {
-      PatientStream patient(rpc, writer, patience_, &watch_);
+      PatientStream patient(writer, patience_, &watch_, [rpc] { rpc->TryCancel(); });
       v1::ExportCollectionResponse message;
       PartSink parts([&](std::string_view part) {
         message.set_data(part.data(), part.size());

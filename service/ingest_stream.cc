@@ -1,12 +1,21 @@
 #include "service/ingest_stream.h"
 
+#include <grpcpp/grpcpp.h>
+
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "ingest/file_exchange.h"
 #include "service/convert_proto.h"
 #include "service/limits.h"
+#include "service/patient_stream.h"
+#include "vade/v1/corpus.grpc.pb.h"
 
 namespace vade {
 namespace {
@@ -22,9 +31,9 @@ Status CheckOrigin(const std::string& origin) {
       origin.find('\0') == std::string::npos) {
     return OkStatus();
   }
-  return InvalidArgument(
-      StrCat("an origin of ", origin.size(), " bytes is not an absolute path of at most ",
-             kMaxOriginBytes, " bytes without zero bytes"));
+  return InvalidArgument(StrCat("an origin of ", origin.size(),
+                                " bytes is not an absolute path of at most ", kMaxOriginBytes,
+                                " bytes without zero bytes"));
 }
 
 Status CheckOffer(const v1::OfferedFile& offer) {
@@ -45,11 +54,44 @@ Status CheckOffer(const v1::OfferedFile& offer) {
   return OkStatus();
 }
 
-}  // namespace
+class IngestStream final : public FileExchange {
+ public:
+  IngestStream(grpc::ServerContext* rpc, IngestServerStream* stream, const IngestService& service,
+               const Context& ctx);
 
-IngestStream::IngestStream(grpc::ServerContext* rpc, Stream* stream, const Service& service,
-                           const Context& ctx)
-    : stream_(rpc, stream, service.patience, service.watch), api_(service.api), ctx_(ctx) {}
+  // The whole call.
+  Status Run();
+
+  Status Plan(IngestRun* run) override;
+  Result<std::optional<IncomingFile>> Next(const IngestRun& run) override;
+  void Done(const Job& job, const Result<PutResult>& result) override;
+  void Stored(const Job&, double) override {}
+  void Failed() override;
+
+ private:
+  bool Read();  // into message_
+  Status ReadSettings();
+  Result<std::optional<IncomingFile>> TakeOffer(const IngestRun& run);
+  Result<std::optional<IncomingFile>> TakeData();
+  Status Write(const v1::IngestDocumentsResponse& message);
+
+  PatientStream<IngestServerStream> stream_;
+  LocalApi* const api_;
+  const Context& ctx_;
+  IngestOptions options_;
+  v1::IngestDocumentsRequest message_;
+  bool held_ = false;                        // message_ is still to be looked at
+  std::map<uint64_t, IncomingFile> wanted_;  // files that were asked for
+  std::optional<uint64_t> receiving_;        // whose data is coming
+  std::mutex writing_;
+  Status write_failure_;
+};
+
+IngestStream::IngestStream(grpc::ServerContext* rpc, IngestServerStream* stream,
+                           const IngestService& service, const Context& ctx)
+    : stream_(stream, service.patience, service.watch, [rpc] { rpc->TryCancel(); }),
+      api_(service.api),
+      ctx_(ctx) {}
 
 Status IngestStream::Run() {
   RETURN_IF_ERROR(ReadSettings());
@@ -103,8 +145,8 @@ Result<std::optional<IncomingFile>> IngestStream::Next(const IngestRun& run) {
       }
       case v1::IngestDocumentsRequest::kEnd:
         if (wanted_.empty()) return file;
-        return InvalidArgument(StrCat("the end came before ", wanted_.size(),
-                                      " files that were asked for"));
+        return InvalidArgument(
+            StrCat("the end came before ", wanted_.size(), " files that were asked for"));
       default: return InvalidArgument("a message is out of order or of a kind that is not known");
     }
     if (file) return file;
@@ -195,6 +237,13 @@ Status IngestStream::Write(const v1::IngestDocumentsResponse& message) {
   const std::lock_guard lock(writing_);
   if (!write_failure_.ok()) return write_failure_;
   return write_failure_ = stream_.Write(message, ctx_);
+}
+
+}  // namespace
+
+Status ServeIngest(grpc::ServerContext* rpc, IngestServerStream* stream,
+                   const IngestService& service, const Context& ctx) {
+  return IngestStream(rpc, stream, service, ctx).Run();
 }
 
 Status SendSources(LocalApi* api, const v1::ListSourcesRequest& request,

@@ -4,10 +4,11 @@
 // Private to service/. Read() and Write() may be at work at the same time, each once.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
-
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "base/context.h"
 #include "base/status.h"
@@ -18,13 +19,13 @@ namespace vade {
 template <typename Stream>
 class PatientStream {
  public:
-  // Nothing is owned; all of it outlives the object.
-  PatientStream(grpc::ServerContext* rpc, Stream* stream, std::chrono::milliseconds patience,
-                CallWatch* watch)
-      : stream_(stream), watching_(watch, [this, rpc, patience] {
+  // `cancel` ends the call. Nothing is owned; all of it outlives the object.
+  PatientStream(Stream* stream, std::chrono::milliseconds patience, CallWatch* watch,
+                std::function<void()> cancel)
+      : stream_(stream), watching_(watch, [this, patience, cancel = std::move(cancel)] {
           if (Within(writing_since_, patience) && Within(reading_since_, patience)) return;
           impatient_ = true;
-          rpc->TryCancel();
+          cancel();
         }) {}
 
   template <typename Message>
@@ -35,7 +36,7 @@ class PatientStream {
     return taken ? OkStatus() : WhyEnded(ctx);
   }
 
-  // False at the end, whatever it came of; Status(ctx) tells.
+  // False at the end, whatever it came of; WhyEnded() tells.
   template <typename Message>
   bool Read(Message* message) {
     reading_since_ = Now();

@@ -1,9 +1,9 @@
 // Questions come first: while some are at work, ingestion holds back.
 //
 // A QueryGate counts the questions; a PoliteEmbedder over the service's own embeds a few passages
-// at a time while there are questions about, and waits before each few until none is at work, though
-// never for long: under a steady stream of questions ingestion goes on at a fraction of its speed.
-// Thread-safe; private to service/.
+// at a time while there are questions about, and waits before each few until none is at work,
+// though never for long: under a steady stream of questions ingestion goes on at a fraction of its
+// speed. Thread-safe; private to service/.
 #pragma once
 
 #include <chrono>

@@ -51,6 +51,7 @@ class RemoteApi final : public Api {
  public:
   RemoteApi(std::string address, const std::shared_ptr<grpc::Channel>& channel)
       : address_(std::move(address)),
+        channel_(channel),
         corpus_(v1::CorpusService::NewStub(channel)),
         search_(v1::SearchService::NewStub(channel)),
         answer_(v1::AnswerService::NewStub(channel)) {}
@@ -233,11 +234,12 @@ class RemoteApi final : public Api {
     ASSIGN_OR_RETURN(const SourceList sources, vade::ListSources(paths, options, ctx));
     FileCarrier carrier(sources, options, MachineBefore(address_), progress, ctx);
     if (options.prune) {
-      for (const std::string& scope : sources.scopes) RETURN_IF_ERROR(FindGone(scope, &carrier, ctx));
+      for (const std::string& scope : sources.scopes)
+        RETURN_IF_ERROR(FindGone(scope, &carrier, ctx));
     }
     for (int tries = 0;; ++tries) {
-      const Status status = Call(
-          ctx, [&](grpc::ClientContext* rpc) { return carrier.Carry(corpus_.get(), rpc); });
+      const Status status =
+          Call(ctx, [&](grpc::ClientContext* rpc) { return carrier.Carry(channel_, rpc); });
       const bool busy = status.code() == StatusCode::kResourceExhausted && !carrier.begun();
       if (!busy || tries == kBusyRetries) {
         RETURN_IF_ERROR(status);
@@ -431,6 +433,7 @@ class RemoteApi final : public Api {
   }
 
   const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CorpusService::Stub> corpus_;
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::AnswerService::Stub> answer_;

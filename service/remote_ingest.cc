@@ -1,19 +1,27 @@
 #include "service/remote_ingest.h"
 
+#include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "ingest/progress.h"
 #include "ingest/run.h"
 #include "service/convert_proto.h"
 #include "service/limits.h"
+#include "vade/v1/corpus.grpc.pb.h"
 
 namespace vade {
 namespace {
@@ -56,45 +64,68 @@ std::string MachineBefore(const std::string& address) {
   return StrCat("//", name.data());
 }
 
-FileCarrier::FileCarrier(const SourceList& sources, const IngestOptions& options,
-                         std::string machine, const ProgressFunction& progress, const Context& ctx)
-    : sources_(sources),
-      options_(options),
-      machine_(std::move(machine)),
-      ctx_(ctx),
-      vanished_(sources),
-      meter_(progress, sources.files.size(), sources.total_bytes) {
-  report_.errors = sources.errors;
-  report_.failed = sources.errors.size();
+struct FileCarrier::Impl {
+  Impl(const SourceList& listed, const IngestOptions& given, std::string host,
+       const ProgressFunction& progress, const Context& context);
+
+  using Stream =
+      grpc::ClientReaderWriterInterface<v1::IngestDocumentsRequest, v1::IngestDocumentsResponse>;
+
+  // What to do next, as long as there is something.
+  struct Step {
+    std::optional<size_t> send, offer;  // indices of files; neither: all is done
+  };
+  Step NextStep();
+  bool SendOpening(Stream* stream);
+  bool SendFiles(Stream* stream);
+  bool Offer(size_t index, Stream* stream);
+  bool Send(size_t index, Stream* stream);
+  void FailHere(size_t index, const Status& why);  // without the service
+  void ReadAnswers(Stream* stream);
+  void TakeOutcome(const v1::DocumentOutcome& outcome);
+
+  grpc::Status Carry(Stream* stream);
+
+  const SourceList& sources_;
+  const IngestOptions& options_;
+  const std::string machine_;
+  const Context& ctx_;
+  VanishedFiles vanished_;
+  std::vector<SourceRecord> gone_;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<size_t> asked_for_;
+  size_t next_ = 0;       // to be offered
+  size_t under_way_ = 0;  // offered, without their last outcome
+  bool stopped_ = false;  // the stream has ended, or the service wants no more
+  bool begun_ = false;
+  bool ended_well_ = false;
+  ProgressMeter meter_;
+  IngestReport report_;
+};
+
+FileCarrier::Impl::Impl(const SourceList& listed, const IngestOptions& given, std::string host,
+                        const ProgressFunction& progress, const Context& context)
+    : sources_(listed),
+      options_(given),
+      machine_(std::move(host)),
+      ctx_(context),
+      vanished_(listed),
+      meter_(progress, listed.files.size(), listed.total_bytes) {
+  report_.errors = listed.errors;
+  report_.failed = listed.errors.size();
 }
 
-void FileCarrier::Fill(const std::string& scope, v1::ListSourcesRequest* request) const {
-  request->set_collection(options_.collection);
-  request->set_scope(machine_ + scope);
-}
-
-void FileCarrier::Look(const v1::ListSourcesResponse& page) {
-  for (const v1::Source& source : page.sources()) {
-    if (!source.origin().starts_with(machine_)) continue;
-    SourceRecord record;
-    record.origin = source.origin().substr(machine_.size());
-    record.document_id = source.document_id();
-    record.device = source.device();
-    if (vanished_.IsVanished(record)) gone_.push_back(std::move(record));
-  }
-}
-
-grpc::Status FileCarrier::Carry(v1::CorpusService::StubInterface* corpus,
-                                grpc::ClientContext* rpc) {
+grpc::Status FileCarrier::Impl::Carry(Stream* stream) {
   {
     const std::lock_guard lock(mutex_);
     asked_for_.clear();
     next_ = under_way_ = 0;
     stopped_ = false;
   }
-  const auto stream = corpus->IngestDocuments(rpc);
-  std::thread answers([&] { ReadAnswers(stream.get()); });
-  if (SendOpening(stream.get()) && SendFiles(stream.get())) {
+  std::thread answers([&] { ReadAnswers(stream); });
+  if (SendOpening(stream) && SendFiles(stream)) {
     v1::IngestDocumentsRequest end;
     end.mutable_end();
     stream->Write(end);
@@ -104,7 +135,7 @@ grpc::Status FileCarrier::Carry(v1::CorpusService::StubInterface* corpus,
   return stream->Finish();
 }
 
-bool FileCarrier::SendOpening(Stream* stream) {
+bool FileCarrier::Impl::SendOpening(Stream* stream) {
   v1::IngestDocumentsRequest message;
   v1::IngestSettings& settings = *message.mutable_settings();
   settings.set_collection(options_.collection);
@@ -122,7 +153,7 @@ bool FileCarrier::SendOpening(Stream* stream) {
 }
 
 // False when the stream has ended before.
-bool FileCarrier::SendFiles(Stream* stream) {
+bool FileCarrier::Impl::SendFiles(Stream* stream) {
   for (;;) {
     const Step step = NextStep();
     if (step.send) {
@@ -136,7 +167,7 @@ bool FileCarrier::SendFiles(Stream* stream) {
   }
 }
 
-FileCarrier::Step FileCarrier::NextStep() {
+FileCarrier::Impl::Step FileCarrier::Impl::NextStep() {
   std::unique_lock lock(mutex_);
   for (;;) {
     if (stopped_ || !ctx_.Check().ok()) return {};
@@ -156,7 +187,7 @@ FileCarrier::Step FileCarrier::NextStep() {
   }
 }
 
-bool FileCarrier::Offer(size_t index, Stream* stream) {
+bool FileCarrier::Impl::Offer(size_t index, Stream* stream) {
   const SourceFile& file = sources_.files[index];
   const auto bytes = ReadSource(file, std::min(options_.max_file_bytes, kMaxContentBytes));
   if (!bytes.ok()) {
@@ -174,7 +205,7 @@ bool FileCarrier::Offer(size_t index, Stream* stream) {
   return stream->Write(message);
 }
 
-bool FileCarrier::Send(size_t index, Stream* stream) {
+bool FileCarrier::Impl::Send(size_t index, Stream* stream) {
   v1::IngestDocumentsRequest message;
   v1::FileData& data = *message.mutable_data();
   data.set_number(index);
@@ -194,7 +225,7 @@ bool FileCarrier::Send(size_t index, Stream* stream) {
   return true;
 }
 
-void FileCarrier::FailHere(size_t index, const Status& why) {
+void FileCarrier::Impl::FailHere(size_t index, const Status& why) {
   const std::lock_guard lock(mutex_);
   const SourceFile& file = sources_.files[index];
   --under_way_;
@@ -205,7 +236,7 @@ void FileCarrier::FailHere(size_t index, const Status& why) {
   meter_.DocumentDone(job, why);
 }
 
-void FileCarrier::ReadAnswers(Stream* stream) {
+void FileCarrier::Impl::ReadAnswers(Stream* stream) {
   for (v1::IngestDocumentsResponse message; stream->Read(&message);) {
     const std::lock_guard lock(mutex_);
     switch (message.part_case()) {
@@ -229,7 +260,7 @@ void FileCarrier::ReadAnswers(Stream* stream) {
   changed_.notify_all();
 }
 
-void FileCarrier::TakeOutcome(const v1::DocumentOutcome& outcome) {
+void FileCarrier::Impl::TakeOutcome(const v1::DocumentOutcome& outcome) {
   if (outcome.number() >= sources_.files.size()) return;
   begun_ = true;
   const SourceFile& file = sources_.files[outcome.number()];
@@ -249,13 +280,49 @@ void FileCarrier::TakeOutcome(const v1::DocumentOutcome& outcome) {
   meter_.Report(job.source, 0);
 }
 
+FileCarrier::FileCarrier(const SourceList& sources, const IngestOptions& options,
+                         std::string machine, const ProgressFunction& progress, const Context& ctx)
+    : impl_(std::make_unique<Impl>(sources, options, std::move(machine), progress, ctx)) {}
+FileCarrier::~FileCarrier() = default;
+
+void FileCarrier::Fill(const std::string& scope, v1::ListSourcesRequest* request) const {
+  request->set_collection(impl_->options_.collection);
+  request->set_scope(impl_->machine_ + scope);
+}
+
+void FileCarrier::Look(const v1::ListSourcesResponse& page) {
+  const std::string& machine = impl_->machine_;
+  for (const v1::Source& source : page.sources()) {
+    if (!source.origin().starts_with(machine)) continue;
+    SourceRecord record;
+    record.origin = source.origin().substr(machine.size());
+    record.document_id = source.document_id();
+    record.device = source.device();
+    if (impl_->vanished_.IsVanished(record)) impl_->gone_.push_back(std::move(record));
+  }
+}
+
+grpc::Status FileCarrier::Carry(const std::shared_ptr<grpc::Channel>& channel,
+                                grpc::ClientContext* rpc) {
+  const auto corpus = v1::CorpusService::NewStub(channel);
+  return impl_->Carry(corpus->IngestDocuments(rpc).get());
+}
+
+bool FileCarrier::begun() const {
+  const std::lock_guard lock(impl_->mutex_);
+  return impl_->begun_;
+}
+
 Result<IngestReport> FileCarrier::TakeReport(const std::string& address) {
-  if (!ended_well_) {
+  if (!impl_->ended_well_) {
     return DataLoss(
         StrCat("the service at ", address, " ended the ingestion without its last message"));
   }
-  meter_.ReportEnd();
-  return std::move(report_);
+  impl_->meter_.ReportEnd();
+  for (IngestError& note : impl_->vanished_.TakeNotes()) {
+    impl_->report_.notes.push_back(std::move(note));
+  }
+  return std::move(impl_->report_);
 }
 
 }  // namespace vade

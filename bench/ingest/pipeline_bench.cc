@@ -25,9 +25,9 @@ int main(int argc, char** argv) {
   HashingEmbedder embedder(384);
   IngestProgress last;
   const auto begin = std::chrono::steady_clock::now();
-  auto report = Ingestor(store->get(), &embedder, {})
-                    .IngestPaths(
-                        paths, [&](const IngestProgress& progress) { last = progress; }, {});
+  auto report =
+      Ingestor(store->get(), &embedder, {})
+          .IngestPaths(paths, [&](const IngestProgress& progress) { last = progress; }, {});
   if (!report.ok()) return std::fprintf(stderr, "%s\n", report.status().ToString().c_str()), 1;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -66,8 +66,9 @@ int Run(const std::string& folder, double seconds, int pause_ms) {
   CancelSource cancel;
   uint64_t passages = 0;
   std::thread ingesting([&] {
-    (void)(*api)->Ingest({folder}, {}, [&](const IngestProgress& p) { passages = p.passages; },
-                         Context().WithCancel(cancel.token()));
+    (void)(*api)->Ingest(
+        {folder}, {}, [&](const IngestProgress& p) { passages = p.passages; },
+        Context().WithCancel(cancel.token()));
     over = true;
   });
   std::this_thread::sleep_for(std::chrono::seconds(2));
@@ -86,6 +87,7 @@ int Run(const std::string& folder, double seconds, int pause_ms) {
 }  // namespace vade
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fprintf(stderr, "search_beside_ingest FOLDER [SECONDS] [PAUSE_MS]\n"), 2;
+  if (argc < 2)
+    return std::fprintf(stderr, "search_beside_ingest FOLDER [SECONDS] [PAUSE_MS]\n"), 2;
   return vade::Run(argv[1], argc > 2 ? std::atof(argv[2]) : 20, argc > 3 ? std::atoi(argv[3]) : 50);
 }

@@ -30,7 +30,8 @@ class Notes : public StoreFixture {
 
 TEST_F(Notes, AreFoundByKeyAndByPrefixAndGoWhenTheyAreEmptied) {
   OpenWithCollection();
-  for (const char* key : {"a/1", "a/2", "a/3", "b/1"}) ASSERT_EQ(Put(key, StrCat("of ", key)), OkStatus());
+  for (const char* key : {"a/1", "a/2", "a/3", "b/1"})
+    ASSERT_EQ(Put(key, StrCat("of ", key)), OkStatus());
   EXPECT_EQ(Get("a/2"), "of a/2");
   EXPECT_EQ(Keys("a/"), "a/1 a/2 a/3 ");
   EXPECT_EQ(Keys("a/", "a/1"), "a/2 a/3 ");
@@ -56,18 +57,18 @@ TEST_F(Notes, StayWhenTheStoreIsOpenedAgainAndChangeNothingElse) {
 
 TEST_F(Notes, BelongToTheirCollectionAndGoWithIt) {
   OpenWithCollection();
-  ASSERT_EQ(store_->CreateCollection({.name = "other",
-                                      .embedder_id = embedder_.id(),
-                                      .dimension = embedder_.dimension()}),
-            OkStatus());
+  ASSERT_EQ(
+      store_->CreateCollection(
+          {.name = "other", .embedder_id = embedder_.id(), .dimension = embedder_.dimension()}),
+      OkStatus());
   ASSERT_EQ(Put("key", "mine"), OkStatus());
   EXPECT_EQ(Get("key", "other"), "(none)");
   ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
   EXPECT_EQ(Put("key", "late").code(), StatusCode::kNotFound);
-  ASSERT_EQ(store_->CreateCollection({.name = "default",
-                                      .embedder_id = embedder_.id(),
-                                      .dimension = embedder_.dimension()}),
-            OkStatus());
+  ASSERT_EQ(
+      store_->CreateCollection(
+          {.name = "default", .embedder_id = embedder_.id(), .dimension = embedder_.dimension()}),
+      OkStatus());
   EXPECT_EQ(Get("key"), "(none)");
 }
 

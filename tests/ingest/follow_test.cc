@@ -170,7 +170,8 @@ TEST(FolderWatches, ALimitIsToldWithItsRemedy) {
   const TempDir dir;
   dir.Write("one/a.md", "Apples.");
   dir.Write("two/b.md", "Bananas.");
-  const FolderWatch watch({*AbsolutePath(dir.path())}, {.most_folders = 2, .look_every = milliseconds(1500)});
+  const FolderWatch watch({*AbsolutePath(dir.path())},
+                          {.most_folders = 2, .look_every = milliseconds(1500)});
   EXPECT_EQ(watch.limitation(),
             "there are more than 2 folders; until then folders are looked through every 1.5 s "
             "instead of being watched");

@@ -74,9 +74,9 @@ std::map<std::string, std::string> Contents(const std::string& data) {
       all += StrCat("\n", passage.begin, "-", passage.end, " ", passage.heading_path, " ",
                     passage.language);
     }
-    all += StrCat("\nvectors ", Checksum64(std::string_view(
-                                    reinterpret_cast<const char*>(vectors.data()),
-                                    vectors.size() * sizeof(float))));
+    all += StrCat("\nvectors ",
+                  Checksum64(std::string_view(reinterpret_cast<const char*>(vectors.data()),
+                                              vectors.size() * sizeof(float))));
     contents[info.id] = std::move(all);
   }
   EXPECT_EQ(Ledger(store->get(), "default")
@@ -93,7 +93,8 @@ class KilledIngest : public ::testing::Test {
  protected:
   std::string Text(int words) {
     std::string text = "# Title\n\n";
-    for (int i = 0; i < words; ++i) text += StrCat("w", random_() % 5000, i % 12 == 11 ? ". " : " ");
+    for (int i = 0; i < words; ++i)
+      text += StrCat("w", random_() % 5000, i % 12 == 11 ? ". " : " ");
     return text;
   }
   std::string SomeFile() { return StrCat("docs/", random_() % 5, "/", random_() % 12, ".md"); }
@@ -117,9 +118,7 @@ class KilledIngest : public ::testing::Test {
         dir_.Write("docs/notes.zip", testing::Zip({unique.begin(), unique.end()}));
         break;
       }
-      case 3:
-        dir_.Write("docs/page.html", StrCat("<title>P</title><p>", Text(300)));
-        break;
+      case 3: dir_.Write("docs/page.html", StrCat("<title>P</title><p>", Text(300))); break;
       default: dir_.Write(file, Text(static_cast<int>(random_() % 3000))); break;
     }
   }

@@ -53,11 +53,12 @@ class InStep : public ::testing::Test {
   }
   std::vector<SourceRecord> Records() {
     std::vector<SourceRecord> records;
-    EXPECT_EQ(Ledger(&store_, "default").Visit("",
-                                               [&](SourceRecord record) {
-                                                 records.push_back(std::move(record));
-                                                 return OkStatus();
-                                               }),
+    EXPECT_EQ(Ledger(&store_, "default")
+                  .Visit("",
+                         [&](SourceRecord record) {
+                           records.push_back(std::move(record));
+                           return OkStatus();
+                         }),
               OkStatus());
     return records;
   }

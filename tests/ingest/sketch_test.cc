@@ -32,7 +32,8 @@ double Exact(const std::vector<std::string>& a, const std::vector<std::string>& 
   const auto runs = [](const std::vector<std::string>& words) {
     std::set<std::string> all;
     for (size_t i = 0; i + 5 <= words.size(); ++i) {
-      all.insert(Join({words.begin() + static_cast<long>(i), words.begin() + static_cast<long>(i) + 5}, " "));
+      all.insert(Join(
+          {words.begin() + static_cast<long>(i), words.begin() + static_cast<long>(i) + 5}, " "));
     }
     return all;
   };
@@ -65,8 +66,10 @@ TEST(Sketches, SeeWordsAndNothingElse) {
 
 TEST(Sketches, TellChineseTextsApartByCharacter) {
   std::string text;
-  for (int i = 0; i < 60; ++i) text += i % 3 == 0 ? "假期" : i % 3 == 1 ? "每年三十天" : "请提前申请";
-  const auto a = SketchOf(text), b = SketchOf(text + "谢谢"), c = SketchOf(std::string(text.rbegin(), text.rend()));
+  for (int i = 0; i < 60; ++i)
+    text += i % 3 == 0 ? "假期" : i % 3 == 1 ? "每年三十天" : "请提前申请";
+  const auto a = SketchOf(text), b = SketchOf(text + "谢谢"),
+             c = SketchOf(std::string(text.rbegin(), text.rend()));
   ASSERT_TRUE(a && b);
   EXPECT_GT(Likeness(*a, *b), 0.6);
   if (c) {

@@ -216,7 +216,8 @@ class IngestWire : public ::testing::Test {
 };
 
 TEST_F(IngestWire, AnswersWithAWishAnOutcomeAndASummary) {
-  ASSERT_TRUE(Say({Settings(), Offer(7, "a.txt"), Data(7, "he", false), Data(7, "llo"), End()}).ok());
+  ASSERT_TRUE(
+      Say({Settings(), Offer(7, "a.txt"), Data(7, "he", false), Data(7, "llo"), End()}).ok());
   ASSERT_EQ(answers_.size(), 3u);
   EXPECT_EQ(answers_[0].wanted().number(), 7u);
   EXPECT_EQ(answers_[1].outcome().number(), 7u);

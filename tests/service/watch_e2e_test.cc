@@ -50,9 +50,8 @@ TEST_F(WatchE2e, AServiceAnswersFromTheFolderAsItIs) {
   const std::string question = "When does the museum open?";
   EXPECT_TRUE(Comes(question, [](const std::string& t) { return Has(t, "at nine"); }));
   dir_.Write("docs/museum.md", "# Opening hours\n\nThe museum opens at eleven o'clock.\n");
-  EXPECT_TRUE(Comes(question, [](const std::string& t) {
-    return Has(t, "at eleven") && !Has(t, "at nine");
-  }));
+  EXPECT_TRUE(Comes(
+      question, [](const std::string& t) { return Has(t, "at eleven") && !Has(t, "at nine"); }));
   std::filesystem::create_directory(dir_.File("docs/town"));
   std::filesystem::rename(dir_.File("docs/museum.md"), dir_.File("docs/town/house.md"));
   EXPECT_TRUE(Comes(question, [](const std::string& t) {
