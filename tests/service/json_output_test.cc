@@ -130,6 +130,8 @@ TEST(IngestJson, CountsAndReasons) {
                         {"unchanged", 3},
                         {"duplicate", 4},
                         {"failed", 1},
+                        {"renamed", 0},
+                        {"deleted", 0},
                         {"passages", 9},
                         {"errors", Json::array({{{"source", "a.bin"}, {"reason", "no text"}}})},
                         {"notes", Json::array()}}));
