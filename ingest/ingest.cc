@@ -53,6 +53,12 @@ class DiskExchange final : public FileExchange {
     file.device = source.device;
     file.size_bytes = source.size_bytes;
     file.request.info.id = file.request.info.source = source.document_id;
+    file.request.info.mime_type = source.mime_type;
+    if (!source.hash.empty()) {
+      file.hash = source.hash;
+      RETURN_IF_ERROR(run.Recall(&file));
+      if (file.unchanged) return std::optional(std::move(file));
+    }
     auto bytes = ReadSource(source, options_.max_file_bytes);
     if (!bytes.ok()) {
       file.failure = bytes.status();

@@ -11,6 +11,7 @@
 // Thread-safe for distinct documents; owns nothing but that process.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -80,6 +81,15 @@ struct PutResult {
   std::string note;
 };
 
+// How pages of the web are fetched: http:// and https:// among the paths.
+struct WebOptions {
+  bool allow_private = false;  // loopback, private and link-local addresses
+  uint64_t max_page_bytes = 32ull << 20;
+  std::chrono::milliseconds timeout{60'000};  // for one page, redirects included
+  // Where ETag, Last-Modified and hash of pages are kept; "": nowhere, pages are fetched each time.
+  std::string cache_dir = {};
+};
+
 struct IngestOptions {
   std::string collection = "default";
   std::string source_root;  // document ids are paths relative to it; "": each argument's folder
@@ -94,6 +104,7 @@ struct IngestOptions {
   bool prune = false;
   // Absolute paths at or below the paths: the run is about these parts alone. Empty: about all.
   std::vector<std::string> only = {};
+  WebOptions web = {};
 };
 
 class Ingestor {

@@ -11,6 +11,8 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "base/unicode.h"
+#include "ingest/fetch.h"
+#include "ingest/web_pages.h"
 
 namespace vade {
 namespace {
@@ -39,6 +41,36 @@ class Lister {
       RETURN_IF_ERROR(Walk({path, above, root}, shown, part));
     }
     return OkStatus();
+  }
+
+  // A page of the web. CANCELLED is the only error that is about more than this page.
+  void AddPage(const std::string& url) {
+    if (!options_.only.empty()) return;
+    if (!fetcher_) {
+      fetcher_ = std::make_unique<Fetcher>(FetchOptions{.allow_private = options_.web.allow_private,
+                                                        .max_bytes = options_.web.max_page_bytes,
+                                                        .timeout = options_.web.timeout});
+    }
+    auto page = WebPage::Fetch(url, options_.web, fetcher_.get(), ctx_);
+    if (!page.ok()) {
+      const auto normal = NormalUrl(url);
+      if (page.status().code() == StatusCode::kNotFound && normal.ok()) {
+        list_.scopes.push_back(*normal);
+        list_.gone_pages.insert(*normal);
+      }
+      return Refuse(url, page.status().message());
+    }
+    const auto [other, fresh] = ids_.emplace(page->url(), std::pair(url, page->url()));
+    if (!fresh) return;  // named twice
+    SourceFile file;
+    file.path = file.origin = file.document_id = page->url();
+    file.size_bytes = page->size_bytes();
+    file.hash = page->hash();
+    file.mime_type = page->mime_type();
+    file.page = std::make_shared<const WebPage>(*std::move(page));
+    list_.scopes.push_back(file.origin);
+    list_.total_bytes += file.size_bytes;
+    list_.files.push_back(std::move(file));
   }
 
   void Refuse(const std::string& path, std::string_view reason) {
@@ -111,6 +143,7 @@ class Lister {
   const Context& ctx_;
   std::string root_;
   SourceList list_;
+  std::unique_ptr<Fetcher> fetcher_;  // made for the first page
   std::unordered_map<std::string, std::pair<std::string, std::string>>
       ids_;  // id -> path, absolute path
 };
@@ -136,6 +169,7 @@ Result<std::string> ReadSource(const SourceFile& file, uint64_t limit_bytes) {
     return InvalidArgument(
         StrCat("has ", file.size_bytes, " bytes, and ", limit_bytes, " is the limit; split it"));
   }
+  if (file.page) return file.page->Bytes();
   auto bytes = ReadFile(file.path, limit_bytes);
   return bytes.ok() ? std::move(bytes) : InvalidArgument(bytes.status().message());
 }
@@ -153,6 +187,11 @@ Result<SourceList> ListSources(const std::vector<std::string>& paths, const Inge
   size_t bad = 0;
   Status first;
   for (const std::string& path : paths) {
+    if (IsUrl(path)) {
+      lister.AddPage(path);
+      RETURN_IF_ERROR(ctx.Check());
+      continue;
+    }
     Status status = lister.Add(path);
     RETURN_IF_ERROR(ctx.Check());
     if (status.ok()) continue;
@@ -163,9 +202,10 @@ Result<SourceList> ListSources(const std::vector<std::string>& paths, const Inge
   return lister.Take();
 }
 
-VanishedFiles::VanishedFiles(const SourceList& sources) {
+VanishedFiles::VanishedFiles(const SourceList& sources) : gone_pages_(sources.gone_pages) {
   for (const SourceFile& file : sources.files) {
     present_.insert(file.origin);
+    if (file.page) continue;
     for (std::string folder = file.origin; folder.size() > 1;) {
       folder.resize(std::max<size_t>(folder.rfind('/'), 1));
       if (!with_files_.insert(folder).second) break;
@@ -174,6 +214,7 @@ VanishedFiles::VanishedFiles(const SourceList& sources) {
 }
 
 bool VanishedFiles::IsVanished(const SourceRecord& record) {
+  if (IsUrl(record.origin)) return gone_pages_.count(record.origin) > 0;
   return present_.count(record.origin) == 0 && HasGone(record.origin) && !SeemsUnmounted(record);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -19,12 +20,17 @@
 
 namespace vade {
 
+class WebPage;
+
 struct SourceFile {
   std::string path;    // as the user would name it: for reading and for messages
   std::string origin;  // absolute: SourceRecord::origin
   std::string document_id;
   uint64_t size_bytes = 0;
   uint64_t device = 0;
+  std::string hash = {};       // SHA-256 of its bytes, hexadecimal, where that is known before
+  std::string mime_type = {};  // "": found out
+  std::shared_ptr<const WebPage> page = {};  // of the web; path, origin and id are its URL
 };
 
 struct SourceList {
@@ -33,6 +39,7 @@ struct SourceList {
   uint64_t total_bytes = 0;
   // Absolute paths: `files` has all that is at them and below them, but for what could not be read.
   std::vector<std::string> scopes;
+  std::unordered_set<std::string> gone_pages;  // URLs among `scopes`; their servers say so
 };
 
 // NOT_FOUND or the like when none of the paths could be read; CANCELLED. With options.only it is of
@@ -60,6 +67,7 @@ class VanishedFiles {
  private:
   bool SeemsUnmounted(const SourceRecord& record);
 
+  const std::unordered_set<std::string> gone_pages_;
   std::unordered_set<std::string> present_;     // origins
   std::unordered_set<std::string> with_files_;  // folders that hold some of them, at any depth
   std::unordered_set<std::string> told_;        // folders in notes_

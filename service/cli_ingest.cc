@@ -1,12 +1,15 @@
 // ingest.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/strings.h"
 #include "base/trace.h"
+#include "ingest/fetch.h"
 #include "ingest/follow.h"
 #include "service/cli_session.h"
 #include "service/json_output.h"
@@ -23,6 +26,7 @@ struct IngestFlags {
   std::string groups;
   std::string password;
   std::string parser;
+  bool allow_private = false;
 };
 
 // "3 created, 1 failed": what there is any of.
@@ -93,6 +97,8 @@ class IngestCommand {
     options_.password = flags.password;
     options_.parser_path = flags.parser;
     options_.prune = flags.prune || flags.watch;
+    options_.web.allow_private = flags.allow_private;
+    options_.web.cache_dir = JoinPath(CacheDirectory(), "fetched");
   }
 
   Status Once() {
@@ -107,6 +113,9 @@ class IngestCommand {
   }
 
   Status Watch() {
+    if (std::any_of(flags_.paths.begin(), flags_.paths.end(), IsUrl)) {
+      return Unimplemented("pages of the web are not followed; ingest them again now and then");
+    }
     bool first = true;
     FollowEvents events;
     events.ran = [&](const IngestReport& report) {
@@ -165,12 +174,16 @@ Status RunIngest(CliSession& session, const IngestFlags& flags) {
 void AddIngestCommand(CLI::App& app, CliSession& session) {
   auto flags = std::make_shared<IngestFlags>();
   CLI::App* ingest = app.add_subcommand("ingest", "Take files and folders into the collection");
-  ingest->add_option("path", flags->paths, "Files and folders")->required();
+  ingest
+      ->add_option("path", flags->paths, "Files, folders, and pages of the web (http://, https://)")
+      ->required();
   ingest->add_flag("--watch", flags->watch,
                    "Go on following the folders, what vanishes included, until Ctrl-C or SIGTERM");
   ingest->add_flag("--prune", flags->prune, "Delete documents whose file has vanished");
   ingest->add_option("--password", flags->password, "Tried on encrypted files");
   ingest->add_option("--parser", flags->parser, "Where vade-parse is, if not beside vade");
+  ingest->add_flag("--allow-private", flags->allow_private,
+                   "Fetch pages from loopback and private addresses too");
   ingest->add_option("--source-root", flags->source_root,
                      "Document ids are paths relative to this folder");
   ingest->add_option("--groups", flags->groups, "Who may find the documents, comma-separated");

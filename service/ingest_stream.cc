@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "ingest/fetch.h"
 #include "ingest/file_exchange.h"
 #include "service/convert_proto.h"
 #include "service/limits.h"
@@ -24,21 +25,23 @@ constexpr size_t kMaxWanted = 1024;
 constexpr size_t kMaxOriginBytes = 8192;
 constexpr size_t kMaxPasswordBytes = 1024;
 constexpr uint64_t kMayGrowBy = 64 << 10;  // since it was offered
+constexpr size_t kMaxMimeTypeBytes = 256;
 constexpr int kSourcesAtOnce = 500;
 
 Status CheckOrigin(const std::string& origin) {
-  if (origin.starts_with('/') && origin.size() <= kMaxOriginBytes &&
+  if ((origin.starts_with('/') || IsUrl(origin)) && origin.size() <= kMaxOriginBytes &&
       origin.find('\0') == std::string::npos) {
     return OkStatus();
   }
   return InvalidArgument(StrCat("an origin of ", origin.size(),
-                                " bytes is not an absolute path of at most ", kMaxOriginBytes,
-                                " bytes without zero bytes"));
+                                " bytes is neither a URL nor an absolute path of at most ",
+                                kMaxOriginBytes, " bytes without zero bytes"));
 }
 
 Status CheckOffer(const v1::OfferedFile& offer) {
   RETURN_IF_ERROR(CheckOrigin(offer.origin()));
   RETURN_IF_ERROR(CheckDocumentId(offer.document_id()));
+  if (offer.mime_type().size() > kMaxMimeTypeBytes) return InvalidArgument("mime_type is too long");
   const std::string& hash = offer.sha256();
   const bool hexadecimal = std::all_of(hash.begin(), hash.end(), [](char c) {
     return HexDigit(c) >= 0 && AsciiLower(std::string(1, c))[0] == c;
@@ -161,6 +164,7 @@ Result<std::optional<IncomingFile>> IngestStream::TakeOffer(const IngestRun& run
   IncomingFile file;
   file.number = offer.number();
   file.shown = file.request.info.id = file.request.info.source = offer.document_id();
+  file.request.info.mime_type = offer.mime_type();
   file.origin = offer.origin();
   file.device = offer.device();
   file.size_bytes = offer.size_bytes();

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -17,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/strings.h"
+#include "ingest/fetch.h"
 #include "ingest/progress.h"
 #include "ingest/run.h"
 #include "service/convert_proto.h"
@@ -29,6 +31,8 @@ namespace {
 // Files that are offered and not finished: enough to keep the service busy.
 constexpr size_t kAhead = 64;
 constexpr size_t kPartBytes = 256 << 10;
+// Between its offer and its sending: what the service allows.
+constexpr uint64_t kMayGrowBy = 64 << 10;
 constexpr std::chrono::milliseconds kLookAround(50);
 
 Job JobOf(const SourceFile& file, const v1::DocumentOutcome& outcome) {
@@ -80,6 +84,13 @@ struct FileCarrier::Impl {
   bool SendFiles(Stream* stream);
   bool Offer(size_t index, Stream* stream);
   bool Send(size_t index, Stream* stream);
+  Result<std::string> Read(const SourceFile& file) const {
+    return ReadSource(file, std::min(options_.max_file_bytes, kMaxContentBytes));
+  }
+  // An origin as the service knows it.
+  std::string Marked(const std::string& origin) const {
+    return IsUrl(origin) ? origin : machine_ + origin;
+  }
   void FailHere(size_t index, const Status& why);  // without the service
   void ReadAnswers(Stream* stream);
   void TakeOutcome(const v1::DocumentOutcome& outcome);
@@ -92,6 +103,7 @@ struct FileCarrier::Impl {
   const Context& ctx_;
   VanishedFiles vanished_;
   std::vector<SourceRecord> gone_;
+  std::map<size_t, uint64_t> offered_;  // bytes, by file
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
@@ -145,7 +157,7 @@ bool FileCarrier::Impl::SendOpening(Stream* stream) {
   if (!stream->Write(message)) return false;
   for (const SourceRecord& record : gone_) {
     v1::GoneSource& gone = *message.mutable_gone();
-    gone.set_origin(machine_ + record.origin);
+    gone.set_origin(Marked(record.origin));
     gone.set_document_id(record.document_id);
     if (!stream->Write(message)) return false;
   }
@@ -162,7 +174,7 @@ bool FileCarrier::Impl::SendFiles(Stream* stream) {
       if (!Offer(*step.offer, stream)) return false;
     } else {
       const std::lock_guard lock(mutex_);
-      return !stopped_;
+      return !stopped_ && ctx_.Check().ok();  // a cancelled call has no end
     }
   }
 }
@@ -189,19 +201,25 @@ FileCarrier::Impl::Step FileCarrier::Impl::NextStep() {
 
 bool FileCarrier::Impl::Offer(size_t index, Stream* stream) {
   const SourceFile& file = sources_.files[index];
-  const auto bytes = ReadSource(file, std::min(options_.max_file_bytes, kMaxContentBytes));
-  if (!bytes.ok()) {
-    FailHere(index, bytes.status());
-    return true;
-  }
   v1::IngestDocumentsRequest message;
   v1::OfferedFile& offer = *message.mutable_file();
+  offer.set_sha256(file.hash);
+  offer.set_size_bytes(file.size_bytes);
+  if (file.hash.empty()) {
+    const auto bytes = Read(file);
+    if (!bytes.ok()) {
+      FailHere(index, bytes.status());
+      return true;
+    }
+    offer.set_size_bytes(bytes->size());
+    offer.set_sha256(Sha256Hex(*bytes));
+  }
+  offered_[index] = offer.size_bytes();
   offer.set_number(index);
-  offer.set_origin(machine_ + file.origin);
+  offer.set_origin(Marked(file.origin));
   offer.set_document_id(file.document_id);
-  offer.set_size_bytes(bytes->size());
-  offer.set_sha256(Sha256Hex(*bytes));
   offer.set_device(file.device);
+  offer.set_mime_type(file.mime_type);
   return stream->Write(message);
 }
 
@@ -209,8 +227,10 @@ bool FileCarrier::Impl::Send(size_t index, Stream* stream) {
   v1::IngestDocumentsRequest message;
   v1::FileData& data = *message.mutable_data();
   data.set_number(index);
-  const auto bytes =
-      ReadSource(sources_.files[index], std::min(options_.max_file_bytes, kMaxContentBytes));
+  auto bytes = Read(sources_.files[index]);
+  if (bytes.ok() && bytes->size() > offered_[index] + kMayGrowBy) {
+    bytes = InvalidArgument("grows while it is read; ingest it again when it has come to rest");
+  }
   if (!bytes.ok()) {
     data.set_withdrawn(true);
     FailHere(index, bytes.status());
@@ -287,15 +307,16 @@ FileCarrier::~FileCarrier() = default;
 
 void FileCarrier::Fill(const std::string& scope, v1::ListSourcesRequest* request) const {
   request->set_collection(impl_->options_.collection);
-  request->set_scope(impl_->machine_ + scope);
+  request->set_scope(impl_->Marked(scope));
 }
 
 void FileCarrier::Look(const v1::ListSourcesResponse& page) {
   const std::string& machine = impl_->machine_;
   for (const v1::Source& source : page.sources()) {
-    if (!source.origin().starts_with(machine)) continue;
+    const bool page = IsUrl(source.origin());
+    if (!page && !source.origin().starts_with(machine)) continue;
     SourceRecord record;
-    record.origin = source.origin().substr(machine.size());
+    record.origin = page ? source.origin() : source.origin().substr(machine.size());
     record.document_id = source.document_id();
     record.device = source.device();
     if (impl_->vanished_.IsVanished(record)) impl_->gone_.push_back(std::move(record));
