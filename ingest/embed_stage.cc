@@ -33,6 +33,7 @@ EmbedStage::EmbedStage(Store* store, Embedder* embedder, const IngestOptions& op
       embedder_(embedder),
       options_(options),
       sink_(std::move(sink)),
+      near_(store, options.collection),
       dimension_(static_cast<size_t>(embedder->dimension())) {}
 
 Status EmbedStage::Add(Batch batch, const Context& ctx) {
@@ -71,7 +72,16 @@ Status EmbedStage::FindKnown(const Job& job) {
   const bool duplicate = *twin && (*twin)->id != job.info.id;
   if (duplicate) current_->duplicate_of = (*twin)->id;
   if (duplicate) return LoadKnown(**twin, job);
-  return job.previous ? LoadKnown(*job.previous, job) : OkStatus();
+  if (job.previous) return LoadKnown(*job.previous, job);
+  // A file that was renamed and edited, or a new version beside the old one: most passages are in
+  // the document that is nearest.
+  if (!job.sketch) return OkStatus();
+  const auto near = near_.NearestTo(*job.sketch, job.info.content_hash, job.info.id);
+  if (!near.ok()) return EmbedAnew(job, near.status());
+  if (!*near) return OkStatus();
+  const auto info = store_->FindDocument(options_.collection, (*near)->id);
+  if (!info.ok()) return EmbedAnew(job, info.status());
+  return *info ? LoadKnown(**info, job) : OkStatus();
 }
 
 // Known vectors only save work: what is damaged or was deleted in the meantime must not end the

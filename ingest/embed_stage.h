@@ -5,8 +5,9 @@
 //   RETURN_IF_ERROR(stage.Add(std::move(batch), ctx));  // any number, a job's batches in order
 //   RETURN_IF_ERROR(stage.Flush(ctx));                  // what waits for more is embedded now
 //
-// A vector is computed once for one text: passages of a duplicate, and those that a new revision
-// shares with the one before it, take theirs from the store. Everything leaves in the order in
+// A vector is computed once for one text: passages of a duplicate, those that a new revision shares
+// with the one before it, and those that a new document shares with the one that says nearly the
+// same take theirs from the store. Everything leaves in the order in
 // which it came, what needs no vectors too. One thread.
 #pragma once
 
@@ -24,6 +25,7 @@
 #include "index/index.h"
 #include "ingest/ingest.h"
 #include "ingest/job.h"
+#include "ingest/near_documents.h"
 #include "model/embedder.h"
 
 namespace vade {
@@ -83,6 +85,7 @@ class EmbedStage {
   Embedder* embedder_;
   const IngestOptions& options_;
   const Sink sink_;
+  const NearDocuments near_;
   const size_t dimension_;
   std::shared_ptr<OpenDocument> current_;  // of the last batch
   std::map<std::string, int> under_way_;   // content hashes since the store was last settled

@@ -72,11 +72,17 @@ Status NearDocuments::Forget(std::span<const std::string> document_ids) {
 }
 
 Result<std::optional<NearDocument>> NearDocuments::Nearest(const std::string& document_id) const {
-  std::optional<NearDocument> nearest;
   ASSIGN_OR_RETURN(const auto own, Find(document_id));
-  if (!own) return nearest;
+  if (!own) return std::optional<NearDocument>();
+  return NearestTo(own->sketch, own->content_hash, document_id);
+}
+
+Result<std::optional<NearDocument>> NearDocuments::NearestTo(const Sketch& sketch,
+                                                             std::string_view content_hash,
+                                                             const std::string& document_id) const {
+  std::optional<NearDocument> nearest;
   std::set<std::string> seen = {document_id};
-  const auto bands = BandsOf(own->sketch);
+  const auto bands = BandsOf(sketch);
   for (size_t i = 0; i < bands.size(); ++i) {
     const std::string prefix = BandPrefix(i, bands[i]);
     ASSIGN_OR_RETURN(const auto notes, store_->ListNotes(collection_, prefix, "", kMostInBand));
@@ -84,8 +90,8 @@ Result<std::optional<NearDocument>> NearDocuments::Nearest(const std::string& do
       const std::string id = note.key.substr(prefix.size());
       if (!seen.insert(id).second) continue;
       ASSIGN_OR_RETURN(const auto other, Find(id));
-      if (!other || other->content_hash == own->content_hash) continue;
-      const double likeness = Likeness(own->sketch, other->sketch);
+      if (!other || other->content_hash == content_hash) continue;
+      const double likeness = Likeness(sketch, other->sketch);
       if (likeness < kNear || (nearest && nearest->likeness >= likeness)) continue;
       ASSIGN_OR_RETURN(const auto info, store_->FindDocument(collection_, id));
       // What a run that died had prepared is not there.

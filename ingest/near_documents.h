@@ -35,6 +35,9 @@ class NearDocuments {
 
   // The nearest other document, with other bytes. Nothing for one of which no sketch is kept.
   Result<std::optional<NearDocument>> Nearest(const std::string& document_id) const;
+  // The same for a document that is not stored (yet): one with this sketch and these bytes' hash.
+  Result<std::optional<NearDocument>> NearestTo(const Sketch& sketch, std::string_view content_hash,
+                                                const std::string& document_id) const;
 
  private:
   struct Kept {

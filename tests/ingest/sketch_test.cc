@@ -158,5 +158,31 @@ TEST_F(NearDuplicates, GoWithTheirDocumentsAndChangeWithThem) {
   EXPECT_EQ(left->size(), 2 * (1 + kSketchBands));
 }
 
+TEST_F(NearDuplicates, LendTheirVectorsToANewDocument) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < 3000; ++i) {
+    words.push_back(StrCat("word", i % 700, i % 12 == 11 ? "." : ""));
+    if (i % 300 == 299) words.back() += StrCat("\n\n## Section ", i, "\n\n");
+  }
+  ASSERT_TRUE(Put("old.md", words).ok());
+  const size_t before = embedder_.embedded();
+  words[1500] = "changed";
+  ASSERT_TRUE(Put("new.md", words).ok());
+  const size_t fresh = embedder_.embedded() - before;
+  std::vector<float> vectors;
+  const auto passages = store_.GetPassages("default", "new.md", &vectors);
+  ASSERT_TRUE(passages.ok());
+  EXPECT_GT(passages->size(), 8u);
+  EXPECT_LE(fresh, 2u) << "of " << passages->size() << " passages";
+  for (size_t i = 0; i < passages->size(); ++i) {
+    const auto row = vectors.begin() + static_cast<long>(i * 64);
+    const Passage& passage = (*passages)[i];
+    const std::string title = i > 0 && passage.heading_path.empty() ? words[0] : "";
+    EXPECT_EQ(std::vector<float>(row, row + 64),
+              embedder_.EmbedOne(StrCat(passage.heading_path, title, "\n", passage.text)))
+        << i;
+  }
+}
+
 }  // namespace
 }  // namespace vade

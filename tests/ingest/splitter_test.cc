@@ -354,5 +354,46 @@ TEST(Splitter, MakesPassagesOfUsefulSizeFromARealManual) {
   }
 }
 
+TEST(Splitter, RowsWithoutTheirHeaderHaveItInTheirPath) {
+  std::string table = "| Part | Shelf |\n| --- | --- |\n";
+  for (int i = 0; i < 60; ++i) table += StrCat("| bolt", i, " | shelf", i, " |\n");
+  const std::string text = StrCat("# Stock\n\nWhat lies where.\n\n", table, "\nThe end of it.\n");
+  const SplitOptions options{.passage_tokens = 40, .overlap_tokens = 0, .least_tokens = 5};
+  const Split split = SplitText(text, kMarkdownType, options);
+  ASSERT_GT(split.passages.size(), 3u);
+  EXPECT_EQ(split.passages.front().heading_path, "Stock") << "it has the header itself";
+  for (size_t i = 1; i + 1 < split.passages.size(); ++i) {
+    const Passage& passage = split.passages[i];
+    EXPECT_EQ(passage.heading_path, "Stock > Part | Shelf");
+    EXPECT_TRUE(passage.text.starts_with("| bolt")) << "whole rows: " << passage.text;
+    EXPECT_TRUE(passage.text.ends_with(" |")) << passage.text;
+    EXPECT_LE(CountWords(EmbeddingText("", passage)), options.passage_tokens);
+  }
+}
+
+TEST(Splitter, AHeaderTooWideToRepeatIsNotRepeated) {
+  std::string table = "|";
+  for (int i = 0; i < 15; ++i) table += StrCat(" column", i, " |");
+  table += "\n|" + std::string(15, '-') + "|\n";
+  for (int i = 0; i < 20; ++i) table += StrCat("| a", i, " | b", i, " |\n");
+  const SplitOptions options{.passage_tokens = 40, .overlap_tokens = 0, .least_tokens = 5};
+  for (const Passage& passage : SplitText("# S\n\n" + table, kMarkdownType, options).passages) {
+    EXPECT_EQ(passage.heading_path, "S");
+  }
+}
+
+TEST(Splitter, CutsCodeBeforeADefinitionRatherThanWithinOne) {
+  std::string code = "```\n";
+  for (int i = 0; i < 6; ++i) {
+    code += StrCat("def f", i, "(x):\n    a = x + 1\n\n    b = a + 2\n    return b\n\n");
+  }
+  const SplitOptions options{.passage_tokens = 22, .overlap_tokens = 0, .least_tokens = 2};
+  const Split split = SplitText(code + "```\n", kMarkdownType, options);
+  ASSERT_GT(split.passages.size(), 2u);
+  for (size_t i = 1; i < split.passages.size(); ++i) {
+    EXPECT_TRUE(split.passages[i].text.starts_with("def f")) << split.passages[i].text;
+  }
+}
+
 }  // namespace
 }  // namespace vade
