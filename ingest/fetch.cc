@@ -79,6 +79,7 @@ struct Transfer {
   const Context* ctx;
   bool allow_private;
   uint64_t max_bytes;
+  bool cut;  // what is beyond max_bytes is left out, instead of failing
   std::string bytes;
   bool refused = false;  // an address
   bool too_large = false;
@@ -97,11 +98,12 @@ curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* address) {
 size_t TakeBytes(const char* bytes, size_t one, size_t count, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   const size_t size = one * count;
-  if (transfer->bytes.size() + size > transfer->max_bytes) {
+  const size_t room = transfer->max_bytes - transfer->bytes.size();
+  if (size > room && !transfer->cut) {
     transfer->too_large = true;
     return 0;
   }
-  transfer->bytes.append(bytes, size);
+  transfer->bytes.append(bytes, std::min(size, room));
   return size;
 }
 
@@ -134,8 +136,52 @@ std::string TellingType(std::string_view content_type) {
   return std::count(kTelling.begin(), kTelling.end(), type) > 0 ? type : "";
 }
 
-Status TooLarge(uint64_t max_bytes) {
-  return InvalidArgument(StrCat("has more than ", max_bytes >> 20, " MiB, the limit for a page"));
+// What the transfer may do, and where it goes.
+void SetUp(CURL* curl, const std::string& url, std::chrono::milliseconds timeout,
+           Transfer* transfer) {
+  curl_easy_reset(curl);
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, kAgent);
+  curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl unpacks
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(std::min(timeout, kConnectWithin).count()));
+  curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
+  curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBytes);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, TakeHeader);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, Progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+}
+
+struct Headers {
+  explicit Headers(const Validators& known) {
+    if (!known.etag.empty()) Add("If-None-Match: ", known.etag);
+    if (!known.last_modified.empty()) Add("If-Modified-Since: ", known.last_modified);
+  }
+  ~Headers() { curl_slist_free_all(list); }
+  Headers(const Headers&) = delete;
+  Headers& operator=(const Headers&) = delete;
+  void Add(std::string_view name, std::string_view value) {
+    list = curl_slist_append(list, StrCat(name, value).c_str());
+  }
+  curl_slist* list = nullptr;
+};
+
+// Where a redirect leads.
+Result<std::string> Redirected(const std::string& from, const std::string& location) {
+  CurlUrl next;
+  curl_url_set(next.handle, CURLUPART_URL, from.c_str(), 0);
+  curl_url_set(next.handle, CURLUPART_URL, location.c_str(), CURLU_URLENCODE);
+  auto normal = NormalUrl(next.Part(CURLUPART_URL));
+  if (!normal.ok()) return InvalidArgument("leads to what is no URL of the web");
+  return normal;
 }
 
 }  // namespace
@@ -183,6 +229,7 @@ struct Fetcher::Answer {
   long code = 0;
   std::string bytes, location, type;
   Validators validators;
+  bool elsewhere() const { return code >= 301 && code <= 308 && code != 304 && !location.empty(); }
 };
 
 Fetcher::Fetcher(const FetchOptions& options) : options_(options) {
@@ -197,75 +244,60 @@ Result<FetchedPage> Fetcher::Fetch(const std::string& url, const Validators& kno
   deadline_ = std::chrono::steady_clock::now() + options_.timeout;
   FetchedPage page;
   ASSIGN_OR_RETURN(page.url, NormalUrl(url));
-  for (int redirects = 0;; ++redirects) {
+  for (int redirects = 0; redirects <= options_.max_redirects; ++redirects) {
     ASSIGN_OR_RETURN(const bool may_read, MayRead(page.url, ctx));
     if (!may_read) {
       return InvalidArgument(StrCat("is not to be read by programs, says the robots.txt of ",
                                     page.url, "; save the page by hand"));
     }
     ASSIGN_OR_RETURN(Answer answer, Get(page.url, known, ctx));
-    if (answer.code == 304) {
-      page.not_modified = true;
-      return page;
+    if (answer.elsewhere()) {
+      ASSIGN_OR_RETURN(page.url, Redirected(page.url, answer.location));
+      continue;
     }
+    page.not_modified = answer.code == 304;
+    if (page.not_modified) return page;
     if (answer.code == 404 || answer.code == 410) {
       return NotFound(StrCat("is no more (HTTP ", answer.code, ")"));
     }
-    const bool elsewhere = answer.code >= 300 && answer.code < 400 && !answer.location.empty();
-    if (!elsewhere) {
-      if (answer.code != 200) {
-        return InvalidArgument(
-            StrCat("could not be fetched: its server answered HTTP ", answer.code));
-      }
-      page.bytes = std::move(answer.bytes);
-      page.mime_type = TellingType(answer.type);
-      page.validators = std::move(answer.validators);
-      return page;
-    }
-    if (redirects == options_.max_redirects) {
+    if (answer.code != 200) {
       return InvalidArgument(
-          StrCat("leads elsewhere more than ", options_.max_redirects, " times"));
+          StrCat("could not be fetched: its server answered HTTP ", answer.code));
     }
-    CurlUrl next;
-    curl_url_set(next.handle, CURLUPART_URL, page.url.c_str(), 0);
-    curl_url_set(next.handle, CURLUPART_URL, answer.location.c_str(), CURLU_URLENCODE);
-    auto normal = NormalUrl(next.Part(CURLUPART_URL));
-    if (!normal.ok()) return InvalidArgument("leads to what is no URL of the web");
-    page.url = *std::move(normal);
+    page.bytes = std::move(answer.bytes);
+    page.mime_type = TellingType(answer.type);
+    page.validators = std::move(answer.validators);
+    return page;
   }
+  return InvalidArgument(StrCat("leads elsewhere more than ", options_.max_redirects, " times"));
 }
 
 // A server without the file, or one that says that there is none, allows all; one that fails to say
 // allows nothing (RFC 9309).
+Result<std::string> Fetcher::ReadRobots(std::string url, const Context& ctx) {
+  for (int redirects = 0; redirects <= options_.max_redirects; ++redirects) {
+    ASSIGN_OR_RETURN(Answer answer, Get(url, {}, ctx));
+    if (answer.code >= 500) return std::string(kDisallowAll);
+    if (answer.code == 200) return std::move(answer.bytes);
+    if (!answer.elsewhere()) break;
+    auto next = Redirected(url, answer.location);
+    if (!next.ok()) break;
+    url = *std::move(next);
+  }
+  return std::string();
+}
+
 Result<bool> Fetcher::MayRead(const std::string& url, const Context& ctx) {
   CurlUrl parsed;
   curl_url_set(parsed.handle, CURLUPART_URL, url.c_str(), 0);
   std::string path = parsed.Part(CURLUPART_PATH);
   if (const std::string query = parsed.Part(CURLUPART_QUERY); !query.empty()) path += "?" + query;
-  for (const CURLUPart part : {CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
-    curl_url_set(parsed.handle, part, nullptr, 0);
-  }
+  curl_url_set(parsed.handle, CURLUPART_QUERY, nullptr, 0);
   curl_url_set(parsed.handle, CURLUPART_PATH, "/robots.txt", 0);
   const std::string robots = parsed.Part(CURLUPART_URL);
   auto known = robots_.find(robots);
   if (known == robots_.end()) {
-    std::string at = robots, text;
-    for (int redirects = 0; redirects <= options_.max_redirects; ++redirects) {
-      ASSIGN_OR_RETURN(Answer answer, Get(at, {}, ctx));
-      const bool elsewhere = answer.code >= 300 && answer.code < 400 && !answer.location.empty();
-      if (!elsewhere) {
-        text = answer.code == 200   ? std::move(answer.bytes)
-               : answer.code >= 500 ? kDisallowAll
-                                    : "";
-        break;
-      }
-      CurlUrl next;
-      curl_url_set(next.handle, CURLUPART_URL, at.c_str(), 0);
-      curl_url_set(next.handle, CURLUPART_URL, answer.location.c_str(), CURLU_URLENCODE);
-      const auto normal = NormalUrl(next.Part(CURLUPART_URL));
-      if (!normal.ok()) break;
-      at = *normal;
-    }
+    ASSIGN_OR_RETURN(std::string text, ReadRobots(robots, ctx));
     known = robots_.emplace(robots, std::move(text)).first;
   }
   return RobotsAllow(known->second, kAgent, path);
@@ -280,55 +312,30 @@ Result<Fetcher::Answer> Fetcher::Get(const std::string& url, const Validators& k
     return InvalidArgument(
         StrCat("takes more than ", options_.timeout.count() / 1000, " seconds to be fetched"));
   }
+  const bool robots = url.ends_with("/robots.txt");
   Transfer transfer{.ctx = &ctx,
                     .allow_private = options_.allow_private,
-                    .max_bytes = std::max(options_.max_bytes, kMaxRobotsBytes)};
+                    .max_bytes = robots ? kMaxRobotsBytes : options_.max_bytes,
+                    .cut = robots};
   CURL* curl = static_cast<CURL*>(curl_);
-  curl_easy_reset(curl);
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_USERAGENT, kAgent);
-  curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                   static_cast<long>(std::min(left, kConnectWithin).count()));
-  curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
-  curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, TakeBytes);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, TakeHeader);
-  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, Progress);
-  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
-  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-  curl_slist* headers = nullptr;
-  if (!known.etag.empty()) {
-    headers = curl_slist_append(headers, StrCat("If-None-Match: ", known.etag).c_str());
-  }
-  if (!known.last_modified.empty()) {
-    headers =
-        curl_slist_append(headers, StrCat("If-Modified-Since: ", known.last_modified).c_str());
-  }
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+  SetUp(curl, url, left, &transfer);
+  const Headers headers(known);
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list);
   const CURLcode done = curl_easy_perform(curl);
-  curl_slist_free_all(headers);
   RETURN_IF_ERROR(ctx.Check());
   if (transfer.refused) {
     return InvalidArgument(
         "is at an address that is not of the public internet; --allow-private allows it");
   }
-  if (transfer.too_large) return TooLarge(options_.max_bytes);
+  if (transfer.too_large) {
+    return InvalidArgument(
+        StrCat("has more than ", transfer.max_bytes >> 10, " KiB, the limit for a page"));
+  }
   if (done != CURLE_OK) {
     return InvalidArgument(StrCat("could not be fetched: ", curl_easy_strerror(done)));
   }
   Answer answer;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.code);
-  if (transfer.bytes.size() > options_.max_bytes && answer.code == 200 &&
-      !url.ends_with("/robots.txt")) {
-    return TooLarge(options_.max_bytes);
-  }
   answer.bytes = std::move(transfer.bytes);
   answer.location = std::move(transfer.location);
   answer.type = std::move(transfer.type);

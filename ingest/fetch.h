@@ -58,6 +58,7 @@ class Fetcher {
  private:
   struct Answer;
   Result<Answer> Get(const std::string& url, const Validators& known, const Context& ctx);
+  Result<std::string> ReadRobots(std::string url, const Context& ctx);
   Result<bool> MayRead(const std::string& url, const Context& ctx);
 
   const FetchOptions options_;

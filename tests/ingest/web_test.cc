@@ -153,7 +153,7 @@ TEST_F(Fetching, WhatIsTooLargeTooSlowOrNotThereIsSaid) {
     return HttpServer::Says("404 Not Found");
   });
   options_.max_bytes = 1 << 20;
-  EXPECT_THAT(Problem(server, "/large"), HasSubstr("INVALID_ARGUMENT: has more than 1 MiB"));
+  EXPECT_THAT(Problem(server, "/large"), HasSubstr("INVALID_ARGUMENT: has more than 1024 KiB"));
   EXPECT_THAT(Problem(server, "/gone"), HasSubstr("NOT_FOUND: is no more (HTTP 410)"));
   EXPECT_THAT(Problem(server, "/broken"), HasSubstr("answered HTTP 500"));
   EXPECT_THAT(Problem(server, "/cut"), HasSubstr("could not be fetched"));
