@@ -395,5 +395,22 @@ TEST(Splitter, CutsCodeBeforeADefinitionRatherThanWithinOne) {
   }
 }
 
+TEST(Splitter, CutsSourceCodeAlongItsDefinitions) {
+  std::string code = "#include <a>\n\nnamespace n {\n\n";
+  for (int i = 0; i < 8; ++i) {
+    code += StrCat("// Says what f", i, " does.\nint f", i,
+                   "(int x) {\n  int a = x + 1;\n\n  int b = a + 2;\n\n  return b;\n}\n\n");
+  }
+  code += "}  // namespace n\n";
+  const SplitOptions options{.passage_tokens = 36, .overlap_tokens = 8, .least_tokens = 4};
+  const Split split = SplitText(code, kSourceCodeType, options);
+  ASSERT_GE(split.passages.size(), 4u);
+  for (size_t i = 1; i < split.passages.size(); ++i) {
+    EXPECT_TRUE(split.passages[i].text.starts_with("// Says what f")) << split.passages[i].text;
+  }
+  CheckPromises(code, kSourceCodeType, options, "n.cc");
+  CheckPromises("\n\n  indented\n\n}\n\n\tmore\n\n\nat the left", kSourceCodeType, options, "");
+}
+
 }  // namespace
 }  // namespace vade
