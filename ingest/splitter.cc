@@ -53,7 +53,10 @@ SplitOptions Sane(SplitOptions options) {
 
 Splitter::Splitter(std::string_view text, std::string_view mime_type, std::string_view title,
                    const SplitOptions& options, TokenCounter count)
-    : text_(text), options_(Sane(options)), count_(std::move(count)) {
+    : text_(text),
+      source_code_(mime_type == kSourceCodeType),
+      options_(Sane(options)),
+      count_(std::move(count)) {
   title_ = EmbeddedTitle(title, options_.passage_tokens, count_);
   scanner_ = ScanBlocks(text_, mime_type);
   section_ = MakeSection({}, 0, 0);
@@ -368,10 +371,10 @@ double Splitter::BorderCost(size_t index) const {
   }
   if (!IsByLine(after.kind)) return 0.25;
   const std::string_view gap = text_.substr(before.end, after.begin - before.end);
-  if (std::count(gap.begin(), gap.end(), '\n') < 2) return 0.45;
-  // Behind an empty line, what is not indented most often begins a definition.
-  const char c = text_[after.begin];
-  return c == ' ' || c == '\t' || c == '}' ? 0.25 : 0.1;
+  const bool empty_line = std::count(gap.begin(), gap.end(), '\n') > 1;
+  // Rather a short passage than one with parts of two definitions.
+  if (source_code_) return empty_line ? 0.6 : 0.8;
+  return empty_line ? 0.25 : 0.45;
 }
 
 // A cut right behind a heading would leave it alone: cuts the long unit behind it instead.

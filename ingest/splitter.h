@@ -128,6 +128,7 @@ class Splitter {
   void Release();
 
   const std::string_view text_;
+  const bool source_code_;
   const SplitOptions options_;
   const TokenCounter count_;
   std::string title_;

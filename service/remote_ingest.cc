@@ -124,17 +124,17 @@ FileCarrier::Impl::Impl(const SourceList& listed, const IngestOptions& given, st
       machine_(std::move(host)),
       ctx_(context),
       vanished_(listed),
-      meter_(progress, listed.files.size(), listed.total_bytes) {
-  report_.errors = listed.errors;
-  report_.failed = listed.errors.size();
-}
+      meter_(progress, listed.files.size(), listed.total_bytes) {}
 
 grpc::Status FileCarrier::Impl::Carry(Stream* stream) {
   {
     const std::lock_guard lock(mutex_);
     asked_for_.clear();
     next_ = under_way_ = 0;
-    stopped_ = false;
+    stopped_ = ended_well_ = false;
+    report_ = {};
+    report_.errors = sources_.errors;
+    report_.failed = sources_.errors.size();
   }
   std::thread answers([&] { ReadAnswers(stream); });
   if (SendOpening(stream) && SendFiles(stream)) {

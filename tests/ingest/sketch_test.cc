@@ -170,14 +170,15 @@ TEST_F(NearDuplicates, LendTheirVectorsToANewDocument) {
   ASSERT_TRUE(Put("new.md", words).ok());
   const size_t fresh = embedder_.embedded() - before;
   std::vector<float> vectors;
+  const auto document = store_.GetDocument("default", "new.md");
   const auto passages = store_.GetPassages("default", "new.md", &vectors);
-  ASSERT_TRUE(passages.ok());
+  ASSERT_TRUE(document.ok() && passages.ok());
   EXPECT_GT(passages->size(), 8u);
   EXPECT_LE(fresh, 2u) << "of " << passages->size() << " passages";
   for (size_t i = 0; i < passages->size(); ++i) {
     const auto row = vectors.begin() + static_cast<long>(i * 64);
     const Passage& passage = (*passages)[i];
-    const std::string title = i > 0 && passage.heading_path.empty() ? words[0] : "";
+    const std::string title = i > 0 && passage.heading_path.empty() ? document->info.title : "";
     EXPECT_EQ(std::vector<float>(row, row + 64),
               embedder_.EmbedOne(StrCat(passage.heading_path, title, "\n", passage.text)))
         << i;

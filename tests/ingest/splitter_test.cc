@@ -382,19 +382,6 @@ TEST(Splitter, AHeaderTooWideToRepeatIsNotRepeated) {
   }
 }
 
-TEST(Splitter, CutsCodeBeforeADefinitionRatherThanWithinOne) {
-  std::string code = "```\n";
-  for (int i = 0; i < 6; ++i) {
-    code += StrCat("def f", i, "(x):\n    a = x + 1\n\n    b = a + 2\n    return b\n\n");
-  }
-  const SplitOptions options{.passage_tokens = 22, .overlap_tokens = 0, .least_tokens = 2};
-  const Split split = SplitText(code + "```\n", kMarkdownType, options);
-  ASSERT_GT(split.passages.size(), 2u);
-  for (size_t i = 1; i < split.passages.size(); ++i) {
-    EXPECT_TRUE(split.passages[i].text.starts_with("def f")) << split.passages[i].text;
-  }
-}
-
 TEST(Splitter, CutsSourceCodeAlongItsDefinitions) {
   std::string code = "#include <a>\n\nnamespace n {\n\n";
   for (int i = 0; i < 8; ++i) {
