@@ -20,6 +20,8 @@ namespace {
 // Tokens of one run of the encoder: several short texts together or one long one. Large enough that
 // the weights are unpacked rarely, small enough that a run's buffers stay in the cache.
 constexpr size_t kBatchTokens = 256;
+// Fewer batches a thread than this would leave threads without work at the end.
+constexpr size_t kBatchesAThread = 4;
 constexpr float kLeastNorm = 1e-12f;
 
 class GgufEmbedder final : public Embedder {
@@ -151,16 +153,20 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
   for (const size_t place : places) ids.push_back(std::move(tokenized[place]));
 
   const std::vector<Batch> batches = CutBatches(ids);
+  // Many batches are run side by side, each on one thread; of few, each has all of them.
+  const size_t threads = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
+  const bool many = batches.size() >= kBatchesAThread * threads;
+  const Encoder::Threads share = many ? Encoder::Threads::kCaller : Encoder::Threads::kPool;
   std::vector<float> out(texts.size() * static_cast<size_t>(dimension()));
   std::mutex mutex;
   Status failure;
-  For(batches.size(), [&](size_t begin, size_t end) {
+  const auto run = [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
       const auto batch_ids =
           std::span(ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
       Status status = ctx.Check();
       if (status.ok()) {
-        auto hidden = encoder_->Run(batch_ids);
+        auto hidden = encoder_->Run(batch_ids, share);
         status = hidden.status();
         if (hidden.ok()) {
           WriteMeans(batch_ids, *hidden, std::span(places).subspan(batches[b].begin), out.data());
@@ -170,7 +176,12 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
       std::lock_guard lock(mutex);
       if (failure.ok()) failure = status;
     }
-  });
+  };
+  if (many) {
+    For(batches.size(), run);
+  } else {
+    run(0, batches.size());
+  }
   if (!failure.ok()) return failure;
   return out;
 }
