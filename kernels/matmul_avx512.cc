@@ -498,6 +498,7 @@ RunFunctions FunctionsOf(Format format) {
     case Format::kQ6Super: return Functions<Format::kQ6Super>();
     case Format::kQ4Centred: return Functions<Format::kQ4Centred>();
     case Format::kQ5Centred: return Functions<Format::kQ5Centred>();
+    case Format::kInt8Rows: break;  // multiplied by int8.h
   }
   return Functions<Format::kF32>();
 }
