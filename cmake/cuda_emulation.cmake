@@ -4,11 +4,15 @@ include_guard(GLOBAL)
 find_package(Boost REQUIRED COMPONENTS context)
 
 file(GLOB kernel_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
-file(GLOB plan_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cc)
 set_source_files_properties(${kernel_files} PROPERTIES LANGUAGE CXX)
 add_library(vade_cuda_emulated STATIC
-            ${kernel_files} ${plan_files}
+            ${kernel_files}
+            ${PROJECT_SOURCE_DIR}/kernels/cuda/plans.cc
+            ${PROJECT_SOURCE_DIR}/kernels/cuda/arena.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/engine.cc
+            ${PROJECT_SOURCE_DIR}/tests/testing/cuda/fake_device.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/shadow.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/memory_emulated.cc)
 target_include_directories(vade_cuda_emulated PUBLIC ${PROJECT_SOURCE_DIR}/tests/testing/cuda)

@@ -33,6 +33,7 @@ Status Transformer::LoadFile(const std::string& path, const DecoderOptions& opti
                    ": keys and values are kept as ", kernels::KvTypeName(config_.attention.kv_type),
                    ", not ", kernels::KvTypeName(options.kv_type)));
   }
+  RETURN_IF_ERROR(backend_->CheckShape(config_.attention));
   ASSIGN_OR_RETURN(tokenizer_, LoadTokenizer(*file_, config_.vocab_size));
   chat_template_.emplace(ChatTemplate::FromGguf(*file_, *tokenizer_));
   const PackOptions packing = {.cache_dir = options.packed_cache_dir, .pool = options.pool};

@@ -86,6 +86,37 @@ inline std::vector<float> RandomFloats(size_t count, uint32_t seed) {
   return values;
 }
 
+// The same, its scales chosen so that the values' root mean square is about `size`: weights that a
+// network can be made of.
+inline std::vector<uint8_t> RandomWeights(TensorType type, size_t rows, size_t cols, uint32_t seed,
+                                          float size) {
+  auto tensor = RandomTensor(type, rows, cols, seed);
+  std::vector<float> values(rows * cols);
+  Dequantize(type, tensor.data(), values.size(), values.data());
+  double squares = 0;
+  for (float value : values) squares += static_cast<double>(value) * value;
+  const float factor = size / static_cast<float>(std::sqrt(squares / values.size()));
+  const TensorTypeInfo& info = InfoOf(type);
+  if (info.block_elements == 1) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      PutValue(type, values[i] * factor, tensor.data() + i * info.block_bytes);
+    }
+    return tensor;
+  }
+  const HalfOffsets halves = HalvesOf(type);
+  for (size_t block = 0; block < tensor.size(); block += info.block_bytes) {
+    for (int offset : {halves.scale, halves.minimum}) {
+      if (offset < 0) continue;
+      uint8_t* at = tensor.data() + block + offset;
+      uint16_t half;
+      std::memcpy(&half, at, 2);
+      half = FloatToHalf(HalfToFloat(half) * factor);
+      std::memcpy(at, &half, 2);
+    }
+  }
+  return tensor;
+}
+
 // A packed matrix that owns its bytes, 64-byte aligned.
 class OwnedMatrix {
  public:
