@@ -1,6 +1,7 @@
 #include "tests/testing/cuda/shadow.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/strings.h"
 
@@ -37,7 +38,10 @@ std::string Race(const char* earlier, const Access& before, const char* later, c
 
 }  // namespace
 
-Shadow::Shadow(size_t bytes, Begin begin) : cells_(bytes) {
+void Shadow::Free::operator()(Cell* cells) const { std::free(cells); }
+
+Shadow::Shadow(size_t bytes, Begin begin)
+    : cells_(static_cast<Cell*>(std::calloc(bytes, sizeof(Cell)))), size_(bytes) {
   if (begin == Begin::kWritten) HostWrites(0, bytes);
 }
 
@@ -46,7 +50,7 @@ void Shadow::HostWrites(size_t offset, size_t bytes) {
 }
 
 void Shadow::Forget(size_t offset, size_t bytes) {
-  std::fill_n(cells_.begin() + static_cast<long>(offset), bytes, Cell());
+  std::fill_n(cells_.get() + offset, bytes, Cell());
 }
 
 std::string Shadow::Read(size_t offset, size_t bytes, const Access& by, uint32_t launch) {

@@ -9,8 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <vector>
 
 namespace vade::emulation {
 
@@ -37,7 +37,7 @@ class Shadow {
   void HostWrites(size_t offset, size_t bytes);  // from now on these are written
   void Forget(size_t offset, size_t bytes);      // and these are not
   bool written(size_t offset) const { return cells_[offset].written; }
-  size_t size() const { return cells_.size(); }
+  size_t size() const { return size_; }
 
  private:
   struct Cell {
@@ -45,7 +45,12 @@ class Shadow {
     Share readers = Share::kThread;  // of the readers that nothing orders, `reader` is the last
     bool written = false;
   };
-  std::vector<Cell> cells_;
+  struct Free {
+    void operator()(Cell* cells) const;
+  };
+  // From calloc: what is never touched of a large memory costs nothing. All zeros is a new cell.
+  std::unique_ptr<Cell[], Free> cells_;
+  size_t size_;
 };
 
 }  // namespace vade::emulation
