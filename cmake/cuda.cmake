@@ -64,17 +64,20 @@ foreach(file IN LISTS kernel_files)
   list(APPEND kernel_objects ${object})
 endforeach()
 
-add_library(vade_cuda MODULE
+# The host's side, shared by the library and the tests that run on a device.
+add_library(vade_cuda_host STATIC
             ${kernel_objects}
             ${PROJECT_SOURCE_DIR}/kernels/cuda/arena.cc
             ${PROJECT_SOURCE_DIR}/kernels/cuda/plans.cc
             ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime_device.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
-            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
-            ${PROJECT_SOURCE_DIR}/model/cuda_entry.cc)
+            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc)
+target_include_directories(vade_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE})
+target_link_libraries(vade_cuda_host PUBLIC vade_model vade_kernels vade_base ${CUDART_STATIC} rt dl)
+
+add_library(vade_cuda MODULE ${PROJECT_SOURCE_DIR}/model/cuda_entry.cc)
+target_link_libraries(vade_cuda PRIVATE vade_cuda_host)
 target_compile_definitions(vade_cuda PRIVATE VADE_CUDA_ABI="${VADE_CUDA_ABI}")
-target_include_directories(vade_cuda SYSTEM PRIVATE ${CUDA_INCLUDE})
-target_link_libraries(vade_cuda PRIVATE vade_model vade_kernels vade_base ${CUDART_STATIC} rt dl)
 # Nothing but the entry is seen from outside, and what is inside comes from inside.
 set(exports ${PROJECT_SOURCE_DIR}/cmake/cuda_exports.map)
 target_link_options(vade_cuda PRIVATE -Wl,--version-script=${exports} -Wl,-Bsymbolic -Wl,--no-undefined)
@@ -87,5 +90,11 @@ if(VADE_TESTS)
                    ${PROJECT_SOURCE_DIR}/kernels/cuda ${objects_dir})
   add_test(NAME cuda_resources_finds_violations
            COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/cuda_resources.py --self-test)
+  # The suites of tests/cuda that the emulation runs, on the device of the machine.
+  add_library(vade_cuda_device STATIC ${PROJECT_SOURCE_DIR}/tests/testing/cuda/memory_device.cc)
+  target_link_libraries(vade_cuda_device PUBLIC vade_cuda_host)
+  vade_test_binary(cuda_device cuda cuda_device_test
+                   "${PROJECT_SOURCE_DIR}/tests/cuda/product_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/attention_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/decoder_test.cc"
+                   "cuda:")
   set_tests_properties(cuda_resources cuda_resources_finds_violations PROPERTIES LABELS unit)
 endif()

@@ -20,4 +20,4 @@ target_compile_options(vade_cuda_emulated PRIVATE -Wno-unknown-pragmas)  # unrol
 target_link_libraries(vade_cuda_emulated PUBLIC vade_model vade_kernels vade_base PRIVATE Boost::context)
 
 file(GLOB suites CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/*_test.cc)
-vade_test_binary(cuda_emulated unit cuda_emulated_test "${suites}")
+vade_test_binary(cuda_emulated unit cuda_emulated_test "${suites}" "emulated:")

@@ -9,10 +9,19 @@
 
 namespace vade {
 
+std::string_view DeviceChoiceName(DeviceChoice choice) {
+  switch (choice) {
+    case DeviceChoice::kAuto: return "auto";
+    case DeviceChoice::kCpu: return "cpu";
+    case DeviceChoice::kCuda: return "cuda";
+  }
+  return "auto";
+}
+
 std::optional<DeviceChoice> ParseDeviceChoice(std::string_view name) {
-  if (name == "auto") return DeviceChoice::kAuto;
-  if (name == "cpu") return DeviceChoice::kCpu;
-  if (name == "cuda") return DeviceChoice::kCuda;
+  for (DeviceChoice choice : {DeviceChoice::kAuto, DeviceChoice::kCpu, DeviceChoice::kCuda}) {
+    if (name == DeviceChoiceName(choice)) return choice;
+  }
   return std::nullopt;
 }
 

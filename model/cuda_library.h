@@ -1,30 +1,16 @@
-// The way to the GPU: libvade_cuda.so beside the executable, opened when a GPU is first asked for, so
-// that one executable runs on machines with and without a driver. Thread-safe.
+// The way to the GPU: libvade_cuda.so beside the executable, opened when a GPU is first asked for,
+// so that one executable runs on machines with and without a driver. Thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/status.h"
 #include "model/backend.h"
+#include "model/device_choice.h"
 
 namespace vade {
-
-// Where a decoder computes.
-enum class DeviceChoice : uint8_t {
-  kAuto,  // the GPU when there is one that can, else the processor
-  kCpu,
-  kCuda  // the GPU, or an error
-};
-std::optional<DeviceChoice> ParseDeviceChoice(std::string_view name);  // "auto", "cpu", "cuda"
-
-struct GpuOptions {
-  int device = 0;             // as the driver counts them
-  uint64_t memory_bytes = 0;  // at most; 0: nine tenths of what is free
-};
 
 struct GpuFound {
   char name[256] = {};

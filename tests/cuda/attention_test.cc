@@ -15,6 +15,7 @@ namespace vade::kernels::cuda {
 namespace {
 
 using vade::testing::DeviceFaults;
+using vade::testing::DeviceStream;
 using vade::testing::OnDevice;
 
 std::vector<uint32_t> Bits(const std::vector<float>& values) {
@@ -92,7 +93,7 @@ class AttentionCase {
                      .slots = device_slots.get(),
                      .pages = pool.get(),
                      .pool_bytes = pool_bytes()},
-                    {});
+                    DeviceStream());
     EXPECT_EQ(DeviceFaults(), "");
     return pool.Read();
   }
@@ -185,7 +186,7 @@ class AttentionCase {
             .pages = pages.get(),
             .pool_bytes = pool_bytes(),
             .out = out.get()},
-           {});
+           DeviceStream());
     EXPECT_EQ(DeviceFaults(), "");
     return out.Read();
   }
@@ -330,10 +331,10 @@ TEST_P(DeviceAttention, TokensGoOutOfThePagesAndBackIn) {
                          .pages = pages.get(),
                          .pool_bytes = pool.size(),
                          .rows = rows.get()};
-  CopyTokens(args, {});
+  CopyTokens(args, DeviceStream());
   args.pages = fresh.get();
   args.way = CopyTokensArgs::Way::kIn;
-  CopyTokens(args, {});
+  CopyTokens(args, DeviceStream());
   ASSERT_EQ(DeviceFaults(), "");
   const auto saved = rows.Read(), back = fresh.Read();
   std::vector<uint8_t> expected(pool.size(), 1);
@@ -377,7 +378,8 @@ TEST_F(DeviceRows, LogProbabilitiesAreThoseOfTheSoftmax) {
     const OnDevice<float> device_logits(logits);
     const OnDevice<int32_t> device_targets(targets);
     const OnDevice<float> out(4);
-    LogProbabilities({device_logits.get(), 4, width, device_targets.get(), out.get()}, {});
+    LogProbabilities({device_logits.get(), 4, width, device_targets.get(), out.get()},
+                     DeviceStream());
     ASSERT_EQ(DeviceFaults(), "");
     const auto got = out.Read();
     for (size_t i = 0; i < 4; ++i) {
@@ -395,7 +397,7 @@ TEST_F(DeviceRows, KeptRowsMoveToTheFront) {
   const std::vector<int32_t> keep = {0, 2, 3, 8};
   const OnDevice<float> device(rows);
   const OnDevice<int32_t> device_keep(keep);
-  KeepRows({device.get(), 9, width, device_keep.get(), 4}, {});
+  KeepRows({device.get(), 9, width, device_keep.get(), 4}, DeviceStream());
   ASSERT_EQ(DeviceFaults(), "");
   const auto got = device.Read();
   for (size_t i = 0; i < keep.size(); ++i) {

@@ -1,21 +1,21 @@
-// Whole models on the GPU's backend, over the fake device and the emulated kernels: they answer as
-// on the processor, keep what decoder.h promises, and leave nothing behind on the device.
+// Whole models on the GPU's backend, over the fake device and the emulated kernels or over a real
+// one: they answer as on the processor, keep what decoder.h promises, and leave nothing behind on
+// the device.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/backend_check.h"
 #include "model/cpu_backend.h"
 #include "model/cuda_backend.h"
 #include "model/transformer.h"
 #include "tests/model/transformer_fixture.h"
-#include "tests/testing/cuda/engine.h"
-#include "tests/testing/cuda/fake_device.h"
+#include "tests/testing/cuda/memory.h"
 
 namespace vade {
 namespace {
 
 using testing::AllOf;
 using testing::Argmax;
-using testing::FakeDevice;
 using ::testing::HasSubstr;
 using testing::LargestDifference;
 using testing::LastLogits;
@@ -25,13 +25,16 @@ using testing::SameBits;
 using testing::Saved;
 using testing::TinyModel;
 
-constexpr uint64_t kDeviceBytes = 256ull << 20, kBudget = 128ull << 20;
+constexpr uint64_t kBudget = 128ull << 20;
 
 class CudaDecoder : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_EQ(emulation::Engine::Get().TakeFaults(), ""); }
+  void SetUp() override {
+    if (const auto why = testing::WhyNoDevice(); !why.empty()) GTEST_SKIP() << why;
+    ASSERT_EQ(testing::DeviceFaults(), "");
+  }
   // Every test ends without a fault: nothing out of bounds, no race, no leak.
-  void TearDown() override { EXPECT_EQ(emulation::Engine::Get().TakeFaults(), ""); }
+  void TearDown() override { EXPECT_EQ(testing::DeviceFaults(), ""); }
 
   std::string Write(const TinyModel& model) {
     const std::string path = dir_.File("model.gguf");
@@ -39,7 +42,7 @@ class CudaDecoder : public ::testing::Test {
     return path;
   }
   static std::unique_ptr<Backend> Cuda(uint64_t budget = kBudget) {
-    return Must(CudaBackend::Create(std::make_unique<FakeDevice>(kDeviceBytes), budget));
+    return Must(CudaBackend::Create(Must(testing::NewDevice()), budget));
   }
   static Result<std::unique_ptr<Decoder>> TryLoad(std::unique_ptr<Backend> backend,
                                                   const std::string& path,
@@ -177,6 +180,17 @@ TEST_F(CudaDecoder, ScoresAreTheLogProbabilitiesOfTheNextTokens) {
   }
 }
 
+// What `vade doctor --gpu` does.
+TEST_F(CudaDecoder, OperationsAreThoseOfTheProcessor) {
+  const kernels::ScopedLevel scalar(kernels::Level::kScalar);
+  CpuBackend reference(nullptr);
+  const auto checks = CheckBackend(*Cuda(), reference);
+  ASSERT_TRUE(checks.ok()) << checks.status().message();
+  for (const BackendCheck& check : *checks) {
+    EXPECT_TRUE(check.passed()) << check.what << ": " << check.difference;
+  }
+}
+
 TEST_F(CudaDecoder, BudgetTooSmallForTheWeightsIsSaidWithTheRemedy) {
   const auto decoder = TryLoad(Cuda(50'000), Write(Qwen2(TensorType::kF32, 64)));
   ASSERT_FALSE(decoder.ok());
@@ -215,7 +229,8 @@ TEST_F(CudaDecoder, LargeTransfersArriveWhole) {
 }
 
 TEST_F(CudaDecoder, StagedArraysAreKeptUntilTheyChange) {
-  FakeDevice device(kDeviceBytes);
+  const auto owned = Must(testing::NewDevice());
+  kernels::cuda::Device& device = *owned;
   {
     CudaStaging staging(&device, 4096);
     const std::vector<int32_t> a = {1, 2, 3}, b = {4, 5}, large(3000, 9);

@@ -14,6 +14,7 @@ namespace vade::kernels::cuda {
 namespace {
 
 using vade::testing::DeviceFaults;
+using vade::testing::DeviceStream;
 using vade::testing::OnDevice;
 
 constexpr float kUntouched = 12345.0f;
@@ -64,7 +65,7 @@ std::vector<float> Product(Path path, const PackedMatrix& w, const std::vector<f
         .tokens = tokens,
         .y = y.get(),
         .y_stride = rows + 1},
-       {});
+       DeviceStream());
   EXPECT_EQ(DeviceFaults(), "");
   std::vector<float> compact;
   const auto wide = y.Read();
@@ -157,7 +158,7 @@ TEST_P(DeviceProduct, MatricesOfALaunchStandSideBySideWithBiasAndSum) {
                 .y = y.get(),
                 .y_stride = 60,
                 .into = into},
-               {});
+               DeviceStream());
       ASSERT_EQ(DeviceFaults(), "");
       const auto ya = Expected(a.get(), x), yb = Expected(b.get(), x), yc = Expected(c.get(), x);
       auto expected = before;
@@ -223,7 +224,7 @@ class DevicePrepare : public ::testing::TestWithParam<Format> {
     const OnDevice<uint8_t> out(args.rows * PreparedBytes(GetParam(), args.cols));
     args.format = GetParam();
     args.out = out.get();
-    Prepare(args, {});
+    Prepare(args, DeviceStream());
     EXPECT_EQ(DeviceFaults(), "");
     return Meaningful(out.Read(), args.rows, args.cols);
   }
@@ -267,7 +268,7 @@ TEST_P(DevicePrepare, NormalisesAndGatesBeforeItRounds) {
     PrepareArgs as_floats = args;
     as_floats.format = Format::kF32;
     as_floats.out = floats.get();
-    Prepare(as_floats, {});
+    Prepare(as_floats, DeviceStream());
     ASSERT_EQ(DeviceFaults(), "");
     const auto bytes = floats.Read();
     std::vector<float> values(rows * cols), expected(rows * cols);
@@ -323,7 +324,7 @@ TEST_P(DeviceProduct, EmbeddedRowsAreTheDequantisedOnes) {
          .tokens = device_tokens.get(),
          .count = 4,
          .x = x.get()},
-        {});
+        DeviceStream());
   ASSERT_EQ(DeviceFaults(), "");
   const auto all = DequantizeAll(GetParam(), tensor, rows * cols);
   std::vector<float> expected;

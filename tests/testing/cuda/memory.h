@@ -1,15 +1,24 @@
-// Memory of the device that kernels are tested on: emulated (memory_emulated.cc) or a real one
+// The device that kernels and backend are tested on: emulated (memory_emulated.cc) or a real one
 // (memory_device.cc). The same suites are linked with either.
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/device.h"
+
 namespace vade::testing {
+
+// A device of its own for a backend.
+Result<std::unique_ptr<kernels::cuda::Device>> NewDevice();
 
 // Empty when there is a device to test on, else why not.
 std::string WhyNoDevice();
+
+// Where launches of a test go.
+kernels::cuda::Stream DeviceStream();
 
 void* NewDeviceBytes(size_t bytes);  // nothing is written there yet
 void FreeDeviceBytes(void* at);

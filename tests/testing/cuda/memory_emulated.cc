@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "tests/testing/cuda/engine.h"
+#include "tests/testing/cuda/fake_device.h"
 #include "tests/testing/cuda/memory.h"
 
 namespace vade::testing {
@@ -9,7 +10,13 @@ namespace vade::testing {
 using emulation::Engine;
 using emulation::Shadow;
 
+Result<std::unique_ptr<kernels::cuda::Device>> NewDevice() {
+  return std::unique_ptr<kernels::cuda::Device>(std::make_unique<FakeDevice>(256ull << 20));
+}
+
 std::string WhyNoDevice() { return ""; }
+
+kernels::cuda::Stream DeviceStream() { return {}; }  // at once
 
 void* NewDeviceBytes(size_t bytes) {
   if (bytes == 0) return nullptr;
