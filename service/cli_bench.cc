@@ -63,6 +63,8 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
   DecoderOptions options;
   options.pool = &pool;
   options.packed_cache_dir = PackedDir(local);
+  options.device = local.device;
+  options.gpu = local.gpu;
   ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
   auto bench = prefill
                    ? BenchPrefill(decoder.get(), flags.prefill_tokens, flags.repeat, session.ctx())
@@ -70,6 +72,7 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
                                  flags.repeat, session.ctx());
   if (!bench.ok()) return bench.status();
   Json json = Header(decoder->info().name, pool.threads());
+  json["device"] = decoder->info().device;
   json["tokens_per_second"] = bench->tokens_per_second;
   json["bandwidth_share"] =
       bench->bandwidth_share < 0 ? Json(nullptr) : Json(bench->bandwidth_share);

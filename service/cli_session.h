@@ -26,6 +26,7 @@ struct CommonOptions {
   std::string model;                   // --model: catalog name or path; "": the best that is there
   std::string embedder;                // --embedder
   int threads = 0;                     // --threads; 0: all
+  DeviceChoice device = DeviceChoice::kAuto;  // --device
   std::string level;                   // --level; "": the best of the machine
   bool background = false;  // segments are made beside the command: for those that stay a while
   bool json = false;        // --json: one object on standard output and nothing else there

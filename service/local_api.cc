@@ -251,6 +251,8 @@ class LocalApiImpl final : public LocalApi {
     options.kv_budget_bytes = options_.kv_budget_bytes;
     options.kv_type = options_.kv_type;
     options.packed_cache_dir = PackedDir(options_);
+    options.device = options_.device;
+    options.gpu = options_.gpu;
     ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
     const DecoderInfo& info = decoder->info();
     LogInfo(StrCat("keys and values: ", info.kv_type, ", ", info.kv_bytes_per_token,

@@ -32,6 +32,8 @@ struct LocalOptions {
   uint64_t kept_bytes = 300ull << 20;
   uint64_t kept_disk_bytes = 4ull << 30;
   kernels::KvType kv_type = DecoderOptions().kv_type;
+  DeviceChoice device = DeviceChoice::kAuto;  // of the decoder
+  GpuOptions gpu;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).

@@ -25,6 +25,10 @@
 //   model.kv_bytes             memory for keys and values, default 512M
 //   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), f16, f32;
 //                              default q8
+//   model.device               auto (default): an NVIDIA GPU when there is one that can, else the
+//                              processor; cpu, cuda
+//   model.gpu                  which GPU, 0 (default) to 63, as the driver counts them
+//   model.gpu_bytes            its memory, at most; 0 (default): nine tenths of what is free
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
@@ -77,6 +81,7 @@ struct ServeOptions {
   std::optional<std::string> decoder_model;
   std::optional<std::string> embedder_model;
   std::optional<int> threads;
+  std::optional<DeviceChoice> device;
   // What standard output says once it serves: nothing, "listening on HOST:PORT",
   // {"listening":"HOST:PORT"}.
   enum class Announce { kNothing, kLine, kJson } announce = Announce::kNothing;
