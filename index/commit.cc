@@ -115,6 +115,19 @@ void Committer::Run(const std::vector<Pending*>& group) {
   Publish(std::move(edit.next_));
 }
 
+Status Committer::Amend(const std::function<Status(View*, KvBatch*)>& edit,
+                        Durability durability) {
+  std::lock_guard lock(edit_mutex_);
+  auto next = std::make_shared<View>(*Current());
+  KvBatch batch;
+  RETURN_IF_ERROR(edit(next.get(), &batch));
+  if (batch.empty()) return OkStatus();
+  RETURN_IF_ERROR(kv_->Write(batch, durability));
+  next->snapshot = kv_->Snapshot();
+  Publish(std::move(next));
+  return OkStatus();
+}
+
 Result<bool> Committer::Rearrange(CollectionId c, const KvBatch& batch) {
   std::lock_guard lock(edit_mutex_);
   auto next = std::make_shared<View>(*Current());

@@ -70,6 +70,12 @@ class Committer {
   // republishes the view as of then. False, and nothing written, when the collection is no more.
   Result<bool> Rearrange(CollectionId c, const KvBatch& batch);
 
+  // Between two commits: what `edit` puts into the batch is written, and the view that it may change
+  // is published, at the same commit number. `edit` must not wait; when it fails, or writes and
+  // changes nothing, nothing happens.
+  Status Amend(const std::function<Status(View* view, KvBatch* batch)>& edit,
+               Durability durability);
+
   // Replaces derived parts of the current view, at the same commit number. `edit` must not wait.
   void Republish(const std::function<void(View*)>& edit);
 

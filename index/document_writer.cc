@@ -15,8 +15,6 @@ namespace {
 
 constexpr size_t kBatchBytes = 1 << 20;
 constexpr uint64_t kMinFreeBytes = 32ull << 20;
-// Embedders give unit vectors; anything else would make scores mean nothing.
-constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;
 
 class StagedDocument : public DocumentWriter {
  public:
@@ -24,6 +22,7 @@ class StagedDocument : public DocumentWriter {
       : core_(core),
         collection_(state.id),
         collection_name_(state.info.name),
+        space_(state.space),
         dimension_(static_cast<size_t>(state.info.dimension)),
         key_(key),
         vectors_(dimension_),
@@ -41,7 +40,6 @@ class StagedDocument : public DocumentWriter {
 
  private:
   Status Usable() const;
-  Status CheckVector(const float* vector) const;
   Status CheckPassage(const Passage& passage);
   Result<bool> StartsCodePoint(uint64_t offset);
   Result<std::string> ReadStaged(uint64_t begin, uint64_t end);
@@ -61,6 +59,7 @@ class StagedDocument : public DocumentWriter {
   StoreCore* const core_;
   const CollectionId collection_;
   const std::string collection_name_;
+  const SpaceId space_;  // that its vectors are written to
   const size_t dimension_;
   const RevisionKey key_;
   DocumentRecord record_;
@@ -197,15 +196,6 @@ Status StagedDocument::CheckPassage(const Passage& passage) {
   return OkStatus();
 }
 
-Status StagedDocument::CheckVector(const float* vector) const {
-  double squares = 0;
-  for (size_t i = 0; i < dimension_; ++i) squares += static_cast<double>(vector[i]) * vector[i];
-  const double norm = std::sqrt(squares);
-  if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
-  return InvalidArgument(StrCat("document '", record_.info.id, "': a passage's vector has length ",
-                                norm, ", expected 1; check the embedder"));
-}
-
 void StagedDocument::StagePassage(PassageId id, const Passage& passage, const float* vector) {
   PassageRecord record;
   record.revision_key = key_;
@@ -218,7 +208,7 @@ void StagedDocument::StagePassage(PassageId id, const Passage& passage, const fl
   batch_.Put(Family::kPassages, PassageKey(collection_, id), Encode(record));
   vectors_.Append({.id = id, .language = record.language}, vector);
   const auto halves = vectors_.HalvesOf(vectors_.size() - 1);
-  batch_.Put(Family::kVectors, PassageKey(collection_, id),
+  batch_.Put(Family::kVectors, PassageKey(space_, id),
              {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
 }
 
@@ -261,7 +251,8 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   RETURN_IF_ERROR(WriteBatch());  // text_ reads the pieces back
   for (size_t i = 0; i < passages.size(); ++i) {
     RETURN_IF_ERROR(CheckPassage(passages[i]));
-    RETURN_IF_ERROR(CheckVector(vectors.data() + i * dimension_));
+    RETURN_IF_ERROR(ValidateVector(StrCat("document '", record_.info.id, "': a passage's vector"),
+                                   vectors.subspan(i * dimension_, dimension_)));
   }
   ASSIGN_OR_RETURN(const PassageId first, core_->ids->Allocate(passages.size()));
   NoteStaged(first, static_cast<uint32_t>(passages.size()));
@@ -338,6 +329,11 @@ void StagedDocument::SetTimes(const std::optional<DocumentRecord>& old, int64_t 
 Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   const CollectionState* state = edit.Find(collection_name_);
   if (!state || state->id != collection_) return NoCollection(collection_name_);
+  if (state->space != space_) {
+    return Aborted(StrCat("document '", record_.info.id,
+                          "': the collection's embedder has changed while it was being written; "
+                          "put it again"));
+  }
   ASSIGN_OR_RETURN(const auto old, ReadDocument(*core_->kv, nullptr, collection_, record_.info.id));
   uint64_t old_words = 0;
   if (old) {
@@ -353,7 +349,7 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
 
   CollectionState* next = edit.Mutable(collection_name_);
   if (old) {
-    DeleteDocumentContent(collection_, *old, &edit.batch());
+    DeleteDocumentContent(*next, *old, &edit.batch());
     KillPassages(next, old->ranges);
     next->word_count -= old_words;
     --next->info.document_count;
@@ -375,7 +371,7 @@ void StagedDocument::Discard() {
   if (committed_ || !staged_) return;
   KvBatch batch;
   // What cannot be discarded is left for the next open.
-  if (!DiscardStaged(core_->kv.get(), collection_, key_, &batch).ok()) return;
+  if (!DiscardStaged(core_->kv.get(), {collection_, space_}, key_, &batch).ok()) return;
   (void)core_->kv->Write(batch, Durability::kBuffered);
 }
 

@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,8 @@ struct CollectionInfo {
   std::string name;         // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
   std::string embedder_id;  // Embedder::id(); vectors of another embedder are refused
   int dimension = 0;
+  // What finds the embedder again: how it was called, a name or a path; "": not known.
+  std::string embedder_source = {};
   uint32_t id = 0;              // set by the store; never reused, unlike the name
   uint64_t document_count = 0;  // set by the store
   uint64_t passage_count = 0;   // set by the store
@@ -83,6 +86,9 @@ class CollectionReader {
 struct SearchRequest {
   std::string collection;
   std::vector<float> vector;  // of the question, unit length
+  // Of the embedder that made it. ABORTED when the collection has another one by now; "": not
+  // looked at.
+  std::string embedder_id = {};
   std::string question;       // its words; "": vectors alone
   int k = 5;                  // 1..1000
   std::string filter;         // "": off; the language stands in index/filter.h
@@ -129,6 +135,7 @@ struct StoreChange {
     kDelete = 2,
     kCreateCollection = 3,
     kDeleteCollection = 4,  // and with it all of its documents
+    kReembed = 5,           // its vectors are another embedder's; documents and passages stay
   };
   uint64_t commit = 0;
   Kind kind = Kind::kPut;
@@ -151,6 +158,27 @@ struct ChangeList {
 struct VerifyReport {
   uint64_t documents = 0, passages = 0, vectors = 0;
   std::vector<std::string> problems;  // one line each, empty when all agree
+};
+
+// A passage whose vector is to be made anew.
+struct PassageToEmbed {
+  std::string title;  // of the document
+  Passage passage;
+};
+
+struct ReembedRequest {
+  std::string embedder_id;  // the new one's
+  int dimension = 0;
+  std::string embedder_source = {};  // as in CollectionInfo
+  // [passages.size(), dimension], each of unit length; from one thread at a time.
+  std::function<Result<std::vector<float>>(std::span<const PassageToEmbed>, const Context&)> embed;
+  std::function<void(uint64_t done, uint64_t total)> progress = nullptr;  // in passages
+};
+
+struct ReembedReport {
+  uint64_t commit = 0;    // since when the collection has the embedder
+  uint64_t passages = 0;  // of the collection then
+  uint64_t embedded = 0;  // by this call; the others had their vectors from an earlier one
 };
 
 class Store {
@@ -192,6 +220,14 @@ class Store {
   virtual Status Erase(const Context& ctx) = 0;
 
   virtual Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) = 0;
+
+  // Makes the collection's vectors by another embedder, from the stored text, and puts them in the
+  // place of the present ones in one commit (docs/reembed.md). Everybody goes on reading and
+  // writing meanwhile. What is done is kept when the call ends early or the process dies: the next
+  // one with the same embedder goes on there. Nothing is done when the collection has that embedder
+  // already. UNAVAILABLE: another call is at work. INVALID_ARGUMENT: vectors that are none.
+  virtual Result<ReembedReport> Reembed(std::string_view collection, const ReembedRequest& request,
+                                        const Context& ctx) = 0;
 
   virtual uint64_t commit_number() = 0;
   // What the commits after `commit` changed, in the state of one view: for whoever keeps something

@@ -22,6 +22,11 @@ constexpr int kMaxHits = 1000;
 constexpr size_t kMinCandidates = 50;
 
 Status Validate(const SearchRequest& request, const CollectionInfo& info) {
+  if (!request.embedder_id.empty() && request.embedder_id != info.embedder_id) {
+    return Aborted(StrCat("the embedder of collection '", info.name, "' is ", info.embedder_id,
+                          " by now, and the question's vector is of ", request.embedder_id,
+                          "; ask again"));
+  }
   if (request.k < 1 || request.k > kMaxHits) {
     return InvalidArgument(StrCat("k is ", request.k, "; it must be 1 to ", kMaxHits));
   }
@@ -213,9 +218,10 @@ class CandidateFinder {
   }
 
   Result<Candidate> WithCosine(PassageId id) const {
-    const std::string key = PassageKey(state_.id, id);
-    ASSIGN_OR_RETURN(const auto vector, core_.kv->Get(Family::kVectors, key, view_.snapshot));
-    ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, key, view_.snapshot));
+    ASSIGN_OR_RETURN(const auto vector, core_.kv->Get(Family::kVectors, PassageKey(state_.space, id),
+                                                      view_.snapshot));
+    ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, PassageKey(state_.id, id),
+                                                     view_.snapshot));
     std::vector<uint16_t> halves(request_.vector.size());
     if (!vector || !bytes || vector->size() != halves.size() * sizeof(uint16_t)) {
       return Inconsistent(id);

@@ -95,6 +95,14 @@ Status Committer::Begin(OpenDocument* document) {
   const Job& job = *document->job;
   RETURN_IF_ERROR(FindKnown(document));
   ASSIGN_OR_RETURN(document->writer, store_->BeginDocument(options_.collection, job.info));
+  // The writer is bound to the vectors that the collection had then; should they be another
+  // embedder's by now, or have been so in between, its commit is refused.
+  ASSIGN_OR_RETURN(const CollectionInfo collection, store_->GetCollection(options_.collection));
+  if (collection.embedder_id != embedder_->id()) {
+    return FailedPrecondition(StrCat("the embedder of collection '", options_.collection, "' is '",
+                                     collection.embedder_id, "' by now, no longer '",
+                                     embedder_->id(), "'; ingest again"));
+  }
   for (std::string_view rest = job.text; !rest.empty();) {
     const std::string_view slice =
         rest.substr(0, FloorToCodePoint(rest, std::min(rest.size(), kTextSlice)));

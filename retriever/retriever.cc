@@ -110,6 +110,7 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
 
   SearchRequest request{.collection = query.collection,
                         .vector = {},
+                        .embedder_id = embedder_->id(),
                         .question = question,
                         .k = query.k,
                         .filter = query.filter,

@@ -174,6 +174,10 @@ Status CheckCollectionName(std::string_view name) {
       "beginning with '.'");
 }
 
+Status CheckEmbedderName(const std::string& name) {
+  return CheckFilled("the name of the embedder", name, kMaxModelNameBytes);
+}
+
 Status CheckDocumentId(std::string_view id) {
   RETURN_IF_ERROR(CheckFilled("document_id", id, kMaxDocumentIdBytes));
   if (HasControl(id)) return InvalidArgument("document_id has a control character; leave it out");

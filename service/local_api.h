@@ -4,6 +4,7 @@
 // docs list` needs neither and `vade search` no decoder. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -41,6 +42,8 @@ struct LocalOptions {
 struct LocalParts {
   std::unique_ptr<Store> store;             // required
   std::unique_ptr<Embedder> embedder;       // null: loaded at first use, as Open() does
+  // Finds other embedders by name. Null: as Open() does.
+  std::function<Result<std::unique_ptr<Embedder>>(const std::string& name_or_path)> load_embedder;
   std::unique_ptr<Decoder> decoder;         // the same
   std::unique_ptr<BlockFiles> block_files;  // null: passages are kept in memory only
 };
