@@ -39,7 +39,7 @@ Status ApplyRemove(const std::string& name, CommitEdit& edit, std::vector<SpaceI
   const std::string sets = "g" + CollectionPrefix(c);
   batch.DeleteRange(Family::kCatalog, sets, PrefixEnd(sets));
   for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kPostings,
-                         Family::kForward, Family::kDead}) {
+                        Family::kForward, Family::kDead}) {
     batch.DeleteRange(family, CollectionPrefix(c), CollectionPrefix(c + 1));
   }
   for (SpaceId space : *removed) DeleteSpace(space, &batch);

@@ -79,6 +79,10 @@ Status DiscardStaged(Kv* kv, const StagedPlace& place, RevisionKey r, KvBatch* b
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info);
+// Writers of StageDocument().
+std::vector<Result<CommitResult>> CommitDocuments(StoreCore* core,
+                                                  std::span<DocumentWriter* const> writers,
+                                                  const Context& ctx);
 Result<std::unique_ptr<CollectionReader>> ReadCollectionOf(const StoreCore& core,
                                                            std::string_view collection);
 Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,

@@ -38,6 +38,11 @@ class StagedDocument : public DocumentWriter {
   void KeepTimes(int64_t created, int64_t updated) override { times_ = {created, updated}; }
   Result<CommitResult> Commit(const Context& ctx) override;
 
+  // Commit() in three steps: what is left is written; the request; what became of it.
+  Status Prepare(const Context& ctx);
+  CommitRequest Request();
+  Result<CommitResult> Finish(const Result<uint64_t>& commit);
+
  private:
   Status Usable() const;
   Status CheckPassage(const Passage& passage);
@@ -74,6 +79,7 @@ class StagedDocument : public DocumentWriter {
   std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
   std::optional<std::pair<int64_t, int64_t>> times_;  // created, updated; none: as it commits
   bool staged_ = false;                               // something of it is in the database
+  CommitResult result_;
   bool committed_ = false;
   Status failed_;  // a batch that could not be written is lost, and the revision with it
 };
@@ -268,7 +274,7 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   return OkStatus();
 }
 
-Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
+Status StagedDocument::Prepare(const Context& ctx) {
   RETURN_IF_ERROR(Usable());
   RETURN_IF_ERROR(ctx.Check());
   if (!cut_.empty()) {
@@ -282,11 +288,23 @@ Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
   }
   RETURN_IF_ERROR(WriteBatch());
   record_.info.text_bytes = text_bytes_;
-  CommitResult result;
-  ASSIGN_OR_RETURN(result.commit, core_->committer->Commit(
-                                      {StrCat(collection_, "/", record_.info.id),
-                                       [&](CommitEdit& edit) { return Apply(edit, &result); }}));
+  return OkStatus();
+}
+
+CommitRequest StagedDocument::Request() {
+  return {StrCat(collection_, "/", record_.info.id),
+          [this](CommitEdit& edit) { return Apply(edit, &result_); }};
+}
+
+Result<CommitResult> StagedDocument::Finish(const Result<uint64_t>& commit) {
+  ASSIGN_OR_RETURN(result_.commit, commit);
   committed_ = true;
+  return result_;
+}
+
+Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
+  RETURN_IF_ERROR(Prepare(ctx));
+  ASSIGN_OR_RETURN(const CommitResult result, Finish(core_->committer->Commit(Request())));
   core_->after_commit();
   return result;
 }
@@ -376,6 +394,29 @@ void StagedDocument::Discard() {
 }
 
 }  // namespace
+
+std::vector<Result<CommitResult>> CommitDocuments(StoreCore* core,
+                                                  std::span<DocumentWriter* const> writers,
+                                                  const Context& ctx) {
+  std::vector<Result<CommitResult>> outcomes(writers.size(), Internal("not committed"));
+  std::vector<CommitRequest> requests;
+  std::vector<size_t> ready;  // which writers they are of
+  for (size_t i = 0; i < writers.size(); ++i) {
+    auto* writer = static_cast<StagedDocument*>(writers[i]);
+    if (const Status prepared = writer->Prepare(ctx); !prepared.ok()) {
+      outcomes[i] = prepared;
+      continue;
+    }
+    ready.push_back(i);
+    requests.push_back(writer->Request());
+  }
+  const auto commits = core->committer->CommitAll(std::move(requests));
+  for (size_t i = 0; i < ready.size(); ++i) {
+    outcomes[ready[i]] = static_cast<StagedDocument*>(writers[ready[i]])->Finish(commits[i]);
+  }
+  if (!ready.empty()) core->after_commit();
+  return outcomes;
+}
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info) {

@@ -141,8 +141,7 @@ Status Eraser::Erase(const std::vector<Gone>& gone, const Context& ctx) {
 void Eraser::AddRangesOf(const Gone& gone, const View& view, std::vector<KeyRange>* ranges) {
   const CollectionId c = gone.collection;
   if (gone.revision == 0) {
-    for (Family family :
-         {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
+    for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
       ranges->push_back({family, CollectionPrefix(c), CollectionPrefix(c + 1)});
     }
     return;
@@ -163,8 +162,7 @@ Status Eraser::Compact(const std::vector<Gone>& gone, const Context& ctx) {
   for (const Gone& one : gone) passage_ranges += 1 + one.passages.size();
   std::vector<KeyRange> ranges;
   if (passage_ranges > kMaxRanges) {
-    for (Family family :
-         {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
+    for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
       ranges.push_back({family, "", ""});
     }
   } else {

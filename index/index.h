@@ -83,15 +83,17 @@ class CollectionReader {
   virtual Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) = 0;
 };
 
+inline constexpr int kMaxNeighbours = 10;
+
 struct SearchRequest {
   std::string collection;
   std::vector<float> vector;  // of the question, unit length
   // Of the embedder that made it. ABORTED when the collection has another one by now; "": not
   // looked at.
   std::string embedder_id = {};
-  std::string question;       // its words; "": vectors alone
-  int k = 5;                  // 1..1000
-  std::string filter;         // "": off; the language stands in index/filter.h
+  std::string question;  // its words; "": vectors alone
+  int k = 5;             // 1..1000
+  std::string filter;    // "": off; the language stands in index/filter.h
   // RFC 3339 or a date; "": now. Documents whose valid_from lies behind it are not found, nor those
   // that a document valid by then supersedes.
   std::string as_of;
@@ -99,6 +101,9 @@ struct SearchRequest {
   // found only when one of them is listed here.
   std::vector<std::string> groups;
   RankingOptions ranking = {};
+  // Passages before and behind each hit, of its document, that are joined to it: 0 (off) to
+  // kMaxNeighbours. A passage within another hit's range is no hit of its own then.
+  int neighbours = 0;
   bool explain = false;  // fills SearchResult::candidates
 };
 
@@ -193,6 +198,14 @@ class Store {
 
   virtual Result<std::unique_ptr<DocumentWriter>> BeginDocument(std::string_view collection,
                                                                 const DocumentInfo& info) = 0;
+  // Commits several documents of this store's writers with few waits for the disk: the outcome of
+  // each, in their order. Each becomes current whole or not at all, by itself.
+  virtual std::vector<Result<CommitResult>> CommitTogether(std::span<DocumentWriter* const> writers,
+                                                           const Context& ctx) {
+    std::vector<Result<CommitResult>> outcomes;
+    for (DocumentWriter* writer : writers) outcomes.push_back(writer->Commit(ctx));
+    return outcomes;
+  }
   // Nothing when there is no such document. NOT_FOUND only for the collection.
   virtual Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                            std::string_view document_id) = 0;
@@ -261,6 +274,9 @@ struct StoreOptions {
   // Bytes of what was deleted or replaced leave the files within this time of the store's clock; 0:
   // only when Erase() is called.
   std::chrono::seconds erase_within{3600};
+  // Where the database's files are: a file system known to RocksDB by that name; "": the machine's.
+  // For tests that lose what was not synced.
+  std::string file_system = {};
   bool compress = true;  // tables of the database; off for tests that look for bytes
   // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.

@@ -41,6 +41,10 @@ class LocalStore : public Store {
                                                         const DocumentInfo& info) override {
     return StageDocument(&core_, collection, info);
   }
+  std::vector<Result<CommitResult>> CommitTogether(std::span<DocumentWriter* const> writers,
+                                                   const Context& ctx) override {
+    return CommitDocuments(&core_, writers, ctx);
+  }
   Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                    std::string_view document_id) override;
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
@@ -245,9 +249,9 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
 
 Status LocalStore::AppendVector(const Reading& reading, PassageId id,
                                 std::vector<float>* vectors) const {
-  ASSIGN_OR_RETURN(
-      const auto bytes,
-      core_.kv->Get(Family::kVectors, PassageKey(reading.state->space, id), reading.view->snapshot));
+  ASSIGN_OR_RETURN(const auto bytes,
+                   core_.kv->Get(Family::kVectors, PassageKey(reading.state->space, id),
+                                 reading.view->snapshot));
   const size_t dimension = static_cast<size_t>(reading.state->info.dimension);
   if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
     return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));

@@ -172,7 +172,8 @@ Status OpenDatabase(StoreCore* core) {
   ASSIGN_OR_RETURN(core->kv, Kv::Open(core->DatabaseDirectory(),
                                       {.create_if_missing = core->options.create_if_missing,
                                        .block_cache_bytes = core->options.block_cache_bytes,
-                                       .compress = core->options.compress}));
+                                       .compress = core->options.compress,
+                                       .file_system = core->options.file_system}));
   ASSIGN_OR_RETURN(const auto format, core->kv->Get(Family::kMeta, "format", nullptr));
   if (!format) {
     // New, or made by a process that died before its first write.

@@ -23,8 +23,8 @@ inline constexpr uint64_t kTextPieceBytes = 16384;
 using CollectionId = uint32_t;
 using RevisionKey = uint64_t;
 using GroupSetId = uint32_t;  // 0: everyone
-// One set of vectors of a collection (docs/reembed.md): a number of the collections' line. The first
-// space of a collection has the collection's own number.
+// One set of vectors of a collection (docs/reembed.md): a number of the collections' line. The
+// first space of a collection has the collection's own number.
 using SpaceId = uint32_t;
 
 // Passage ids [first, first + count).

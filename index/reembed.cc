@@ -187,9 +187,8 @@ Status Reembedder::LoadMade() {
   next_.info.dimension = static_cast<int>(space_.dimension);
   std::vector<LiveRange> ranges;
   LiveCursor live(state->live);
-  const auto scan =
-      core_->kv->Scan(Family::kVectors, CollectionPrefix(space_.space),
-                      CollectionPrefix(space_.space + 1), view->snapshot);
+  const auto scan = core_->kv->Scan(Family::kVectors, CollectionPrefix(space_.space),
+                                    CollectionPrefix(space_.space + 1), view->snapshot);
   for (; scan->Valid(); scan->Next()) {
     if (scan->key().size() != kPassageKeyBytes) return Damaged("key of a vector in the making");
     const PassageId id = ParseKey64(scan->key().substr(4));
@@ -244,8 +243,8 @@ Result<std::vector<Todo>> Reembedder::Read(const View& view, const CollectionSta
     TextReader text(*core_->kv, view.snapshot, id_, record.revision_key);
     ASSIGN_OR_RETURN(std::string words, text.Read(record.begin, record.length));
     const RowFacts facts{id, live->group_set, record.language};
-    todo.push_back({{document->info.title, PassageOf(id, document->info.id, std::move(record),
-                                                     std::move(words))},
+    todo.push_back({{document->info.title,
+                     PassageOf(id, document->info.id, std::move(record), std::move(words))},
                     facts});
   }
   return todo;
@@ -393,8 +392,8 @@ Result<ReembedReport> Reembedder::Run(const Context& ctx) {
   RETURN_IF_ERROR(Begin());
   for (;;) {
     RETURN_IF_ERROR(MakeMissing(ctx));
-    const auto committed = core_->committer->Commit(
-        {"", [&](CommitEdit& edit) { return Switch(edit, ctx); }});
+    const auto committed =
+        core_->committer->Commit({"", [&](CommitEdit& edit) { return Switch(edit, ctx); }});
     if (committed.ok()) {
       report_.commit = *committed;
       break;

@@ -99,7 +99,7 @@ bool DiedMeanwhile(const CollectionState& now, const RowOrigin& origin) {
 
 // What one new segment replaces: the first `tail_length` slots of the tail, and some segments.
 struct Sealer::Job {
-  uint64_t commit = 0;                          // of the newest view that the state knows of
+  uint64_t commit = 0;                         // of the newest view that the state knows of
   std::shared_ptr<const View> view = nullptr;  // what is held meanwhile
   std::shared_ptr<const CollectionState> state = nullptr;
   size_t tail_length = 0;

@@ -36,8 +36,8 @@ class Sealer {
   Status SealAll(const Context& ctx);
   // The same for tails that are long enough to be sealed by themselves.
   Status SealDue(const Context& ctx);
-  // Seals and merges what is due of a state that nobody else sees, on the caller's thread. `commit`:
-  // of the newest view that it knows of.
+  // Seals and merges what is due of a state that nobody else sees, on the caller's thread.
+  // `commit`: of the newest view that it knows of.
   Status SealApart(CollectionState* state, uint64_t commit, const Context& ctx);
   // Writes every segment with dead slots anew, without them.
   Status DropDead(const Context& ctx);

@@ -85,8 +85,7 @@ Status ValidateVector(std::string_view what, std::span<const float> vector) {
   for (float x : vector) squares += static_cast<double>(x) * x;
   const double norm = std::sqrt(squares);
   if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
-  return InvalidArgument(
-      StrCat(what, " has length ", norm, ", expected 1; check the embedder"));
+  return InvalidArgument(StrCat(what, " has length ", norm, ", expected 1; check the embedder"));
 }
 
 Status ValidateDocumentId(std::string_view id) {

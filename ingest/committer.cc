@@ -224,28 +224,36 @@ Status Committer::StoreWaiting(const std::vector<float>& vectors) {
 
 Status Committer::CommitComplete(const Context& ctx) {
   TraceSpan span(ctx, "commit");
+  std::vector<DocumentWriter*> writers;
+  for (const OpenDocument& document : open_) {
+    if (!document.complete) break;
+    if (document.failure.ok()) writers.push_back(document.writer.get());
+  }
+  auto commits = store_->CommitTogether(writers, ctx);
+  auto commit = commits.begin();
   while (!open_.empty() && open_.front().complete) {
     OpenDocument& document = open_.front();
     Result<PutResult> result(document.failure.ok() ? Internal("not committed") : document.failure);
     if (document.failure.ok()) {
-      auto commit = document.writer->Commit(ctx);
-      if (!commit.ok() && !IsAboutDocument(commit.status())) return commit.status();
-      if (commit.ok()) {
-        result = PutResult{.outcome = OutcomeOf(!document.duplicate_of.empty(), commit->created),
-                           .document_id = document.job->info.id,
-                           .duplicate_of = document.duplicate_of,
-                           .revision = commit->revision,
-                           .passages = document.passages,
-                           .commit = commit->commit};
-      } else {
-        result = commit.status();
-      }
+      if (!commit->ok() && !IsAboutDocument(commit->status())) return commit->status();
+      result = ResultOf(document, *commit++);
     }
     done_(*document.job, result);
     open_bytes_ -= document.job->text.size();
     open_.pop_front();
   }
   return OkStatus();
+}
+
+Result<PutResult> Committer::ResultOf(const OpenDocument& document,
+                                      const Result<CommitResult>& commit) {
+  if (!commit.ok()) return commit.status();
+  return PutResult{.outcome = OutcomeOf(!document.duplicate_of.empty(), commit->created),
+                   .document_id = document.job->info.id,
+                   .duplicate_of = document.duplicate_of,
+                   .revision = commit->revision,
+                   .passages = document.passages,
+                   .commit = commit->commit};
 }
 
 }  // namespace vade

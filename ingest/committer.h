@@ -1,6 +1,6 @@
 // Split documents -> vectors -> commits. Batches for the embedder span documents, so that a folder
-// of short notes is embedded as fast as one long text; documents are committed one by one and
-// whole.
+// of short notes is embedded as fast as one long text; documents are committed whole, those that
+// are complete together.
 //
 //   Committer committer(store, embedder, options, [&](const Job& job, const Result<PutResult>&
 //   result) {...}); RETURN_IF_ERROR(committer.Add(batch, ctx));    // any number, batches of one
@@ -79,6 +79,8 @@ class Committer {
   Result<std::vector<float>> VectorsOfWaiting(const Context& ctx);
   Status StoreWaiting(const std::vector<float>& vectors);
   Status CommitComplete(const Context& ctx);
+  static Result<PutResult> ResultOf(const OpenDocument& document,
+                                    const Result<CommitResult>& commit);
 
   Store* store_;
   Embedder* embedder_;

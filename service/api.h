@@ -60,8 +60,7 @@ class Api {
   // Makes the collection's vectors by another embedder while it is read and written
   // (docs/reembed.md): a name of the catalog or of a file in the models folder; in this process
   // also a path. The trace gets no stages.
-  virtual Result<ReembedOutcome> Reembed(const std::string& collection,
-                                         const std::string& embedder,
+  virtual Result<ReembedOutcome> Reembed(const std::string& collection, const std::string& embedder,
                                          const ReembedProgress& progress, const Context& ctx) = 0;
 
   // Files under `paths` of this machine, whichever side stores them.

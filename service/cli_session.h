@@ -80,7 +80,7 @@ std::vector<std::string> SplitList(const std::string& text);
 // Each adds its commands to the application; callbacks go through session.Run().
 void AddAskCommands(CLI::App& app, CliSession& session);       // search, ask, chat
 void AddCorpusCommands(CLI::App& app, CliSession& session);    // ingest, docs, collections, verify
-void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import
+void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import, reembed
 void AddModelCommands(CLI::App& app, CliSession& session);     // models
 void AddServeCommand(CLI::App& app, CliSession& session);      // serve
 void AddEvalCommands(CLI::App& app, CliSession& session);      // eval

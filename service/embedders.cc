@@ -32,14 +32,14 @@ Result<Embedder*> Embedders::Of(const CollectionInfo& collection, const Context&
     const auto own = Called(source, ctx);
     RETURN_IF_ERROR(ctx.Check());
     if (own.ok() && fits(**own)) return own;
-    found_instead = own.ok() ? StrCat("'", source, "' is '", (*own)->id(), "' now")
-                             : own.status().message();
+    found_instead =
+        own.ok() ? StrCat("'", source, "' is '", (*own)->id(), "' now") : own.status().message();
   }
   ASSIGN_OR_RETURN(Embedder * usual, Usual(ctx));
   if (fits(*usual) || found_instead.empty()) return usual;  // who searches says what does not fit
   return FailedPrecondition(
-      StrCat("collection '", collection.name, "' has vectors of embedder '",
-             collection.embedder_id, "', which was called '", source, "'; ", found_instead,
+      StrCat("collection '", collection.name, "' has vectors of embedder '", collection.embedder_id,
+             "', which was called '", source, "'; ", found_instead,
              ". Put its file back, or name it with --embedder (model.embedder of the "
              "configuration), or run `vade reembed --embedder` with one that there is"));
 }

@@ -228,6 +228,10 @@ Status CheckQuery(const Query& query) {
   }
   RETURN_IF_ERROR(CheckCollectionName(query.collection));
   RETURN_IF_ERROR(CheckRange("k", query.k, 1, kMaxSearchHits));
+  if (query.mmr) RETURN_IF_ERROR(CheckReal("mmr", *query.mmr, 0, 1));
+  if (query.neighbours) {
+    RETURN_IF_ERROR(CheckRange("neighbours", *query.neighbours, 0, kMaxNeighbours));
+  }
   RETURN_IF_ERROR(CheckGroups(query.groups));
   if (!query.filter.empty()) RETURN_IF_ERROR(CheckFilter(query.filter));
   if (!query.as_of.empty())

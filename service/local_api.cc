@@ -37,9 +37,10 @@ class LocalApiImpl final : public LocalApi {
         store_(std::move(parts.store)),
         block_files_(std::move(parts.block_files)),
         follower_(store_.get(), block_files_.get()),
-        embedders_(UsualEmbedder(options), std::move(parts.embedder),
-                   parts.load_embedder ? std::move(parts.load_embedder)
-                                       : [this](const std::string& name) { return Load(name); }),
+        embedders_(
+            UsualEmbedder(options), std::move(parts.embedder),
+            parts.load_embedder ? std::move(parts.load_embedder)
+                                : [this](const std::string& name) { return Load(name); }),
         decoder_(std::move(parts.decoder)) {}
 
   // Documents.
@@ -118,8 +119,9 @@ class LocalApiImpl final : public LocalApi {
 
   // Questions.
 
-  Result<Retrieved> Search(const Query& query, const Context& ctx) override {
-    RETURN_IF_ERROR(CheckQuery(query));
+  Result<Retrieved> Search(const Query& asked, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckQuery(asked));
+    const Query query = WithDefaults(asked);
     RETURN_IF_ERROR(
         store_->GetCollection(query.collection).status());  // before a model is loaded for it
     ASSIGN_OR_RETURN(Retrieved found, AgainIfReembedded([&]() -> Result<Retrieved> {
@@ -130,9 +132,11 @@ class LocalApiImpl final : public LocalApi {
     return found;
   }
 
-  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+  Result<AskReply> Ask(const AskRequest& asked, const AskObserver& observer,
                        const Context& ctx) override {
-    RETURN_IF_ERROR(CheckAsk(request));
+    RETURN_IF_ERROR(CheckAsk(asked));
+    AskRequest request = asked;
+    request.query = WithDefaults(asked.query);
     RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
     bool told = false;  // something of the answer: it cannot be begun again
@@ -246,6 +250,11 @@ class LocalApiImpl final : public LocalApi {
   Result<Embedder*> EmbedderFor(const std::string& collection, const Context& ctx) {
     const auto info = store_->GetCollection(collection);
     return info.ok() ? embedders_.Of(*info, ctx) : embedders_.Usual(ctx);
+  }
+  Query WithDefaults(Query query) const {
+    if (!query.mmr && options_.search_mmr < 1) query.mmr = options_.search_mmr;
+    if (!query.neighbours) query.neighbours = options_.search_neighbours;
+    return query;
   }
   // Once more, when the collection's embedder was replaced in the midst of it.
   template <typename F>

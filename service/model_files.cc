@@ -44,7 +44,8 @@ Result<std::string> FindEmbedderFile(const LocalOptions& options) {
 
 Result<std::string> FindEmbedderFile(const LocalOptions& options, const std::string& name) {
   const std::string dir = ModelsDir(options);
-  if (const std::string inside = JoinPath(dir, name); IsPlainModelName(name) && FileExists(inside)) {
+  if (const std::string inside = JoinPath(dir, name);
+      IsPlainModelName(name) && FileExists(inside)) {
     return inside;
   }
   return ResolveModel(name, dir);

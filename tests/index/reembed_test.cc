@@ -1,4 +1,5 @@
-// Another embedder for a collection: readers and writers meanwhile, the switch, calls that end early.
+// Another embedder for a collection: readers and writers meanwhile, the switch, calls that end
+// early.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -20,29 +21,29 @@ class Reembed : public StoreFixture {
   }
   static std::string Words(int i) { return StrCat("harbour log ", i, " tides of day ", i * i); }
   void PutMany(int first, int count) {
-    for (int i = first; i < first + count; ++i) Put(StrCat("d", i), {Words(i), StrCat("second part of ", i)});
+    for (int i = first; i < first + count; ++i)
+      Put(StrCat("d", i), {Words(i), StrCat("second part of ", i)});
   }
   using Before = std::function<Status(int call)>;
   // `before` is run at each call of the embedder, the first one 0.
   Result<ReembedReport> Make(const HashingEmbedder& next, const Before& before = nullptr) {
     int calls = 0;
-    return store_->Reembed(
-        "default",
-        {.embedder_id = next.id(),
-         .dimension = next.dimension(),
-         .embedder_source = "name of " + next.id(),
-         .embed = [&](std::span<const PassageToEmbed> passages,
-                      const Context&) -> Result<std::vector<float>> {
-           if (before) RETURN_IF_ERROR(before(calls++));
-           std::vector<float> vectors;
-           for (const PassageToEmbed& one : passages) {
-             titles_ += one.title + "\n";
-             const auto vector = next.EmbedOne(one.passage.text);
-             vectors.insert(vectors.end(), vector.begin(), vector.end());
-           }
-           return vectors;
-         }},
-        Context());
+    return store_->Reembed("default",
+                           {.embedder_id = next.id(),
+                            .dimension = next.dimension(),
+                            .embedder_source = "name of " + next.id(),
+                            .embed = [&](std::span<const PassageToEmbed> passages,
+                                         const Context&) -> Result<std::vector<float>> {
+                              if (before) RETURN_IF_ERROR(before(calls++));
+                              std::vector<float> vectors;
+                              for (const PassageToEmbed& one : passages) {
+                                titles_ += one.title + "\n";
+                                const auto vector = next.EmbedOne(one.passage.text);
+                                vectors.insert(vectors.end(), vector.begin(), vector.end());
+                              }
+                              return vectors;
+                            }},
+                           Context());
   }
   std::string FoundBy(const HashingEmbedder& embedder, const std::string& question) {
     SearchRequest request = Question(question, 1);
@@ -106,7 +107,7 @@ TEST_F(Reembed, MeanwhileEverybodyReadsAndWritesAsBefore) {
   const auto report = Make(next_, [&](int call) {
     // The first 16 at most may be embedded while commits wait: nothing is written from there.
     if (call == 1) {
-      Delete({"d0", "d59"});         // one that has its new vector already, one that has not
+      Delete({"d0", "d59"});  // one that has its new vector already, one that has not
       Put("d1", {"replaced words"});
       Put("d58", {"also replaced"});
       PutMany(60, 30);
@@ -134,9 +135,8 @@ TEST_F(Reembed, MeanwhileEverybodyReadsAndWritesAsBefore) {
 
 TEST_F(Reembed, WhatACallHasMadeIsKeptForTheNextOne) {
   PutMany(0, 60);
-  const auto stopped = Make(next_, [](int call) {
-    return call == 2 ? Cancelled("enough for today") : OkStatus();
-  });
+  const auto stopped =
+      Make(next_, [](int call) { return call == 2 ? Cancelled("enough for today") : OkStatus(); });
   EXPECT_EQ(stopped.status().code(), StatusCode::kCancelled);
   EXPECT_EQ(FoundBy(embedder_, Words(3)), Words(3));
   Delete({"d2"});
@@ -179,30 +179,31 @@ TEST_F(Reembed, VectorsThatAreNoneLeaveTheCollectionAsItWas) {
         ->Reembed("default",
                   {.embedder_id = "broken",
                    .dimension = 2,
-                   .embed = [&](std::span<const PassageToEmbed>, const Context&)
-                       -> Result<std::vector<float>> { return numbers; }},
+                   .embed = [&](std::span<const PassageToEmbed>,
+                                const Context&) -> Result<std::vector<float>> { return numbers; }},
                   Context())
         .status();
   };
   EXPECT_EQ(with({1, 0}).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(with(std::vector<float>(64, 0)).code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(store_->Reembed("default", {.embedder_id = "x", .dimension = 0, .embed = nullptr},
-                            Context())
-                .status()
-                .code(),
-            StatusCode::kInvalidArgument);
-  EXPECT_EQ(store_->Reembed("none", {.embedder_id = "x", .dimension = 2, .embed = nullptr},
-                            Context())
-                .status()
-                .code(),
-            StatusCode::kNotFound);
+  EXPECT_EQ(
+      store_->Reembed("default", {.embedder_id = "x", .dimension = 0, .embed = nullptr}, Context())
+          .status()
+          .code(),
+      StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      store_->Reembed("none", {.embedder_id = "x", .dimension = 2, .embed = nullptr}, Context())
+          .status()
+          .code(),
+      StatusCode::kNotFound);
   // The same name for another model.
-  EXPECT_EQ(store_->Reembed("default",
-                            {.embedder_id = embedder_.id(), .dimension = 2, .embed = nullptr},
-                            Context())
-                .status()
-                .code(),
-            StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      store_
+          ->Reembed("default", {.embedder_id = embedder_.id(), .dimension = 2, .embed = nullptr},
+                    Context())
+          .status()
+          .code(),
+      StatusCode::kInvalidArgument);
   EXPECT_EQ(Problems(), "");
   EXPECT_EQ(FoundBy(embedder_, Words(3)), Words(3));
 }

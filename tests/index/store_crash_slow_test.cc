@@ -1,6 +1,7 @@
-// A process that writes (puts, replaces, deletes, erases, re-embeds; seals and merges go on beside them) is
-// killed at random moments, fifty times over one directory, or as often as VADE_TEST_KILLS says.
-// What it had acknowledged must be there, whole; what it had not may be there whole or not at all.
+// A process that writes (puts, replaces, deletes, erases, re-embeds; seals and merges go on beside
+// them) is killed at random moments, fifty times over one directory, or as often as VADE_TEST_KILLS
+// says. What it had acknowledged must be there, whole; what it had not may be there whole or not at
+// all.
 //
 // The writer is this very binary, run again with VADE_CRASH_WRITER set to the directory. It reports
 // each commit and each delete on a pipe once the store has answered.

@@ -264,7 +264,8 @@ class MemoryStore : public Store {
     ReembedReport report;
     for (auto& [id, stored] : found->documents) {
       std::vector<PassageToEmbed> passages;
-      for (const Passage& passage : stored.passages) passages.push_back({stored.info.title, passage});
+      for (const Passage& passage : stored.passages)
+        passages.push_back({stored.info.title, passage});
       ASSIGN_OR_RETURN(stored.vectors, request.embed(passages, ctx));
       report.embedded += passages.size();
     }
