@@ -54,6 +54,11 @@ Engine::Engine(Decoder* decoder, const EngineOptions& options)
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<TokenStream>> Engine::Start(EngineJob job) {
+  ASSIGN_OR_RETURN(auto streams, impl_->Start(std::move(job)));
+  return std::move(streams[0]);
+}
+
+Result<std::vector<std::unique_ptr<TokenStream>>> Engine::StartSeveral(EngineJob job) {
   return impl_->Start(std::move(job));
 }
 
@@ -88,8 +93,9 @@ Engine::Impl::~Impl() {
 Status Engine::Impl::Submit(std::vector<TaskPtr> tasks) {
   RETURN_IF_ERROR(tasks[0]->request->ctx.Check());
   std::lock_guard lock(mutex);
+  const size_t requests = 1 + tasks[0]->copies.size();
   if (tasks[0]->goes_on()) {
-    ++under_way;
+    under_way += requests;
     waiting.push_front(std::move(tasks[0]));
     work.notify_one();
     return OkStatus();
@@ -101,41 +107,62 @@ Status Engine::Impl::Submit(std::vector<TaskPtr> tasks) {
                                     " answers are under way and no more may wait; retry in about ",
                                     static_cast<int64_t>(seconds) + 1, " s"));
   }
-  ++under_way;
+  under_way += requests;
   for (TaskPtr& task : tasks) waiting.push_back(std::move(task));
   work.notify_one();
   return OkStatus();
 }
 
-Result<std::unique_ptr<TokenStream>> Engine::Impl::Start(EngineJob job) {
+Engine::Impl::TaskPtr Engine::Impl::NewTask(std::shared_ptr<Request> request) {
+  auto task = std::make_unique<Task>();
+  task->number = ++tasks_made;
+  task->request = std::move(request);
+  return task;
+}
+
+Result<std::vector<std::unique_ptr<TokenStream>>> Engine::Impl::Start(EngineJob job) {
   if (job.from == nullptr && job.rest.empty())
     return InvalidArgument("a prompt needs at least one token behind its prefix");
-  auto channel = std::make_shared<TokenStream::Channel>();
-  auto task = std::make_unique<Task>();
-  task->request = std::make_shared<Request>();
-  task->request->ctx = std::move(job.ctx);
-  task->request->channel = channel;
-  task->max_tokens = job.sampling.max_tokens;
-  task->sampler.emplace(job.sampling, std::move(job.constraint));
-  task->watched = std::move(job.watched);
-  if (job.from) {
-    task->tokens = std::move(job.from->tokens);
-    task->prefix_tokens = job.from->prefix_tokens;
-    task->sequence = std::move(job.from->sequence);
-    task->read = task->tokens.size();
-    task->first_logits = std::move(job.from->logits);
-    task->cached_tokens = job.from->cached_tokens;
-    task->reading_ms = job.from->prefill_ms;
-  } else {
-    task->tokens = std::move(job.prefix);
-    task->prefix_tokens = task->tokens.size();
-    task->tokens.insert(task->tokens.end(), job.rest.begin(), job.rest.end());
+  Tokens tokens = job.from ? std::move(job.from->tokens) : std::move(job.prefix);
+  const size_t prefix_tokens = job.from ? job.from->prefix_tokens : tokens.size();
+  if (!job.from) tokens.insert(tokens.end(), job.rest.begin(), job.rest.end());
+  const Sampler sampler(job.sampling, std::move(job.constraint));
+
+  std::vector<std::unique_ptr<TokenStream>> streams;
+  std::vector<TaskPtr> answers;
+  for (int i = 0; i < std::max(job.sampling.answers, 1); ++i) {
+    auto channel = std::make_shared<TokenStream::Channel>();
+    streams.push_back(std::unique_ptr<TokenStream>(new TokenStream(channel)));
+    answers.push_back(NewTask(std::make_shared<Request>()));
+    Task& task = *answers.back();
+    task.request->ctx = job.ctx;
+    task.request->channel = std::move(channel);
+    task.max_tokens = job.sampling.max_tokens;
+    task.sampler = sampler.Fork(job.sampling.seed + static_cast<uint64_t>(i));
+    task.watched = job.watched;
+    task.tokens = tokens;
+    task.prefix_tokens = prefix_tokens;
+    task.prompt_tokens = tokens.size();
   }
-  task->prompt_tokens = task->tokens.size();
+  TaskPtr first = std::move(answers[0]);
+  if (job.sampling.beams > 1) {
+    first->request->search.emplace(static_cast<size_t>(job.sampling.beams),
+                                   static_cast<size_t>(first->max_tokens));
+    first->request->first_sampler = first->sampler->Fork(job.sampling.seed);
+  }
+  if (job.from) {
+    first->sequence = std::move(job.from->sequence);
+    first->read = first->tokens.size();
+    first->first_logits = std::move(job.from->logits);
+    first->cached_tokens = job.from->cached_tokens;
+    first->reading_ms = job.from->prefill_ms;
+  }
+  first->copies.assign(std::make_move_iterator(answers.begin() + 1),
+                       std::make_move_iterator(answers.end()));
   std::vector<TaskPtr> tasks;
-  tasks.push_back(std::move(task));
+  tasks.push_back(std::move(first));
   RETURN_IF_ERROR(Submit(std::move(tasks)));
-  return std::unique_ptr<TokenStream>(new TokenStream(std::move(channel)));
+  return streams;
 }
 
 Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) {
@@ -152,8 +179,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) 
   request->readings = readings;
   std::vector<TaskPtr> tasks;
   for (BlockToRead& block : job.blocks) {
-    auto task = std::make_unique<Task>();
-    task->request = request;
+    TaskPtr task = NewTask(request);
     task->index = tasks.size();
     task->tokens = job.prefix;
     task->prefix_tokens = job.prefix.size();
@@ -246,7 +272,10 @@ void Engine::Impl::Admit() {
     if (admission_held && !active.empty() && !goes_on) return;
     Request& request = *waiting.front()->request;
     if (!request.admitted) {
-      const bool full = active_requests >= static_cast<size_t>(std::max(options.max_active, 1));
+      const size_t more = waiting.front()->copies.size();
+      const bool full =
+          active_requests > 0 &&
+          active_requests + more >= static_cast<size_t>(std::max(options.max_active, 1));
       if (full && !goes_on) return;
       request.admitted = true;
       request.admitted_at = SteadyClock::now();
@@ -257,12 +286,14 @@ void Engine::Impl::Admit() {
   }
 }
 
-bool Engine::Impl::IsActive(const Task* task) const {
-  return std::any_of(active.begin(), active.end(),
-                     [&](const TaskPtr& other) { return other.get() == task; });
+bool Engine::Impl::IsActive(const Piece& piece) const {
+  return std::any_of(active.begin(), active.end(), [&](const TaskPtr& other) {
+    return other && other.get() == piece.task && other->number == piece.number;
+  });
 }
 
 void Engine::Impl::SetAside(Task* task) {
+  if (task->request->search) CollapseBeams(task);
   const auto it = std::find_if(active.begin(), active.end(),
                                [&](const TaskPtr& other) { return other.get() == task; });
   task->sequence.reset();
@@ -275,9 +306,11 @@ void Engine::Impl::SetAside(Task* task) {
   waiting.push_front(std::move(aside));
 }
 
-// Ends the request of the task, with all of its tasks: their places in `active` become null.
+// Ends the request of the task, with all of its tasks: their places in `active` become null. So do
+// the answers that wait for its prompt.
 void Engine::Impl::End(Task* task, const Status& status, StopCause cause) {
   const std::shared_ptr<Request> request = task->request;
+  const std::vector<TaskPtr> copies = std::move(task->copies);
   if (request->admitted) --active_requests;
   admission_held = false;
   Drop(request.get());
@@ -301,6 +334,7 @@ void Engine::Impl::End(Task* task, const Status& status, StopCause cause) {
     readings.status = status;
     readings.ready.notify_one();
   }
+  for (const TaskPtr& copy : copies) End(copy.get(), status);
 }
 
 void Engine::Impl::Drop(const Request* request) {

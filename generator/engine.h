@@ -8,7 +8,8 @@
 // oldest first) and one token for each answer that is running, so a long prompt delays the others
 // by one piece. Answers come out the same whatever else is in the batch, and whether or not tokens
 // are guessed (generator/draft.h): the sampler is asked for each row in turn, and what a guess
-// foretold wrongly is taken back from the sequence.
+// foretold wrongly is taken back from the sequence. An answer that is searched for
+// (Sampling::beams, generator/beam_search.h) is several sequences and comes out at its end.
 //
 // The prefix of a job is read once: a few prefix sequences are kept, least recently used first out,
 // and forked. So are passage blocks (generator/kept_blocks.h): Read() asks each of several passages
@@ -26,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/context.h"
@@ -96,7 +98,8 @@ struct EngineJob {
 
 struct StreamToken {
   int32_t id = -1;
-  double probability = 0;  // in the model's own distribution
+  double probability = 0;                                     // in the model's own distribution
+  std::vector<std::pair<int32_t, double>> alternatives = {};  // as SampledToken has them
 };
 
 enum class StopCause { kEnd, kMaxTokens };
@@ -137,8 +140,13 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // RESOURCE_EXHAUSTED when max_active + max_waiting answers are under way, with a hint when to
-  // retry.
+  // retry. Precondition: sampling.answers is 1.
   Result<std::unique_ptr<TokenStream>> Start(EngineJob job);
+
+  // sampling.answers of them to one prompt, which is read once. Each is what Start() gives for the
+  // seed that is higher by its index. Each counts as one under way. Whoever leaves the first stream
+  // before its first token leaves them all.
+  Result<std::vector<std::unique_ptr<TokenStream>>> StartSeveral(EngineJob job);
 
   // Reads the blocks and waits for them; the results are in the order of the blocks. Errors as
   // those of Start() and of TokenStream::Next().

@@ -1,6 +1,7 @@
 // The inside of the engine: what one request and one sequence of it are, and the steps of its
 // thread. engine.cc has the requests' side and the life of a task, engine_step.cc what a step reads
-// and what becomes of it. Private to the engine.
+// and what becomes of it, engine_beams.cc several sequences behind one prompt. Private to the
+// engine.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "generator/beam_search.h"
 #include "generator/draft.h"
 #include "generator/engine.h"
 #include "generator/prefix_cache.h"
@@ -50,6 +52,10 @@ struct Engine::Impl {
     Context ctx;
     std::shared_ptr<TokenStream::Channel> channel;  // of an answer
     std::shared_ptr<Readings> readings;             // of a reading
+    // Of an answer that is searched for: its tasks are the running beams, each at its index.
+    std::optional<BeamSearch> search;
+    std::optional<Sampler> first_sampler;  // before any token
+    Status search_error;
     bool admitted = false;
     SteadyClock::time_point submitted = SteadyClock::now(), admitted_at{};
   };
@@ -63,6 +69,7 @@ struct Engine::Impl {
     bool is_reading() const { return request->readings != nullptr; }
     bool goes_on() const { return !first_logits.empty(); }  // from a reading
 
+    uint64_t number = 0;  // never used again, unlike an address
     std::shared_ptr<Request> request;
     Tokens tokens;
     size_t prefix_tokens = 0, prompt_tokens = 0, read = 0;
@@ -70,8 +77,9 @@ struct Engine::Impl {
     std::unique_ptr<Sequence> sequence;  // null until its first step
     uint64_t cached_tokens = 0;
 
+    size_t index = 0;  // in Readings::blocks, or among the beams of a search
+
     // A passage that is read alone.
-    size_t index = 0;      // in Readings::blocks
     size_t block_end = 0;  // the block is tokens [prefix_tokens, block_end); 0: there is none
     BlockKey key;
     std::shared_ptr<const std::string> saved_prefix, saved;  // from files; null: none
@@ -87,6 +95,9 @@ struct Engine::Impl {
     Tokens guessing;  // the last token and a guess, while a step reads them
     GuessRecord guesses;
     uint64_t steps = 0;
+    // Other answers to the same prompt, each a request: they begin once it has been read.
+    std::vector<std::unique_ptr<Task>> copies;
+    std::optional<BeamRow> offer;  // of a beam whose turn has come, until that of all has
   };
   using TaskPtr = std::unique_ptr<Task>;
 
@@ -98,6 +109,7 @@ struct Engine::Impl {
       wanted.resize(std::min<size_t>(wanted.size(), 1));
     }
     Task* task;
+    uint64_t number;  // of the task
     std::span<const int32_t> tokens;
     // Of the last token of what is to be read, when the piece reaches it, and of each guessed one.
     std::vector<int32_t> wanted = {};
@@ -110,14 +122,15 @@ struct Engine::Impl {
 
   // engine.cc
   Status Submit(std::vector<TaskPtr> tasks);
-  Result<std::unique_ptr<TokenStream>> Start(EngineJob job);
+  Result<std::vector<std::unique_ptr<TokenStream>>> Start(EngineJob job);
+  TaskPtr NewTask(std::shared_ptr<Request> request);
   Result<std::vector<std::unique_ptr<ReadBlock>>> Read(ReadJob job);
   void Run();
   bool WaitForWork();
   void EndUnwanted();
   void Admit();
   void SetAside(Task* task);
-  bool IsActive(const Task* task) const;
+  bool IsActive(const Piece& piece) const;
   void End(Task* task, const Status& status, StopCause cause = StopCause::kEnd);
   void Drop(const Request* request);
   void EndAll(const Status& status);
@@ -138,12 +151,23 @@ struct Engine::Impl {
   void ObserveStep(const std::vector<Piece>& pieces, double milliseconds);
   Result<Logits> Forward(const std::vector<Piece>& pieces);
   void Relieve(const Status& status, std::vector<Piece> pieces);
+  bool OthersAreActive() const;
   bool OthersHoldPages(const Task& task) const;
   void Finish(const Piece& piece, const Logits& logits, size_t row);
   void FinishReading(Task* task, std::span<const float> logits);
   void CountGuesses(const Task& task, size_t guessed, size_t held);
   bool TakeNext(Task* task, std::span<const float> logits);
-  bool Deliver(Task* task, const SampledToken& sampled, double watched);
+  void NoteBeginning(const Task& task, double watched);
+  bool Deliver(Task* task, SampledToken sampled);
+
+  // engine_beams.cc
+  void GoOnFrom(const Task& task, Task* copy);
+  void ReleaseCopies(Task* task, std::span<const float> logits);
+  std::vector<Task*> BeamsOf(const Request& request) const;
+  bool TakeBeam(Task* task, std::span<const float> logits);
+  bool AdvanceBeams(const std::vector<Task*>& beams, Task* current);
+  void EndSearch(Task* task);
+  void CollapseBeams(Task* task);
 
   Decoder* const decoder;
   const EngineOptions options;
@@ -161,6 +185,8 @@ struct Engine::Impl {
   Context step_context;
   CancelSource stopping;
 
+  std::atomic<uint64_t> tasks_made{0};
+
   std::mutex mutex;  // guards what follows
   std::condition_variable work;
   std::deque<TaskPtr> waiting;
@@ -170,6 +196,10 @@ struct Engine::Impl {
 
   std::thread thread;  // last: starts when all else stands
 };
+
+inline StreamToken ToStreamToken(SampledToken token) {
+  return {token.id, token.probability, std::move(token.alternatives)};
+}
 
 inline double MillisecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)

@@ -117,7 +117,7 @@ size_t Engine::Impl::WithScoresWhole(const Task& task, size_t tokens) const {
 }
 
 std::optional<Engine::Impl::Piece> Engine::Impl::PieceOf(Task* task, size_t* room) {
-  size_t tokens = 1;
+  size_t tokens = std::min<size_t>(task->unread(), 1);  // none: a beam that waits for others
   if (task->unread() > 1) {
     tokens = std::min(*room, task->unread());
     // The block comes from a file once the prefix is there.
@@ -126,14 +126,15 @@ std::optional<Engine::Impl::Piece> Engine::Impl::PieceOf(Task* task, size_t* roo
     *room -= tokens;
   }
   if (tokens == 0) return std::nullopt;
-  Piece piece{task, std::span(task->tokens).subspan(task->read, tokens)};
+  Piece piece{task, task->number, std::span(task->tokens).subspan(task->read, tokens)};
   // The row before a token tells how probable it is; the last row of a piece belongs to the next.
   const size_t scored_begin = std::max(task->scored_begin, task->read + 1);
   const size_t scored_end = std::min(task->scored_end, task->read + tokens);
   for (size_t i = scored_begin; i < scored_end; ++i)
     piece.scored.push_back(static_cast<int32_t>(i - 1 - task->read));
   if (tokens == task->unread()) piece.wanted = {static_cast<int32_t>(tokens) - 1};
-  if (task->sampled() > 0 && task->unread() == 1) GuessFor(task, &piece);
+  const bool guesses = task->sampled() > 0 && task->unread() == 1 && !task->request->search;
+  if (guesses) GuessFor(task, &piece);
   return piece;
 }
 
@@ -251,7 +252,7 @@ void Engine::Impl::Relieve(const Status& status, std::vector<Piece> pieces) {
     // The next step tries again.
     if (kept.Shrink() || prefixes.Clear()) return;
     std::erase(active, nullptr);  // those that ended earlier in this step
-    if (active.size() > 1) return SetAside(active.back().get());
+    if (OthersAreActive()) return SetAside(active.back().get());
     if (OthersHoldPages(*pieces[0].task) && patience-- > 0) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
       return;
@@ -259,8 +260,17 @@ void Engine::Impl::Relieve(const Status& status, std::vector<Piece> pieces) {
   }
   if (pieces.size() == 1) return End(pieces[0].task, status);
   for (const Piece& piece : pieces) {
-    if (IsActive(piece.task)) Step({piece});  // an earlier piece may have set it aside
+    if (IsActive(piece)) Step({piece});  // an earlier piece may have set it aside
   }
+}
+
+// Whether pages can be had by setting a task aside: not by one of a search from another.
+bool Engine::Impl::OthersAreActive() const {
+  const Request* const request = active.back()->request.get();
+  return active.size() > 1 &&
+         (!request->search || std::any_of(active.begin(), active.end(), [&](const TaskPtr& task) {
+           return task->request.get() != request;
+         }));
 }
 
 // Readings that callers are about to go on from, or to let go of.
@@ -278,6 +288,7 @@ bool Engine::Impl::OthersHoldPages(const Task& task) const {
 void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) {
   Task* const task = piece.task;
   if (task->is_reading()) return FinishReading(task, logits.row(row));
+  if (task->request->search) return static_cast<void>(TakeBeam(task, logits.row(row)));
   const size_t guessed = piece.guessed();
   CountGuesses(*task, guessed, 0);
   bool goes_on = true;
@@ -338,35 +349,38 @@ void Engine::Impl::CountGuesses(const Task& task, size_t guessed, size_t held) {
 
 // False when the answer has ended with it.
 bool Engine::Impl::TakeNext(Task* task, std::span<const float> logits) {
+  if (task->request->search) return TakeBeam(task, logits);
+  if (!task->copies.empty()) ReleaseCopies(task, logits);
   Result<SampledToken> sampled = task->sampler->Next(logits);
   if (!sampled.ok()) {
     End(task, sampled.status());
     return false;
   }
-  double watched = 0;
-  if (task->sampled() == 0) watched = ProbabilityOf(logits, task->watched);
-  return Deliver(task, *sampled, watched);
+  if (task->sampled() == 0) NoteBeginning(*task, ProbabilityOf(logits, task->watched));
+  return Deliver(task, *std::move(sampled));
 }
 
-bool Engine::Impl::Deliver(Task* task, const SampledToken& sampled, double watched) {
-  const bool first = task->sampled() == 0;
-  const bool end = decoder->tokenizer().IsEnd(sampled.id);
-  {
-    TokenStream::Channel& channel = *task->request->channel;
-    std::lock_guard lock(channel.mutex);
-    if (first) {
-      channel.facts.cached_tokens = task->cached_tokens;
-      channel.facts.watched_probability = watched;
-      channel.facts.prefill_ms = MillisecondsSince(task->request->admitted_at) + task->reading_ms;
-    }
-    if (!end) channel.tokens.push_back({sampled.id, sampled.probability});
-    channel.ready.notify_one();
-  }
-  if (end) {
+void Engine::Impl::NoteBeginning(const Task& task, double watched) {
+  TokenStream::Channel& channel = *task.request->channel;
+  std::lock_guard lock(channel.mutex);
+  channel.facts.cached_tokens = task.cached_tokens;
+  channel.facts.watched_probability = watched;
+  channel.facts.prefill_ms = MillisecondsSince(task.request->admitted_at) + task.reading_ms;
+}
+
+bool Engine::Impl::Deliver(Task* task, SampledToken sampled) {
+  const int32_t id = sampled.id;
+  if (decoder->tokenizer().IsEnd(id)) {
     End(task, OkStatus());
     return false;
   }
-  task->tokens.push_back(sampled.id);
+  {
+    TokenStream::Channel& channel = *task->request->channel;
+    std::lock_guard lock(channel.mutex);
+    channel.tokens.push_back(ToStreamToken(std::move(sampled)));
+    channel.ready.notify_one();
+  }
+  task->tokens.push_back(id);
   if (task->sampled() < static_cast<size_t>(task->max_tokens)) return true;
   End(task, OkStatus(), StopCause::kMaxTokens);
   return false;

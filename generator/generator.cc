@@ -3,7 +3,7 @@
 // only.
 #include "generator/generator.h"
 
-#include <cmath>
+#include <chrono>
 
 #include "base/strings.h"
 #include "base/trace.h"
@@ -15,6 +15,7 @@
 #include "generator/engine.h"
 #include "generator/grammar.h"
 #include "generator/prompt.h"
+#include "generator/pump.h"
 #include "generator/reader.h"
 #include "generator/reading_rounds.h"
 #include "generator/refusal.h"
@@ -63,34 +64,12 @@ Result<std::unique_ptr<TokenConstraint>> ConstraintOf(const AnswerForm& form,
   return Constrain(*std::move(grammar), tokenizer);
 }
 
-Status GoneAway() { return Cancelled("the receiver of the answer wants no more of it"); }
-
 bool AllBelow(const std::vector<Hit>& hits, double min_dense_score) {
   for (const Hit& hit : hits) {
     if (hit.dense_score >= min_dense_score) return false;
   }
   return true;
 }
-
-// How sure the model was: the probability that it did not decline at its first token, times the
-// geometric mean of the probabilities of the tokens that it chose. 0 for an answer that says that
-// there is none.
-class ConfidenceMeter {
- public:
-  void Add(double probability) {
-    log_sum_ += std::log(std::max(probability, 1e-9));
-    ++tokens_;
-  }
-  uint64_t tokens() const { return tokens_; }
-  double Confidence(double declined) const {
-    if (tokens_ == 0) return 0;
-    return (1 - declined) * std::exp(log_sum_ / static_cast<double>(tokens_));
-  }
-
- private:
-  double log_sum_ = 0;
-  uint64_t tokens_ = 0;
-};
 
 }  // namespace
 
@@ -139,6 +118,9 @@ struct Generator::Impl {
     size_t hit = 0;
     double answers = 0;
   };
+  // Another of several answers, from its stream. Returns how many tokens it took.
+  Result<uint64_t> WriteAlternative(const GenerateRequest& request, const Citer& citer, bool formed,
+                                    TokenStream* stream, Answer* answer);
   Result<Other> AskAnother(ReadingRounds* rounds, const Context& ctx);
   Status AddOther(const GenerateRequest& request, Other other, Answer* answer);
   Result<Answer> Refuse(const GenerateRequest& request, Result<Answer> answer,
@@ -163,10 +145,13 @@ std::function<void()> MarkFirstToken(const Context& ctx) {
   };
 }
 
-// What a beginning must show to be let through: at once when the model is this sure, else after so
-// many tokens. Most answers that the documents hold pass at their first token.
-constexpr double kSureConfidence = 0.8;
-constexpr uint64_t kWithheldTokens = 8;
+AnswerText::Marks MarksOf(bool formed) {
+  return formed ? AnswerText::Marks::kText : AnswerText::Marks::kTakenOut;
+}
+
+AnswerWriter::Delivery DeliveryOf(const GenerateRequest& request) {
+  return request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming;
+}
 
 // A passage that by itself answers at this probability vouches for the answer: nothing of it is
 // withheld until more is known. (Not the probability that any passage answers: where two share it,
@@ -189,72 +174,6 @@ constexpr double kEnough = 0.5;
 
 // A model that is held to a form cannot decline; that it would have is read off its first token.
 constexpr double kDeclines = 0.5;
-
-// Tokens -> text -> writer, until the model, a stop string, a refusal, doubt or the sink ends it.
-class Pump {
- public:
-  Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, AnswerWriter* writer,
-       double min_confidence, bool formed)
-      : tokenizer_(tokenizer),
-        stream_(stream),
-        text_(text),
-        writer_(writer),
-        min_confidence_(min_confidence),
-        formed_(formed),
-        open_(min_confidence_ <= 0) {}
-
-  Status Run() {
-    for (;;) {
-      ASSIGN_OR_RETURN(const std::optional<StreamToken> token, stream_->Next());
-      if (!token) break;
-      meter_.Add(token->probability);
-      held_ += text_->Append(tokenizer_.Piece(token->id));
-      if (!Pass(/*complete=*/text_->stopped())) return GoneAway();
-      if (doubtful_ || writer_->refused() || text_->stopped()) break;
-    }
-    if (doubtful_ || writer_->refused()) return OkStatus();
-    held_ += text_->Finish();
-    if (!Pass(/*complete=*/true)) return GoneAway();
-    if (doubtful_ || writer_->Finish(text_->marks())) return OkStatus();
-    return GoneAway();
-  }
-
-  // Of a formed answer: that the model did not want to decline. Its tokens were not its own choice.
-  double confidence() const {
-    const double declined = stream_->facts().watched_probability;
-    return formed_ ? 1 - declined : meter_.Confidence(declined);
-  }
-  uint64_t tokens() const { return meter_.tokens(); }
-  bool doubtful() const { return doubtful_; }  // withheld: the model was not sure enough
-  const std::string& withheld() const { return held_; }
-
- private:
-  // Hands over what is held once the beginning has been judged. False when the sink wants no more.
-  bool Pass(bool complete) {
-    if (!open_) {
-      const bool decided = complete || formed_ || meter_.tokens() >= kWithheldTokens ||
-                           confidence() >= kSureConfidence;
-      if (!decided) return true;
-      doubtful_ = confidence() < min_confidence_;
-      open_ = !doubtful_;
-      if (doubtful_) return true;
-    }
-    const bool wanted = writer_->Append(held_, text_->marks());
-    held_.clear();
-    return wanted;
-  }
-
-  const Tokenizer& tokenizer_;
-  TokenStream* const stream_;
-  AnswerText* const text_;
-  AnswerWriter* const writer_;
-  const double min_confidence_;
-  const bool formed_;
-  ConfidenceMeter meter_;
-  std::string held_;
-  bool open_;
-  bool doubtful_ = false;
-};
 
 }  // namespace
 
@@ -452,7 +371,7 @@ Result<Answer> Generator::Impl::Abstain(const GenerateRequest& request, std::str
                                         Answer answer, const GenerateSink& sink,
                                         const Context& ctx) {
   AnswerWriter refusal(nullptr, &sink, AnswerWriter::Delivery::kStreaming, MarkFirstToken(ctx));
-  if (!refusal.Refuse(RefusalText(request.question))) return GoneAway();
+  if (!refusal.Refuse(RefusalText(request.question))) return SinkIsGone();
   answer.text = refusal.text();
   answer.abstained = true;
   answer.reason = reason;
@@ -469,20 +388,16 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning 
   for (size_t index : beginning.used) passages.push_back(&request.hits[index]);
   const auto started = std::chrono::steady_clock::now();
   job.ctx = ctx.WithTrace(nullptr);
-  ASSIGN_OR_RETURN(auto stream, engine.Start(std::move(job)));
+  ASSIGN_OR_RETURN(auto streams, engine.StartSeveral(std::move(job)));
   const Citer citer(request.question, std::move(passages));
-  AnswerText text(request.sampling.stop,
-                  formed ? AnswerText::Marks::kText : AnswerText::Marks::kTakenOut);
-  AnswerWriter out(
-      &citer, &sink,
-      request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming,
-      MarkFirstToken(ctx));
+  AnswerText text(request.sampling.stop, MarksOf(formed));
+  AnswerWriter out(&citer, &sink, DeliveryOf(request), MarkFirstToken(ctx));
   // Where passages were read alone, their readings have judged for the form too.
-  Pump pump(decoder->tokenizer(), stream.get(), &text, &out,
+  Pump pump(decoder->tokenizer(), streams[0].get(), &text, &out,
             formed && !goes_on ? 1 - kDeclines : beginning.min_confidence, formed);
   RETURN_IF_ERROR(pump.Run());
 
-  const StreamFacts facts = stream->facts();
+  const StreamFacts facts = streams[0]->facts();
   const double all_ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
   if (ctx.trace() != nullptr) {
@@ -510,7 +425,37 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning 
   answer.text = out.text();
   answer.citations = out.citations();
   answer.confidence = pump.confidence();
+  if (request.sampling.top_logprobs > 0) answer.tokens = pump.choices();
+  for (size_t i = 1; i < streams.size(); ++i) {
+    ASSIGN_OR_RETURN(const uint64_t tokens,
+                     WriteAlternative(request, citer, formed, streams[i].get(), &answer));
+    answer.usage.completion_tokens += tokens;
+  }
   return answer;
+}
+
+Result<uint64_t> Generator::Impl::WriteAlternative(const GenerateRequest& request,
+                                                   const Citer& citer, bool formed,
+                                                   TokenStream* stream, Answer* answer) {
+  const GenerateSink nobody;
+  AnswerText text(request.sampling.stop, MarksOf(formed));
+  AnswerWriter out(&citer, &nobody, DeliveryOf(request), nullptr);
+  Pump pump(decoder->tokenizer(), stream, &text, &out, /*min_confidence=*/0, formed);
+  RETURN_IF_ERROR(pump.Run());
+  Alternative other;
+  const bool stopped_at_once = text.stopped() && out.empty_reply();
+  if (out.refused() && !stopped_at_once) {
+    other.reason = "model_declined";
+  } else {
+    other.text = out.text();
+    other.citations = out.citations();
+    other.confidence = pump.confidence();
+    if (stream->facts().cause == StopCause::kMaxTokens && !text.stopped())
+      other.reason = "max_tokens";
+    if (out.dropped_all()) other.reason = "unsupported";
+  }
+  answer->alternatives.push_back(std::move(other));
+  return pump.tokens();
 }
 
 }  // namespace vade

@@ -67,6 +67,25 @@ struct Usage {
   uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
 };
 
+// Another answer to the same prompt.
+struct Alternative {
+  std::string text;    // "" where it declines
+  std::string reason;  // as Answer::reason
+  double confidence = 0;
+  std::vector<Citation> citations;
+};
+
+// A token of the answer as the model saw it; nothing of sampling is in these figures.
+struct TokenChoice {
+  struct Ranked {
+    int32_t id = -1;
+    std::string bytes;           // of its text; may be part of a code point
+    double log_probability = 0;  // natural
+  };
+  Ranked chosen;
+  std::vector<Ranked> likeliest;  // Sampling::top_logprobs of them, likeliest first
+};
+
 struct Answer {
   std::string text;        // without citation marks
   bool abstained = false;  // the passages do not hold the answer
@@ -77,9 +96,14 @@ struct Answer {
   std::vector<Omission> omitted;
   std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
   std::vector<OtherAnswer> others;    // of passages read alone
+  std::vector<Alternative> alternatives;  // Sampling::answers - 1 of them; none when it abstained
+  // Where Sampling::top_logprobs asks for them: the tokens of `text` with its marks, as they came.
+  std::vector<TokenChoice> tokens;
   size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
   Usage usage;
 };
+
+inline constexpr int kMaxAnswers = 8, kMaxBeams = 8;
 
 // How the next token is chosen; sampler.h says in which order. The penalties count the tokens of
 // the answer only: the prompt holds the passages, and an answer that must not repeat them could not
@@ -97,6 +121,10 @@ struct Sampling {
   std::vector<std::pair<int32_t, double>> logit_bias = {};
   int top_logprobs = 0;  // 0..20 alternatives reported with each token; 0: none
   uint64_t seed = 0;     // same seed, same request: same bytes
+  // 1..8 answers to one prompt, drawn with the seeds from `seed` on; needs a temperature. Beyond
+  // the first they are Answer::alternatives.
+  int answers = 1;
+  int beams = 1;         // 1..8 continuations that are followed at a time (beam search); 1: off
   int max_tokens = 256;  // of the answer, 1..8192; less where the decoder's context ends first
   std::vector<std::string> stop = {};  // the answer ends before the first of these
 };

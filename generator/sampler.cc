@@ -251,6 +251,12 @@ Status CheckSampling(const Sampling& s) {
   RETURN_IF_ERROR(CheckLogitBias(s.logit_bias));
   RETURN_IF_ERROR(CheckLies("top_logprobs", s.top_logprobs, 0, 20));
   RETURN_IF_ERROR(CheckLies("max_tokens", s.max_tokens, 1, 8192));
+  RETURN_IF_ERROR(CheckLies("answers", s.answers, 1, kMaxAnswers));
+  RETURN_IF_ERROR(CheckLies("beams", s.beams, 1, kMaxBeams));
+  if (s.answers > 1 && s.temperature == 0)
+    return InvalidArgument("several answers at temperature 0 would be the same; give a higher one");
+  if (s.beams > 1 && (s.temperature > 0 || s.answers > 1))
+    return InvalidArgument("beams look for the likeliest answer: temperature 0, one answer");
   return CheckStops(s.stop);
 }
 
@@ -275,19 +281,43 @@ Result<SampledToken> Sampler::Next(std::span<const float> logits) {
     chosen_from = changed_;
     greatest = std::max_element(changed_.begin(), changed_.end()) - changed_.begin();
   }
-  SampledToken token;
-  token.id = sampling_.temperature > 0 ? Draw(chosen_from, chosen_from[greatest])
-                                       : static_cast<int32_t>(greatest);
+  const int32_t id = sampling_.temperature > 0 ? Draw(chosen_from, chosen_from[greatest])
+                                               : static_cast<int32_t>(greatest);
   const float max = logits[best];
-  const double sum = ReportSum(logits, max);
-  token.probability = DeterministicExp(static_cast<double>(logits[token.id]) - max) / sum;
+  RETURN_IF_ERROR(Accept(id));
+  return Report(logits, id, max, ReportSum(logits, max));
+}
+
+SampledToken Sampler::Report(std::span<const float> logits, int32_t id, float max,
+                             double sum) const {
+  SampledToken token{id, DeterministicExp(static_cast<double>(logits[id]) - max) / sum};
   if (sampling_.top_logprobs > 0) {
     token.alternatives =
         MostProbable(logits, static_cast<size_t>(sampling_.top_logprobs), max, sum);
   }
-  if (constraint_) RETURN_IF_ERROR(constraint_->Accept(token.id));
-  if (penalized()) ++occurrences_[token.id];
   return token;
+}
+
+Result<std::vector<RankedToken>> Sampler::Rank(std::span<const float> logits, size_t count) {
+  ASSIGN_OR_RETURN(const size_t best, CheckedArgmax(logits));
+  std::span<const float> ranked_from = logits;
+  if (changes_logits()) {
+    RETURN_IF_ERROR(ChangeLogits(logits));
+    ranked_from = changed_;
+  }
+  const float max = logits[best];
+  const double sum = ReportSum(logits, max);
+  std::vector<RankedToken> ranked;
+  for (const auto& [id, score] : MostProbable(ranked_from, count, max, sum)) {
+    if (ranked_from[id] != kBanned) ranked.push_back({Report(logits, id, max, sum), score});
+  }
+  return ranked;
+}
+
+Status Sampler::Accept(int32_t id) {
+  if (constraint_) RETURN_IF_ERROR(constraint_->Accept(id));
+  if (penalized()) ++occurrences_[id];
+  return OkStatus();
 }
 
 Sampler Sampler::Fork(uint64_t seed) const {

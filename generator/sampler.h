@@ -59,6 +59,12 @@ struct SampledToken {
   double log_probability() const;
 };
 
+// What a search over several answers chooses from.
+struct RankedToken {
+  SampledToken token;
+  double score = 0;  // natural logarithm
+};
+
 class Sampler {
  public:
   // Preconditions: CheckSampling(sampling) is OK; the constraint is at its beginning, or where the
@@ -75,6 +81,14 @@ class Sampler {
   // too; the penalties count it.
   Result<SampledToken> Next(std::span<const float> logits);
 
+  // The `count` likeliest tokens of what Next() could choose at temperature 0, likeliest first (the
+  // lower id wins a tie), for a search over several at once: one of them goes on with Accept().
+  // Scores are the model's own log probabilities and what penalties and logit_bias add to the
+  // logit; what is banned is not among them. Errors: those of Next().
+  Result<std::vector<RankedToken>> Rank(std::span<const float> logits, size_t count);
+  // The token was chosen elsewhere: the constraint and the penalties are told, as by Next().
+  Status Accept(int32_t id);
+
   // The same state, to go on by itself with the numbers of another seed.
   Sampler Fork(uint64_t seed) const;
 
@@ -84,6 +98,7 @@ class Sampler {
   bool penalized() const;
 
   Status ChangeLogits(std::span<const float> logits);  // -> changed_
+  SampledToken Report(std::span<const float> logits, int32_t id, float max, double sum) const;
   void Ban(std::span<const uint64_t> allowed);
   Status AddBias();
   void Penalize();

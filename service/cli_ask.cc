@@ -100,6 +100,21 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   AddPenaltyOptions(command, flags.sampling);
+  command
+      .add_option("--answers", flags.sampling.answers,
+                  "So many answers, the prompt read once; needs --temperature")
+      ->check(CLI::Range(1, kMaxAnswers))
+      ->capture_default_str();
+  command
+      .add_option("--beams", flags.sampling.beams,
+                  "Search for the likeliest answer among so many; 1: off")
+      ->check(CLI::Range(1, kMaxBeams))
+      ->capture_default_str();
+  command
+      .add_option("--top-logprobs", flags.sampling.top_logprobs,
+                  "With --json: the likeliest words at each place and their log probabilities")
+      ->check(CLI::Range(0, kMaxTopLogprobs))
+      ->capture_default_str();
   command.add_option("--max-tokens", flags.sampling.max_tokens, "Length of the answer at most")
       ->check(CLI::Range(1, kMaxAnswerTokens))
       ->capture_default_str();
@@ -233,6 +248,10 @@ class AnswerPrinter {
           static_cast<unsigned long long>(c.source_end), ShownLine(OneLine(c.quote)).c_str());
     }
     for (const OtherAnswer& other : reply.answer.others) PrintOther(other);
+    for (const Alternative& one : reply.answer.alternatives) {
+      std::printf("  or: %s\n",
+                  one.text.empty() ? "(declined)" : ShownLine(OneLine(one.text)).c_str());
+    }
   }
 
  private:

@@ -119,6 +119,8 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
     (*out->mutable_logit_bias())[id] = bias;
   }
   out->set_top_logprobs(static_cast<uint32_t>(request.sampling.top_logprobs));
+  out->set_answers(static_cast<uint32_t>(request.sampling.answers));
+  out->set_beams(static_cast<uint32_t>(request.sampling.beams));
   ToForm(request.form, out);
 }
 
@@ -160,6 +162,8 @@ Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   // A map has no order of its own; equal requests are to be equal here too.
   std::sort(request.sampling.logit_bias.begin(), request.sampling.logit_bias.end());
   request.sampling.top_logprobs = OrDefault(in.top_logprobs(), 0);
+  request.sampling.answers = OrDefault(in.answers(), 1);
+  request.sampling.beams = OrDefault(in.beams(), 1);
   request.system = in.system();
   return request;
 }
@@ -328,41 +332,7 @@ void ToProto(const Retrieved& found, const std::string& request_id, const StageT
 }
 
 void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
-  out->set_answer(Utf8(answer.text));
-  out->set_abstained(answer.abstained);
-  out->set_reason(answer.reason);
-  out->set_confidence(answer.confidence);
-  for (const Citation& citation : answer.citations) ToProto(citation, out->add_citations());
-  for (const Omission& omission : answer.omitted) {
-    v1::Omission* added = out->add_omitted();
-    added->set_passage_id(omission.passage_id);
-    added->set_document_id(Utf8(omission.document_id));
-    added->set_reason(omission.reason);
-  }
-  for (const ReadingFact& reading : answer.readings) {
-    v1::Reading* added = out->add_readings();
-    added->set_passage_id(reading.passage_id);
-    added->set_document_id(Utf8(reading.document_id));
-    added->set_answers(reading.answers);
-    added->set_kept(reading.kept);
-    added->set_decline_probability(reading.decline_probability);
-    added->set_question_gain(reading.question_gain);
-    added->set_score_gap(reading.score_gap);
-    added->set_lead(reading.lead);
-  }
-  for (const OtherAnswer& other : answer.others) {
-    v1::OtherAnswer* added = out->add_others();
-    added->set_passage_id(other.passage_id);
-    added->set_document_id(Utf8(other.document_id));
-    added->set_text(Utf8(other.text));
-    added->set_valid_from(other.valid_from);
-    added->set_agrees(other.agrees);
-  }
-  v1::Usage* usage = out->mutable_usage();
-  usage->set_prompt_tokens(answer.usage.prompt_tokens);
-  usage->set_cached_tokens(answer.usage.cached_tokens);
-  usage->set_completion_tokens(answer.usage.completion_tokens);
-  usage->set_draft_accepted(answer.usage.draft_accepted);
+  ToProto(answer, out);
   ToProto(times, out->mutable_timings());
 }
 
@@ -468,36 +438,8 @@ Retrieved FromProto(const v1::SearchResponse& in, StageTimes* times) {
 }
 
 Answer FromProto(const v1::Done& in, StageTimes* times) {
-  Answer answer;
-  answer.text = in.answer();
-  answer.abstained = in.abstained();
-  answer.reason = in.reason();
-  answer.confidence = in.confidence();
-  for (const v1::Citation& citation : in.citations())
-    answer.citations.push_back(FromProto(citation));
-  for (const v1::Omission& one : in.omitted()) {
-    answer.omitted.push_back({one.passage_id(), one.document_id(), one.reason()});
-  }
-  for (const v1::Reading& one : in.readings()) {
-    answer.readings.push_back({.passage_id = one.passage_id(),
-                               .document_id = one.document_id(),
-                               .answers = one.answers(),
-                               .kept = one.kept(),
-                               .decline_probability = one.decline_probability(),
-                               .question_gain = one.question_gain(),
-                               .score_gap = one.score_gap(),
-                               .lead = one.lead()});
-  }
-  for (const v1::OtherAnswer& one : in.others()) {
-    answer.others.push_back(
-        {one.passage_id(), one.document_id(), one.text(), one.valid_from(), one.agrees()});
-  }
-  answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
-                  .cached_tokens = in.usage().cached_tokens(),
-                  .completion_tokens = in.usage().completion_tokens(),
-                  .draft_accepted = in.usage().draft_accepted()};
   *times = FromTimes(in.timings());
-  return answer;
+  return FromProto(in);
 }
 
 std::string CollectionOrDefault(const std::string& name) { return name.empty() ? "default" : name; }

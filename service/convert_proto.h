@@ -63,6 +63,7 @@ void ToProto(const Retrieved& found, const std::string& request_id, v1::Retrieve
 void ToProto(const Retrieved& found, const std::string& request_id, const StageTimes& times,
              v1::SearchResponse* out);
 void ToProto(const Explained& candidate, v1::Candidate* out);
+void ToProto(const Answer& answer, v1::Done* out);  // all but the timings
 void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out);
 
 // Responses, as a client reads them.
@@ -75,6 +76,7 @@ CollectionInfo FromProto(const v1::Collection& in);
 PutResult FromProto(const v1::PutDocumentResponse& in);
 Retrieved FromProto(const v1::Retrieved& in);
 Retrieved FromProto(const v1::SearchResponse& in, StageTimes* times);
+Answer FromProto(const v1::Done& in);  // all but the timings
 Answer FromProto(const v1::Done& in, StageTimes* times);
 
 // Requests, as the server reads them.

@@ -122,6 +122,45 @@ std::string WarmJson(const WarmReport& report) {
       Json{{"passages", report.passages}, {"read", report.read}, {"complete", report.complete}});
 }
 
+namespace {
+
+Json AlternativesJson(const std::vector<Alternative>& alternatives) {
+  Json list = Json::array();
+  for (const Alternative& one : alternatives) {
+    Json citations = Json::array();
+    for (const Citation& citation : one.citations) citations.push_back(CitationJson(citation));
+    list.push_back({{"answer", one.text},
+                    {"reason", one.reason},
+                    {"confidence", one.confidence},
+                    {"citations", citations}});
+  }
+  return list;
+}
+
+// The bytes beside the text: what is part of a code point shows as a replacement character.
+Json RankedJson(const TokenChoice::Ranked& token) {
+  Json bytes = Json::array();
+  for (const char c : token.bytes) bytes.push_back(static_cast<unsigned char>(c));
+  return {{"id", token.id},
+          {"text", token.bytes},
+          {"bytes", bytes},
+          {"log_probability", token.log_probability}};
+}
+
+Json TokensJson(const std::vector<TokenChoice>& tokens) {
+  Json list = Json::array();
+  for (const TokenChoice& token : tokens) {
+    Json one = RankedJson(token.chosen);
+    one["likeliest"] = Json::array();
+    for (const TokenChoice::Ranked& ranked : token.likeliest)
+      one["likeliest"].push_back(RankedJson(ranked));
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+}  // namespace
+
 std::string AskJson(const AskReply& reply, const Trace& trace) {
   const Answer& answer = reply.answer;
   Json citations = Json::array();
@@ -161,6 +200,8 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"omitted", omitted},
                        {"readings", readings},
                        {"others", others},
+                       {"alternatives", AlternativesJson(answer.alternatives)},
+                       {"tokens", TokensJson(answer.tokens)},
                        {"usage",
                         {{"prompt_tokens", usage.prompt_tokens},
                          {"cached_tokens", usage.cached_tokens},

@@ -122,6 +122,8 @@ Status CheckSampling(const Sampling& sampling) {
   RETURN_IF_ERROR(CheckLogitBias(sampling.logit_bias));
   RETURN_IF_ERROR(CheckRange("top_logprobs", sampling.top_logprobs, 0, kMaxTopLogprobs));
   RETURN_IF_ERROR(CheckRange("max_tokens", sampling.max_tokens, 1, kMaxAnswerTokens));
+  RETURN_IF_ERROR(CheckRange("answers", sampling.answers, 1, kMaxAnswers));
+  RETURN_IF_ERROR(CheckRange("beams", sampling.beams, 1, kMaxBeams));
   if (sampling.stop.size() > kMaxStopStrings) {
     return InvalidArgument(
         StrCat("stop has ", sampling.stop.size(), " strings; at most ", kMaxStopStrings));
@@ -246,9 +248,6 @@ Status CheckAsk(const AskRequest& request) {
   RETURN_IF_ERROR(CheckText("system", request.system, kMaxSystemBytes));
   RETURN_IF_ERROR(CheckForm(request.form, request.strict));
   RETURN_IF_ERROR(CheckSampling(request.sampling));
-  if (request.sampling.top_logprobs != 0) {
-    return Unimplemented("top_logprobs is not supported yet; leave it 0");
-  }
   if (request.mode != AnswerMode::kDirect) {
     return Unimplemented("mode: only direct is supported yet; leave it unset");
   }

@@ -325,11 +325,6 @@ TEST_P(ApiContract, WhatCannotBeHonouredIsRefusedByName) {
   const auto mode = api().Ask(ask, {}, ctx_).status();
   EXPECT_EQ(mode.code(), StatusCode::kUnimplemented);
   EXPECT_NE(mode.message().find("mode"), std::string::npos);
-  ask = MakeAsk("q");
-  ask.sampling.top_logprobs = 3;
-  const auto top_logprobs = api().Ask(ask, {}, ctx_).status();
-  EXPECT_EQ(top_logprobs.code(), StatusCode::kUnimplemented);
-  EXPECT_NE(top_logprobs.message().find("top_logprobs"), std::string::npos);
 }
 
 TEST_P(ApiContract, QuestionsAndCountsOutOfRangeAreRefused) {

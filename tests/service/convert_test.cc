@@ -121,6 +121,8 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
                       .question_gain = -1.5,
                       .score_gap = .25,
                       .lead = .5}};
+  answer.alternatives = {{"or this", "max_tokens", .5, {citation}}};
+  answer.tokens = {{{5, "\xE4\xBD", -.25}, {{6, "A", -.125}, {5, "\xE4\xBD", -.25}}}};
   answer.usage = {
       .prompt_tokens = 1, .cached_tokens = 2, .completion_tokens = 3, .draft_accepted = 4};
   v1::Done done;
@@ -160,6 +162,18 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   EXPECT_EQ(reading.question_gain, -1.5);
   EXPECT_EQ(reading.score_gap, .25);
   EXPECT_EQ(reading.lead, .5);
+  ASSERT_EQ(same.alternatives.size(), 1u);
+  EXPECT_EQ(same.alternatives[0].text, "or this");
+  EXPECT_EQ(same.alternatives[0].reason, "max_tokens");
+  EXPECT_EQ(same.alternatives[0].confidence, .5);
+  ASSERT_EQ(same.alternatives[0].citations.size(), 1u);
+  EXPECT_EQ(same.alternatives[0].citations[0].quote, "words");
+  ASSERT_EQ(same.tokens.size(), 1u);
+  EXPECT_EQ(same.tokens[0].chosen.id, 5);
+  EXPECT_EQ(same.tokens[0].chosen.bytes, "\xE4\xBD") << "part of a code point";
+  ASSERT_EQ(same.tokens[0].likeliest.size(), 2u);
+  EXPECT_EQ(same.tokens[0].likeliest[0].bytes, "A");
+  EXPECT_EQ(same.tokens[0].likeliest[0].log_probability, -.125);
   EXPECT_EQ(same.usage.draft_accepted, 4u);
   EXPECT_EQ(same.usage.completion_tokens, 3u);
 }
@@ -435,7 +449,9 @@ TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
       {refusal([](R r) { r.sampling.top_logprobs = 21; }),
        "INVALID_ARGUMENT: top_logprobs is 21; give 0 to 20"},
       {refusal([](R r) { r.sampling.top_logprobs = -1; }), "INVALID_ARGUMENT: top_logprobs"},
-      {refusal([](R r) { r.sampling.top_logprobs = 1; }), "UNIMPLEMENTED: top_logprobs"},
+      {refusal([](R r) { r.sampling.answers = 9; }), "INVALID_ARGUMENT: answers is 9; give 1 to 8"},
+      {refusal([](R r) { r.sampling.answers = -1; }), "INVALID_ARGUMENT: answers"},
+      {refusal([](R r) { r.sampling.beams = 9; }), "INVALID_ARGUMENT: beams is 9; give 1 to 8"},
       {refusal([](R r) { r.sampling.max_tokens = 0; }), "INVALID_ARGUMENT: max_tokens"},
       {refusal([](R r) { r.sampling.max_tokens = 8193; }), "INVALID_ARGUMENT: max_tokens"},
       {refusal([](R r) { r.sampling.stop.assign(17, "x"); }), "INVALID_ARGUMENT: stop has 17"},
