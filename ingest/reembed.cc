@@ -28,7 +28,9 @@ Result<ReembedOutcome> ReembedWith(Store* store, const std::string& collection,
                                    const NewEmbedder& next, const ReembedProgress& progress,
                                    const Context& ctx) {
   Embedder& embedder = *next.embedder;
-  const size_t most = SplitOptionsOf({.passage_tokens = SIZE_MAX}, embedder).passage_tokens;
+  IngestOptions unlimited;
+  unlimited.passage_tokens = SIZE_MAX;
+  const size_t most = SplitOptionsOf(unlimited, embedder).passage_tokens;
   const size_t passage_tokens = SplitOptionsOf({}, embedder).passage_tokens;
   ReembedOutcome outcome;
   const auto embed = [&](std::span<const PassageToEmbed> passages,
