@@ -83,7 +83,7 @@ std::vector<std::string> SplitList(const std::string& text);
 void AddAskCommands(CLI::App& app, CliSession& session);       // search, ask, chat
 void AddIngestCommand(CLI::App& app, CliSession& session);     // ingest
 void AddCorpusCommands(CLI::App& app, CliSession& session);    // docs, collections, warm, verify
-void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import
+void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import, reembed
 void AddModelCommands(CLI::App& app, CliSession& session);     // models
 void AddServeCommand(CLI::App& app, CliSession& session);      // serve
 void AddEvalCommands(CLI::App& app, CliSession& session);      // eval

@@ -43,6 +43,8 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.reading",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "search.mmr",
+                                                "search.neighbours",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "store.erase_within_seconds",
@@ -150,6 +152,8 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Device("model.device", &local->device));
   RETURN_IF_ERROR(file.Int("model.gpu", 0, 63, &local->gpu.device));
   RETURN_IF_ERROR(file.Bytes("model.gpu_bytes", 0, 1ull << 44, &local->gpu.memory_bytes));
+  RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
+  RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));

@@ -52,6 +52,9 @@
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
+//   search.mmr                 0 to 1, for questions that do not say, default 1 (off): the share of the
+//                              score beside unlikeness to better hits
+//   search.neighbours          0 to 10, default 0: passages joined to each hit on each side
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
 //   store.erase_within_seconds bytes of what was deleted or replaced leave the files within this
