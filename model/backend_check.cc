@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/strings.h"
@@ -170,7 +172,9 @@ struct FeedForwardWeights {
 
 Case FeedForward(const FeedForwardWeights& weights) {
   return [&weights](Backend& backend, int rows) -> Result<std::vector<float>> {
-    Backend::FeedForwardArgs args = {.rows = rows, .eps = 1e-5f};
+    Backend::FeedForwardArgs args;
+    args.rows = rows;
+    args.eps = 1e-5f;
     ASSIGN_OR_RETURN(args.gate, backend.AddMatrix(weights.gate.packed));
     ASSIGN_OR_RETURN(args.up, backend.AddMatrix(weights.up.packed));
     ASSIGN_OR_RETURN(args.down, backend.AddMatrix(weights.down.packed));
