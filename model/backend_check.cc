@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/strings.h"
@@ -131,7 +133,7 @@ struct Weights {
   kernels::PackedMatrix packed;
 };
 
-Case Projection(const Weights& weights) {
+Case ProductCase(const Weights& weights) {
   return [&weights](Backend& backend, int rows) -> Result<std::vector<float>> {
     ASSIGN_OR_RETURN(const MatrixHandle matrix, backend.AddMatrix(weights.packed));
     ASSIGN_OR_RETURN(const VectorHandle norm, backend.AddVector(RandomFloats(kWidth, 1)));
@@ -140,7 +142,7 @@ Case Projection(const Weights& weights) {
     x.resize(static_cast<size_t>(rows) * kWidth);
     ASSIGN_OR_RETURN(const Buffer in, Buffer::Make(backend, x));
     ASSIGN_OR_RETURN(const Buffer out, Buffer::Make(backend, rows * kOutputs));
-    const vade::Projection projection = {matrix, bias};
+    const Projection projection = {matrix, bias};
     RETURN_IF_ERROR(backend.NormProject({.x = in.handle(),
                                          .rows = rows,
                                          .norm = norm,
@@ -151,7 +153,7 @@ Case Projection(const Weights& weights) {
   };
 }
 
-Case Embedding(const Weights& weights) {
+Case EmbeddingCase(const Weights& weights) {
   return [&weights](Backend& backend, int rows) -> Result<std::vector<float>> {
     ASSIGN_OR_RETURN(const TableHandle table,
                      backend.AddTable(weights.type, weights.tensor, weights.rows, weights.cols));
@@ -168,9 +170,11 @@ struct FeedForwardWeights {
       down{TensorType::kQ8_0, kWidth, kWidth};
 };
 
-Case FeedForward(const FeedForwardWeights& weights) {
+Case FeedForwardCase(const FeedForwardWeights& weights) {
   return [&weights](Backend& backend, int rows) -> Result<std::vector<float>> {
-    Backend::FeedForwardArgs args = {.rows = rows, .eps = 1e-5f};
+    Backend::FeedForwardArgs args;
+    args.rows = rows;
+    args.eps = 1e-5f;
     ASSIGN_OR_RETURN(args.gate, backend.AddMatrix(weights.gate.packed));
     ASSIGN_OR_RETURN(args.up, backend.AddMatrix(weights.up.packed));
     ASSIGN_OR_RETURN(args.down, backend.AddMatrix(weights.down.packed));
@@ -187,7 +191,7 @@ Case FeedForward(const FeedForwardWeights& weights) {
 }
 
 // Rows 0..kKeys of qkv become keys; the first `rows` ask, each seeing all keys.
-Case Attention(kernels::KvType type) {
+Case AttentionCase(kernels::KvType type) {
   return [type](Backend& backend, int rows) -> Result<std::vector<float>> {
     const AttentionShape shape = {.heads = 6,
                                   .kv_heads = 2,
@@ -250,14 +254,14 @@ Result<std::vector<BackendCheck>> CheckBackend(Backend& tested, Backend& referen
     const Weights& w = *weights.emplace_back(std::make_unique<Weights>(type, kOutputs, kWidth));
     RETURN_IF_ERROR(add(StrCat("products of ", info.name, " weights"),
                         info.block_elements == 1 ? kFloatTolerance : kCodeTolerance,
-                        Projection(w)));
-    RETURN_IF_ERROR(add(StrCat("embeddings in ", info.name), kFloatTolerance, Embedding(w)));
+                        ProductCase(w)));
+    RETURN_IF_ERROR(add(StrCat("embeddings in ", info.name), kFloatTolerance, EmbeddingCase(w)));
   }
-  RETURN_IF_ERROR(add("the feed-forward part", kCodeTolerance, FeedForward(feed_forward)));
+  RETURN_IF_ERROR(add("the feed-forward part", kCodeTolerance, FeedForwardCase(feed_forward)));
   for (kernels::KvType type :
        {kernels::KvType::kF32, kernels::KvType::kF16, kernels::KvType::kQ8}) {
     RETURN_IF_ERROR(add(StrCat("attention over ", kernels::KvTypeName(type), " pages"),
-                        kFloatTolerance, Attention(type)));
+                        kFloatTolerance, AttentionCase(type)));
   }
   // What was copied later is copied now, before the weights go.
   ASSIGN_OR_RETURN(const Buffer last, Buffer::Make(tested, 1));

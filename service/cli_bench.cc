@@ -74,8 +74,9 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
   Json json = Header(decoder->info().name, pool.threads());
   json["device"] = decoder->info().device;
   json["tokens_per_second"] = bench->tokens_per_second;
-  json["bandwidth_share"] =
-      bench->bandwidth_share < 0 ? Json(nullptr) : Json(bench->bandwidth_share);
+  // The bandwidth beside it is the processor's.
+  const bool has_share = bench->bandwidth_share >= 0 && decoder->info().device == "cpu";
+  json["bandwidth_share"] = has_share ? Json(bench->bandwidth_share) : Json(nullptr);
   if (!prefill) {
     json["read_gb_per_second"] = bench->read_bytes_per_second / 1e9;
     json["weight_mb_per_token"] = static_cast<double>(decoder->info().weight_bytes_per_token) / 1e6;

@@ -79,6 +79,12 @@ TEST(CudaPlans, AttentionFitsIntoSharedMemoryForEveryHead) {
     EXPECT_LE(AttendSharedBytes(dim), kMaxSharedBytes) << dim;
   }
   EXPECT_LE(AttendSharedBytes(128), 48u << 10) << "without asking for more, for the usual heads";
+  // What stands beside the kernels as their budgets.
+  EXPECT_EQ(AttendSharedBytes(128), 43136u);
+  EXPECT_EQ(AttendSharedBytes(256), 84096u);
+  EXPECT_EQ(PlanMatrix(10, 100).shared_bytes, 11776u);
+  EXPECT_EQ(PlanMatrixVector(10, 4, 1).shared_bytes, 1024u);
+  EXPECT_EQ(PlanRows(3).shared_bytes, 128u);
 }
 
 // Every pair of every row meets every split of the keys that it sees, once.
