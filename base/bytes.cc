@@ -88,6 +88,35 @@ std::string Sha256Hex(std::string_view bytes) {
 
 // Half: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. Float: 1, 8 (bias 127), 23.
 
+namespace {
+
+// -1 for what is no digit; the digits of both alphabets.
+int Base64Digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  if (c == '+' || c == '-') return 62;
+  return c == '/' || c == '_' ? 63 : -1;
+}
+
+}  // namespace
+
+std::string DecodeBase64(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const int digit = Base64Digit(c);
+    if (digit < 0) continue;
+    bits = (bits << 6) | static_cast<uint32_t>(digit);
+    if (++count % 4 == 1) continue;
+    const int left = 6 - 2 * ((count - 1) % 4);  // bits of this digit that begin the next byte
+    out.push_back(static_cast<char>((bits >> left) & 0xFF));
+  }
+  return out;
+}
+
 uint16_t FloatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);

@@ -64,6 +64,9 @@ using Sha256Digest = std::array<uint8_t, 32>;
 Sha256Digest Sha256(std::string_view bytes);
 std::string Sha256Hex(std::string_view bytes);
 
+// The bytes behind a base64 text; what is no digit is passed over.
+std::string DecodeBase64(std::string_view text);
+
 // IEEE 754 half precision.
 uint16_t FloatToHalf(float value);  // round to nearest even
 float HalfToFloat(uint16_t half);

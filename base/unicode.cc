@@ -175,6 +175,11 @@ std::string Nfc(std::string_view text) {
   return Normalize(Loaded(&icu::Normalizer2::getNFCInstance), text);
 }
 
+std::string Nfd(std::string_view text) {
+  if (IsAscii(text)) return std::string(text);
+  return Normalize(Loaded(&icu::Normalizer2::getNFDInstance), text);
+}
+
 std::string Nfkc(std::string_view text) {
   if (IsAscii(text)) return std::string(text);
   return Normalize(Loaded(&icu::Normalizer2::getNFKCInstance), text);
@@ -190,6 +195,17 @@ bool IsDigit(char32_t c) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC
 bool IsWhitespace(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)); }
 bool IsPunctuation(char32_t c) {
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_P_MASK | U_GC_S_MASK)) != 0;
+}
+bool IsPunctuationMark(char32_t c) { return u_ispunct(static_cast<UChar32>(c)); }
+bool IsNonspacingMark(char32_t c) {
+  return u_charType(static_cast<UChar32>(c)) == U_NON_SPACING_MARK;
+}
+bool IsControl(char32_t c) {
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK)) !=
+         0;
+}
+char32_t ToLower(char32_t c) {
+  return static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)));
 }
 bool IsHan(char32_t c) {
   UErrorCode error = U_ZERO_ERROR;

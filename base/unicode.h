@@ -32,6 +32,7 @@ size_t FloorToCodePoint(std::string_view text, size_t pos);
 size_t CompletePrefix(std::string_view bytes);
 
 std::string Nfc(std::string_view text);
+std::string Nfd(std::string_view text);
 std::string Nfkc(std::string_view text);
 std::string NfkcCaseFold(std::string_view text);
 
@@ -65,7 +66,11 @@ bool IsLetter(char32_t c);
 bool IsDigit(char32_t c);        // category N
 bool IsWhitespace(char32_t c);   // White_Space
 bool IsPunctuation(char32_t c);  // categories P and S
+bool IsPunctuationMark(char32_t c);  // category P alone
+bool IsNonspacingMark(char32_t c);   // category Mn: accents that were taken off their letters
+bool IsControl(char32_t c);          // categories Cc, Cf and Co
 bool IsHan(char32_t c);
+char32_t ToLower(char32_t c);  // the simple mapping, which does not look around
 
 enum class Script { kLatin, kHan, kOther };
 // The script that most letters of the text are in: tells the language of a prompt, roughly.

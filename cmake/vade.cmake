@@ -76,6 +76,7 @@ function(vade_precompile_test_headers target)
   target_precompile_headers(${target} REUSE_FROM vade_test_headers)
 endfunction()
 
+# vade_test_binary(MODULE LABEL TARGET SOURCES [PREFIX of the tests' names])
 function(vade_test_binary module label target sources)
   if(NOT sources)
     return()
@@ -86,6 +87,6 @@ function(vade_test_binary module label target sources)
   # What is tested is compiled as users run it; the tests themselves only need to compile soon.
   target_compile_options(${target} PRIVATE -O1)
   vade_precompile_test_headers(${target})
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120 TEST_PREFIX "${ARGV4}"
                        PROPERTIES LABELS ${label} TIMEOUT 900)
 endfunction()

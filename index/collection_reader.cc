@@ -74,7 +74,7 @@ Result<Passage> ViewReader::ReadPassage(PassageId id) const {
 
 Status ViewReader::AppendVector(PassageId id, std::vector<float>* vectors) const {
   ASSIGN_OR_RETURN(const auto bytes,
-                   kv_.Get(Family::kVectors, PassageKey(state_->id, id), view_->snapshot));
+                   kv_.Get(Family::kVectors, PassageKey(state_->space, id), view_->snapshot));
   const auto dimension = static_cast<size_t>(state_->info.dimension);
   if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
     return Damaged("vector of a passage");

@@ -17,10 +17,10 @@ Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit
   edit.batch().Put(
       Family::kCatalog, CollectionKey(id),
       Encode(CollectionRecord{info.name, info.embedder_id, static_cast<uint32_t>(info.dimension),
-                              edit.now_unix_micros()}));
+                              edit.now_unix_micros(), 0, info.embedder_source}));
   edit.Log({ChangeKind::kCreateCollection, id, 0, 0, info.name});
   auto state = std::make_shared<CollectionState>();
-  state->id = id;
+  state->id = state->space = id;
   state->info = info;
   state->info.id = id;
   state->info.document_count = state->info.passage_count = 0;
@@ -29,18 +29,21 @@ Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit
   return OkStatus();
 }
 
-Status ApplyRemove(const std::string& name, CommitEdit& edit, CollectionId* removed) {
+Status ApplyRemove(const std::string& name, CommitEdit& edit, std::vector<SpaceId>* removed) {
   const CollectionState* state = edit.Find(name);
   if (!state) return NoCollection(name);
-  const CollectionId c = *removed = state->id;
+  const CollectionId c = state->id;
+  *removed = SpacesOf(*state);
   KvBatch& batch = edit.batch();
   batch.Delete(Family::kCatalog, CollectionKey(c));
   const std::string sets = "g" + CollectionPrefix(c);
   batch.DeleteRange(Family::kCatalog, sets, PrefixEnd(sets));
-  for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kVectors,
-                        Family::kPostings, Family::kForward, Family::kDead}) {
+  for (Family family : {Family::kDocuments, Family::kText, Family::kPassages, Family::kPostings,
+                        Family::kForward, Family::kDead}) {
     batch.DeleteRange(family, CollectionPrefix(c), CollectionPrefix(c + 1));
   }
+  for (SpaceId space : *removed) DeleteSpace(space, &batch);
+  batch.Delete(Family::kCatalog, NextSpaceKey(c));
   batch.Delete(Family::kMeta, MergedKey(c));
   batch.Put(Family::kMeta, GoneKey(c, 0), EncodeRanges({}));
   edit.Log({ChangeKind::kDeleteCollection, c, 0, 0, name});
@@ -58,13 +61,13 @@ Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info) {
 }
 
 Status DeleteCollectionIn(StoreCore* core, std::string_view name) {
-  CollectionId removed = 0;
+  std::vector<SpaceId> removed;
   const std::string copy(name);
   RETURN_IF_ERROR(
       core->committer
           ->Commit({"", [&](CommitEdit& edit) { return ApplyRemove(copy, edit, &removed); }})
           .status());
-  RemoveSegments(*core, removed);
+  for (SpaceId space : removed) RemoveSegments(*core, space);
   core->after_commit();
   return OkStatus();
 }

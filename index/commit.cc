@@ -55,11 +55,29 @@ void Committer::Publish(std::shared_ptr<const View> view) {
 }
 
 Result<uint64_t> Committer::Commit(CommitRequest request) {
-  Pending pending{std::move(request), {}, 0, false};
+  std::vector<CommitRequest> one;
+  one.push_back(std::move(request));
+  return CommitAll(std::move(one)).front();
+}
+
+std::vector<Result<uint64_t>> Committer::CommitAll(std::vector<CommitRequest> requests) {
+  std::vector<Pending> all;
+  for (CommitRequest& request : requests) all.push_back({std::move(request), {}, 0, false});
+  Await(&all);
+  std::vector<Result<uint64_t>> outcomes;
+  for (const Pending& p : all) {
+    outcomes.push_back(p.status.ok() ? Result<uint64_t>(p.commit) : Result<uint64_t>(p.status));
+  }
+  return outcomes;
+}
+
+// Until all are done. Whose request stands at the head of the queue leads the next group.
+void Committer::Await(std::vector<Pending>* all) {
   std::unique_lock lock(queue_mutex_);
-  queue_.push_back(&pending);
-  done_.wait(lock, [&] { return pending.done || (!leading_ && queue_.front() == &pending); });
-  if (!pending.done) {
+  for (Pending& pending : *all) queue_.push_back(&pending);
+  for (Pending& pending : *all) {
+    done_.wait(lock, [&] { return pending.done || (!leading_ && queue_.front() == &pending); });
+    if (pending.done) continue;
     leading_ = true;
     const std::vector<Pending*> group = TakeGroup();
     lock.unlock();
@@ -69,8 +87,6 @@ Result<uint64_t> Committer::Commit(CommitRequest request) {
     leading_ = false;
     done_.notify_all();
   }
-  if (!pending.status.ok()) return pending.status;
-  return pending.commit;
 }
 
 // From the front of the queue, as many requests as may share a batch.
@@ -113,6 +129,18 @@ void Committer::Run(const std::vector<Pending*>& group) {
   }
   edit.next_->snapshot = kv_->Snapshot();
   Publish(std::move(edit.next_));
+}
+
+Status Committer::Amend(const std::function<Status(View*, KvBatch*)>& edit, Durability durability) {
+  std::lock_guard lock(edit_mutex_);
+  auto next = std::make_shared<View>(*Current());
+  KvBatch batch;
+  RETURN_IF_ERROR(edit(next.get(), &batch));
+  if (batch.empty()) return OkStatus();
+  RETURN_IF_ERROR(kv_->Write(batch, durability));
+  next->snapshot = kv_->Snapshot();
+  Publish(std::move(next));
+  return OkStatus();
 }
 
 Result<bool> Committer::Rearrange(CollectionId c, const KvBatch& batch) {

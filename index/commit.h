@@ -66,15 +66,25 @@ class Committer {
   // returned.
   Result<uint64_t> Commit(CommitRequest request);
 
+  // The same for several, in their order: they share batches as those of several threads do.
+  std::vector<Result<uint64_t>> CommitAll(std::vector<CommitRequest> requests);
+
   // Writes what tells readers nothing new (terms moved about, terms of passages that are gone) and
   // republishes the view as of then. False, and nothing written, when the collection is no more.
   Result<bool> Rearrange(CollectionId c, const KvBatch& batch);
+
+  // Between two commits: what `edit` puts into the batch is written, and the view that it may
+  // change is published, at the same commit number. `edit` must not wait; when it fails, or writes
+  // and changes nothing, nothing happens.
+  Status Amend(const std::function<Status(View* view, KvBatch* batch)>& edit,
+               Durability durability);
 
   // Replaces derived parts of the current view, at the same commit number. `edit` must not wait.
   void Republish(const std::function<void(View*)>& edit);
 
  private:
   struct Pending;
+  void Await(std::vector<Pending>* all);
   std::vector<Pending*> TakeGroup();
   void Run(const std::vector<Pending*>& group);
   void Publish(std::shared_ptr<const View> view);

@@ -10,15 +10,15 @@ constexpr uint64_t kReserveIds = 4096;
 // RocksDB reads slow down with many range deletions, so only what is long is deleted as a range.
 constexpr uint64_t kRangeAbove = 64;
 
-void DeletePassages(CollectionId c, const PassageRange& range, KvBatch* batch) {
-  for (Family family : {Family::kPassages, Family::kVectors}) {
-    if (range.count > kRangeAbove) {
-      batch->DeleteRange(family, PassageKey(c, range.first),
-                         PassageKey(c, range.first + range.count));
-      continue;
-    }
-    for (uint64_t i = 0; i < range.count; ++i)
-      batch->Delete(family, PassageKey(c, range.first + i));
+// `prefix`: the collection, or for vectors the space.
+void DeletePassages(Family family, uint32_t prefix, const PassageRange& range, KvBatch* batch) {
+  if (range.count > kRangeAbove) {
+    batch->DeleteRange(family, PassageKey(prefix, range.first),
+                       PassageKey(prefix, range.first + range.count));
+    return;
+  }
+  for (uint64_t i = 0; i < range.count; ++i) {
+    batch->Delete(family, PassageKey(prefix, range.first + i));
   }
 }
 
@@ -53,17 +53,17 @@ Result<uint64_t> IdAllocator::Allocate(uint64_t count) {
 
 std::string StoreCore::DatabaseDirectory() const { return JoinPath(directory, "db"); }
 
-std::string StoreCore::SegmentDirectory(CollectionId c) const {
-  return JoinPath(JoinPath(directory, "vectors"), StrCat(c));
+std::string StoreCore::SegmentDirectory(SpaceId space) const {
+  return JoinPath(JoinPath(directory, "vectors"), StrCat(space));
 }
 
-std::string StoreCore::SegmentPath(CollectionId c, uint64_t number) const {
-  return JoinPath(SegmentDirectory(c), StrCat(number, ".seg"));
+std::string StoreCore::SegmentPath(SpaceId space, uint64_t number) const {
+  return JoinPath(SegmentDirectory(space), StrCat(number, ".seg"));
 }
 
 SegmentOwner StoreCore::OwnerOf(const CollectionState& state, uint64_t commit) const {
   return {.store_id = store_id,
-          .collection = state.id,
+          .space = state.space,
           .dimension = static_cast<uint32_t>(state.info.dimension),
           .commit = commit};
 }
@@ -79,14 +79,30 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
   return found->second;
 }
 
-void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch) {
+std::vector<SpaceId> SpacesOf(const CollectionState& state) {
+  std::vector<SpaceId> spaces = {state.space};
+  if (state.next_space) spaces.push_back(state.next_space->space);
+  return spaces;
+}
+
+void DeleteSpace(SpaceId space, KvBatch* batch) {
+  batch->DeleteRange(Family::kVectors, CollectionPrefix(space), CollectionPrefix(space + 1));
+  batch->Put(Family::kMeta, GoneKey(space, 0), EncodeRanges({}));
+}
+
+void DeleteDocumentContent(const CollectionState& state, const DocumentRecord& record,
+                           KvBatch* batch) {
+  const CollectionId c = state.id;
   const DocumentInfo& info = record.info;
   batch->Delete(Family::kDocuments, DocumentKey(c, info.id));
   batch->Delete(Family::kDocuments, HashKey(c, info.content_hash, info.id));
   batch->Delete(Family::kDocuments, RevisionRecordKey(c, record.revision_key));
   if (VersionOf(record)) batch->Delete(Family::kDocuments, VersionKey(c, info.id));
   DeleteText(c, record.revision_key, info.text_bytes, batch);
-  for (const PassageRange& range : record.ranges) DeletePassages(c, range, batch);
+  for (const PassageRange& range : record.ranges) {
+    DeletePassages(Family::kPassages, c, range, batch);
+    for (SpaceId space : SpacesOf(state)) DeletePassages(Family::kVectors, space, range, batch);
+  }
   batch->Put(Family::kMeta, GoneKey(c, record.revision_key), EncodeRanges(record.ranges));
   if (record.ranges.empty()) return;
   batch->Put(Family::kDead, DeadKey(c, record.revision_key), EncodeRanges(record.ranges));
@@ -99,7 +115,8 @@ Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r) {
   return record.words.value_or(0);
 }
 
-Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch) {
+Status DiscardStaged(Kv* kv, const StagedPlace& place, RevisionKey r, KvBatch* batch) {
+  const CollectionId c = place.collection;
   RETURN_IF_ERROR(DiscardStagedTerms(kv, c, r));
   std::vector<PassageRange> passages;
   const auto scan = kv->Scan(Family::kStaged, StagedKey(r, 0), StagedKey(r + 1, 0), nullptr);
@@ -107,7 +124,8 @@ Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     batch->Delete(Family::kStaged, scan->key());
     if (note.passages.first == 0) continue;
-    DeletePassages(c, note.passages, batch);
+    DeletePassages(Family::kPassages, c, note.passages, batch);
+    DeletePassages(Family::kVectors, place.space, note.passages, batch);
     passages.push_back(note.passages);
   }
   RETURN_IF_ERROR(scan->status());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "index/admission.h"
@@ -46,12 +47,13 @@ struct StoreCore {
   std::unique_ptr<Committer> committer;
   std::atomic<CollectionId> next_collection{1};
   std::atomic<uint64_t> next_segment{1};
+  std::mutex reembed_mutex;  // one collection at a time
   FilterCache filters;
   std::function<void()> after_commit;  // wakes what works in the background
 
   std::string DatabaseDirectory() const;
-  std::string SegmentDirectory(CollectionId c) const;
-  std::string SegmentPath(CollectionId c, uint64_t number) const;
+  std::string SegmentDirectory(SpaceId space) const;
+  std::string SegmentPath(SpaceId space, uint64_t number) const;
   SegmentOwner OwnerOf(const CollectionState& state, uint64_t commit) const;
 };
 
@@ -63,15 +65,24 @@ Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
 // --- steps shared by commits and by the collection of leftovers ----------------------------------
 // Adds the deletion of a current revision's keys: d, h, r, v, text, passages, vectors; and the
 // records by which its terms are removed, and its bytes leave the files, later on.
-void DeleteDocumentContent(CollectionId c, const DocumentRecord& record, KvBatch* batch);
+void DeleteDocumentContent(const CollectionState& state, const DocumentRecord& record,
+                           KvBatch* batch);
 // How many words the passages of a current revision have.
 Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r);
 // Deletes what was staged of a revision that never became current: its terms at once, a bounded
 // part at a time, then, by the batch, the rest and the `staged` keys, which told where it all is.
-Status DiscardStaged(Kv* kv, CollectionId c, RevisionKey r, KvBatch* batch);
+struct StagedPlace {
+  CollectionId collection = 0;
+  SpaceId space = 0;
+};
+Status DiscardStaged(Kv* kv, const StagedPlace& place, RevisionKey r, KvBatch* batch);
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info);
+// Writers of StageDocument().
+std::vector<Result<CommitResult>> CommitDocuments(StoreCore* core,
+                                                  std::span<DocumentWriter* const> writers,
+                                                  const Context& ctx);
 Result<std::unique_ptr<CollectionReader>> ReadCollectionOf(const StoreCore& core,
                                                            std::string_view collection);
 Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
@@ -84,8 +95,13 @@ Result<std::vector<StoreNote>> ListNotesOf(const StoreCore& core, std::string_vi
                                            int limit);
 Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info);
 Status DeleteCollectionIn(StoreCore* core, std::string_view name);
-// Removes the files of a collection's segments. Views that still have them mapped keep them.
-void RemoveSegments(const StoreCore& core, CollectionId c);
+// Removes the files of a space's segments. Views that still have them mapped keep them.
+void RemoveSegments(const StoreCore& core, SpaceId space);
+// Adds what a space leaves: the deletion of its vectors, and the record by which their bytes leave
+// the files. Its segments are removed once that is written.
+void DeleteSpace(SpaceId space, KvBatch* batch);
+// The present space of a collection and the one in the making.
+std::vector<SpaceId> SpacesOf(const CollectionState& state);
 
 Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchRequest& request,
                                 const Context& ctx);

@@ -45,7 +45,7 @@ Status ApplyDelete(const StoreCore& core, const Target& collection,
   CollectionState* next = edit.Mutable(collection.name);
   std::vector<PassageRange> ranges;
   for (const DocumentRecord& record : records) {
-    DeleteDocumentContent(c, record, &edit.batch());
+    DeleteDocumentContent(*next, record, &edit.batch());
     ranges.insert(ranges.end(), record.ranges.begin(), record.ranges.end());
     next->info.passage_count -= record.info.passage_count;
     --next->info.document_count;

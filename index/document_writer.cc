@@ -15,8 +15,6 @@ namespace {
 
 constexpr size_t kBatchBytes = 1 << 20;
 constexpr uint64_t kMinFreeBytes = 32ull << 20;
-// Embedders give unit vectors; anything else would make scores mean nothing.
-constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;
 
 class StagedDocument : public DocumentWriter {
  public:
@@ -24,6 +22,7 @@ class StagedDocument : public DocumentWriter {
       : core_(core),
         collection_(state.id),
         collection_name_(state.info.name),
+        space_(state.space),
         dimension_(static_cast<size_t>(state.info.dimension)),
         key_(key),
         vectors_(dimension_),
@@ -39,9 +38,13 @@ class StagedDocument : public DocumentWriter {
   void KeepTimes(int64_t created, int64_t updated) override { times_ = {created, updated}; }
   Result<CommitResult> Commit(const Context& ctx) override;
 
+  // Commit() in three steps: what is left is written; the request; what became of it.
+  Status Prepare(const Context& ctx);
+  CommitRequest Request();
+  Result<CommitResult> Finish(const Result<uint64_t>& commit);
+
  private:
   Status Usable() const;
-  Status CheckVector(const float* vector) const;
   Status CheckPassage(const Passage& passage);
   Result<bool> StartsCodePoint(uint64_t offset);
   Result<std::string> ReadStaged(uint64_t begin, uint64_t end);
@@ -61,6 +64,7 @@ class StagedDocument : public DocumentWriter {
   StoreCore* const core_;
   const CollectionId collection_;
   const std::string collection_name_;
+  const SpaceId space_;  // that its vectors are written to
   const size_t dimension_;
   const RevisionKey key_;
   DocumentRecord record_;
@@ -75,6 +79,7 @@ class StagedDocument : public DocumentWriter {
   std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
   std::optional<std::pair<int64_t, int64_t>> times_;  // created, updated; none: as it commits
   bool staged_ = false;                               // something of it is in the database
+  CommitResult result_;
   bool committed_ = false;
   Status failed_;  // a batch that could not be written is lost, and the revision with it
 };
@@ -197,15 +202,6 @@ Status StagedDocument::CheckPassage(const Passage& passage) {
   return OkStatus();
 }
 
-Status StagedDocument::CheckVector(const float* vector) const {
-  double squares = 0;
-  for (size_t i = 0; i < dimension_; ++i) squares += static_cast<double>(vector[i]) * vector[i];
-  const double norm = std::sqrt(squares);
-  if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
-  return InvalidArgument(StrCat("document '", record_.info.id, "': a passage's vector has length ",
-                                norm, ", expected 1; check the embedder"));
-}
-
 void StagedDocument::StagePassage(PassageId id, const Passage& passage, const float* vector) {
   PassageRecord record;
   record.revision_key = key_;
@@ -218,7 +214,7 @@ void StagedDocument::StagePassage(PassageId id, const Passage& passage, const fl
   batch_.Put(Family::kPassages, PassageKey(collection_, id), Encode(record));
   vectors_.Append({.id = id, .language = record.language}, vector);
   const auto halves = vectors_.HalvesOf(vectors_.size() - 1);
-  batch_.Put(Family::kVectors, PassageKey(collection_, id),
+  batch_.Put(Family::kVectors, PassageKey(space_, id),
              {reinterpret_cast<const char*>(halves.data()), halves.size_bytes()});
 }
 
@@ -261,7 +257,8 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   RETURN_IF_ERROR(WriteBatch());  // text_ reads the pieces back
   for (size_t i = 0; i < passages.size(); ++i) {
     RETURN_IF_ERROR(CheckPassage(passages[i]));
-    RETURN_IF_ERROR(CheckVector(vectors.data() + i * dimension_));
+    RETURN_IF_ERROR(ValidateVector(StrCat("document '", record_.info.id, "': a passage's vector"),
+                                   vectors.subspan(i * dimension_, dimension_)));
   }
   ASSIGN_OR_RETURN(const PassageId first, core_->ids->Allocate(passages.size()));
   NoteStaged(first, static_cast<uint32_t>(passages.size()));
@@ -277,7 +274,7 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   return OkStatus();
 }
 
-Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
+Status StagedDocument::Prepare(const Context& ctx) {
   RETURN_IF_ERROR(Usable());
   RETURN_IF_ERROR(ctx.Check());
   if (!cut_.empty()) {
@@ -291,11 +288,23 @@ Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
   }
   RETURN_IF_ERROR(WriteBatch());
   record_.info.text_bytes = text_bytes_;
-  CommitResult result;
-  ASSIGN_OR_RETURN(result.commit, core_->committer->Commit(
-                                      {StrCat(collection_, "/", record_.info.id),
-                                       [&](CommitEdit& edit) { return Apply(edit, &result); }}));
+  return OkStatus();
+}
+
+CommitRequest StagedDocument::Request() {
+  return {StrCat(collection_, "/", record_.info.id),
+          [this](CommitEdit& edit) { return Apply(edit, &result_); }};
+}
+
+Result<CommitResult> StagedDocument::Finish(const Result<uint64_t>& commit) {
+  ASSIGN_OR_RETURN(result_.commit, commit);
   committed_ = true;
+  return result_;
+}
+
+Result<CommitResult> StagedDocument::Commit(const Context& ctx) {
+  RETURN_IF_ERROR(Prepare(ctx));
+  ASSIGN_OR_RETURN(const CommitResult result, Finish(core_->committer->Commit(Request())));
   core_->after_commit();
   return result;
 }
@@ -338,6 +347,11 @@ void StagedDocument::SetTimes(const std::optional<DocumentRecord>& old, int64_t 
 Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
   const CollectionState* state = edit.Find(collection_name_);
   if (!state || state->id != collection_) return NoCollection(collection_name_);
+  if (state->space != space_) {
+    return Aborted(StrCat("document '", record_.info.id,
+                          "': the collection's embedder has changed while it was being written; "
+                          "put it again"));
+  }
   ASSIGN_OR_RETURN(const auto old, ReadDocument(*core_->kv, nullptr, collection_, record_.info.id));
   uint64_t old_words = 0;
   if (old) {
@@ -353,7 +367,7 @@ Status StagedDocument::Apply(CommitEdit& edit, CommitResult* result) {
 
   CollectionState* next = edit.Mutable(collection_name_);
   if (old) {
-    DeleteDocumentContent(collection_, *old, &edit.batch());
+    DeleteDocumentContent(*next, *old, &edit.batch());
     KillPassages(next, old->ranges);
     next->word_count -= old_words;
     --next->info.document_count;
@@ -375,11 +389,34 @@ void StagedDocument::Discard() {
   if (committed_ || !staged_) return;
   KvBatch batch;
   // What cannot be discarded is left for the next open.
-  if (!DiscardStaged(core_->kv.get(), collection_, key_, &batch).ok()) return;
+  if (!DiscardStaged(core_->kv.get(), {collection_, space_}, key_, &batch).ok()) return;
   (void)core_->kv->Write(batch, Durability::kBuffered);
 }
 
 }  // namespace
+
+std::vector<Result<CommitResult>> CommitDocuments(StoreCore* core,
+                                                  std::span<DocumentWriter* const> writers,
+                                                  const Context& ctx) {
+  std::vector<Result<CommitResult>> outcomes(writers.size(), Internal("not committed"));
+  std::vector<CommitRequest> requests;
+  std::vector<size_t> ready;  // which writers they are of
+  for (size_t i = 0; i < writers.size(); ++i) {
+    auto* writer = static_cast<StagedDocument*>(writers[i]);
+    if (const Status prepared = writer->Prepare(ctx); !prepared.ok()) {
+      outcomes[i] = prepared;
+      continue;
+    }
+    ready.push_back(i);
+    requests.push_back(writer->Request());
+  }
+  const auto commits = core->committer->CommitAll(std::move(requests));
+  for (size_t i = 0; i < ready.size(); ++i) {
+    outcomes[ready[i]] = static_cast<StagedDocument*>(writers[ready[i]])->Finish(commits[i]);
+  }
+  if (!ready.empty()) core->after_commit();
+  return outcomes;
+}
 
 Result<std::unique_ptr<DocumentWriter>> StageDocument(StoreCore* core, std::string_view collection,
                                                       const DocumentInfo& info) {

@@ -16,8 +16,18 @@ constexpr std::chrono::milliseconds kLookAgainAfter{60000};
 // More of them are compacted as one range: each range costs a few files.
 constexpr size_t kMaxRanges = 256;
 
-// Their keys are a collection and a passage.
-constexpr Family kFamiliesByPassage[] = {Family::kPassages, Family::kVectors, Family::kForward};
+// The families whose keys end with a passage, with what their keys of the collection begin with.
+std::vector<std::pair<Family, uint32_t>> FamiliesByPassage(const View& view, CollectionId c) {
+  std::vector<std::pair<Family, uint32_t>> families = {
+      {Family::kPassages, c}, {Family::kForward, c}, {Family::kVectors, c}};
+  for (const auto& [name, state] : view.collections) {
+    if (state->id != c) continue;
+    for (SpaceId space : SpacesOf(*state)) {
+      if (space != c) families.emplace_back(Family::kVectors, space);
+    }
+  }
+  return families;
+}
 
 }  // namespace
 
@@ -31,7 +41,7 @@ struct Eraser::KeyRange {
 struct Eraser::Gone {
   std::string key;
   CollectionId collection = 0;
-  RevisionKey revision = 0;  // 0: the whole collection
+  RevisionKey revision = 0;  // 0: the whole collection, or the whole space of that number
   std::vector<PassageRange> passages;
 };
 
@@ -128,20 +138,21 @@ Status Eraser::Erase(const std::vector<Gone>& gone, const Context& ctx) {
   return Compact(gone, ctx);
 }
 
-void Eraser::AddRangesOf(const Gone& gone, std::vector<KeyRange>* ranges) {
+void Eraser::AddRangesOf(const Gone& gone, const View& view, std::vector<KeyRange>* ranges) {
   const CollectionId c = gone.collection;
   if (gone.revision == 0) {
-    ranges->push_back({Family::kText, CollectionPrefix(c), CollectionPrefix(c + 1)});
-    for (Family family : kFamiliesByPassage)
+    for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
       ranges->push_back({family, CollectionPrefix(c), CollectionPrefix(c + 1)});
+    }
     return;
   }
+  const auto families = FamiliesByPassage(view, c);
   ranges->push_back(
       {Family::kText, TextKey(c, gone.revision, 0), TextKey(c, gone.revision + 1, 0)});
   for (const PassageRange& range : gone.passages) {
-    for (Family family : kFamiliesByPassage) {
+    for (const auto& [family, prefix] : families) {
       ranges->push_back(
-          {family, PassageKey(c, range.first), PassageKey(c, range.first + range.count)});
+          {family, PassageKey(prefix, range.first), PassageKey(prefix, range.first + range.count)});
     }
   }
 }
@@ -151,10 +162,12 @@ Status Eraser::Compact(const std::vector<Gone>& gone, const Context& ctx) {
   for (const Gone& one : gone) passage_ranges += 1 + one.passages.size();
   std::vector<KeyRange> ranges;
   if (passage_ranges > kMaxRanges) {
-    ranges.push_back({Family::kText, "", ""});
-    for (Family family : kFamiliesByPassage) ranges.push_back({family, "", ""});
+    for (Family family : {Family::kText, Family::kPassages, Family::kVectors, Family::kForward}) {
+      ranges.push_back({family, "", ""});
+    }
   } else {
-    for (const Gone& one : gone) AddRangesOf(one, &ranges);
+    const auto view = core_->committer->Current();
+    for (const Gone& one : gone) AddRangesOf(one, *view, &ranges);
   }
   // Of these it is not known where in them something went, or they are small.
   for (Family family : {Family::kMeta, Family::kCatalog, Family::kDocuments, Family::kStaged,

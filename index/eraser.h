@@ -38,7 +38,7 @@ class Eraser {
   bool IsNoted();
   Result<bool> IsDue();
   Status Erase(const std::vector<Gone>& gone, const Context& ctx);
-  static void AddRangesOf(const Gone& gone, std::vector<KeyRange>* ranges);
+  static void AddRangesOf(const Gone& gone, const View& view, std::vector<KeyRange>* ranges);
   Status Compact(const std::vector<Gone>& gone, const Context& ctx);
   Status Forget(const std::vector<Gone>& gone);
 

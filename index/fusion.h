@@ -22,6 +22,7 @@ struct Candidate {
   LanguageCode language = kUnknownLanguage;
   bool near = false;                       // among those that vectors proposed
   double score = 0;                        // set by Fuse()
+  double likeness = 0;                     // set by Diversify(): cosine with one ahead of it
   uint32_t dense_rank = 0, term_rank = 0;  // in the list of its source, from 1; 0: not in it
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };

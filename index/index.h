@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,6 +38,8 @@ struct CollectionInfo {
   std::string name;         // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
   std::string embedder_id;  // Embedder::id(); vectors of another embedder are refused
   int dimension = 0;
+  // What finds the embedder again: how it was called, a name or a path; "": not known.
+  std::string embedder_source = {};
   uint32_t id = 0;              // set by the store; never reused, unlike the name
   uint64_t document_count = 0;  // set by the store
   uint64_t passage_count = 0;   // set by the store
@@ -80,12 +83,17 @@ class CollectionReader {
   virtual Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) = 0;
 };
 
+inline constexpr int kMaxNeighbours = 10;
+
 struct SearchRequest {
   std::string collection;
   std::vector<float> vector;  // of the question, unit length
-  std::string question;       // its words; "": vectors alone
-  int k = 5;                  // 1..1000
-  std::string filter;         // "": off; the language stands in index/filter.h
+  // Of the embedder that made it. ABORTED when the collection has another one by now; "": not
+  // looked at.
+  std::string embedder_id = {};
+  std::string question;  // its words; "": vectors alone
+  int k = 5;             // 1..1000
+  std::string filter;    // "": off; the language stands in index/filter.h
   // RFC 3339 or a date; "": now. Documents whose valid_from lies behind it are not found, nor those
   // that a document valid by then supersedes.
   std::string as_of;
@@ -93,6 +101,9 @@ struct SearchRequest {
   // found only when one of them is listed here.
   std::vector<std::string> groups;
   RankingOptions ranking = {};
+  // Passages before and behind each hit, of its document, that are joined to it: 0 (off) to
+  // kMaxNeighbours. A passage within another hit's range is no hit of its own then.
+  int neighbours = 0;
   bool explain = false;  // fills SearchResult::candidates
 };
 
@@ -129,6 +140,7 @@ struct StoreChange {
     kDelete = 2,
     kCreateCollection = 3,
     kDeleteCollection = 4,  // and with it all of its documents
+    kReembed = 5,           // its vectors are another embedder's; documents and passages stay
   };
   uint64_t commit = 0;
   Kind kind = Kind::kPut;
@@ -159,6 +171,27 @@ struct VerifyReport {
   std::vector<std::string> problems;  // one line each, empty when all agree
 };
 
+// A passage whose vector is to be made anew.
+struct PassageToEmbed {
+  std::string title;  // of the document
+  Passage passage;
+};
+
+struct ReembedRequest {
+  std::string embedder_id;  // the new one's
+  int dimension = 0;
+  std::string embedder_source = {};  // as in CollectionInfo
+  // [passages.size(), dimension], each of unit length; from one thread at a time.
+  std::function<Result<std::vector<float>>(std::span<const PassageToEmbed>, const Context&)> embed;
+  std::function<void(uint64_t done, uint64_t total)> progress = nullptr;  // in passages
+};
+
+struct ReembedReport {
+  uint64_t commit = 0;    // since when the collection has the embedder
+  uint64_t passages = 0;  // of the collection then
+  uint64_t embedded = 0;  // by this call; the others had their vectors from an earlier one
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -171,6 +204,14 @@ class Store {
 
   virtual Result<std::unique_ptr<DocumentWriter>> BeginDocument(std::string_view collection,
                                                                 const DocumentInfo& info) = 0;
+  // Commits several documents of this store's writers with few waits for the disk: the outcome of
+  // each, in their order. Each becomes current whole or not at all, by itself.
+  virtual std::vector<Result<CommitResult>> CommitTogether(std::span<DocumentWriter* const> writers,
+                                                           const Context& ctx) {
+    std::vector<Result<CommitResult>> outcomes;
+    for (DocumentWriter* writer : writers) outcomes.push_back(writer->Commit(ctx));
+    return outcomes;
+  }
   // Nothing when there is no such document. NOT_FOUND only for the collection.
   virtual Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                            std::string_view document_id) = 0;
@@ -209,6 +250,14 @@ class Store {
 
   virtual Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) = 0;
 
+  // Makes the collection's vectors by another embedder, from the stored text, and puts them in the
+  // place of the present ones in one commit (docs/reembed.md). Everybody goes on reading and
+  // writing meanwhile. What is done is kept when the call ends early or the process dies: the next
+  // one with the same embedder goes on there. Nothing is done when the collection has that embedder
+  // already. UNAVAILABLE: another call is at work. INVALID_ARGUMENT: vectors that are none.
+  virtual Result<ReembedReport> Reembed(std::string_view collection, const ReembedRequest& request,
+                                        const Context& ctx) = 0;
+
   virtual uint64_t commit_number() = 0;
   // What the commits after `commit` changed, in the state of one view: for whoever keeps something
   // derived from documents. Ends with the commit that brings the list to `limit` (1 or more).
@@ -241,6 +290,9 @@ struct StoreOptions {
   // Bytes of what was deleted or replaced leave the files within this time of the store's clock; 0:
   // only when Erase() is called.
   std::chrono::seconds erase_within{3600};
+  // Where the database's files are: a file system known to RocksDB by that name; "": the machine's.
+  // For tests that lose what was not synced.
+  std::string file_system = {};
   bool compress = true;  // tables of the database; off for tests that look for bytes
   // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.

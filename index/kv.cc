@@ -154,6 +154,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(std::string_view name,
 
 struct Kv::Impl {
   std::string directory;
+  std::shared_ptr<rocksdb::Env> file_system;  // outlives the database
   const std::shared_ptr<Failures> failures = std::make_shared<Failures>();
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;  // to be released
@@ -277,6 +278,12 @@ Kv::~Kv() = default;
 Result<std::unique_ptr<Kv>> Kv::Open(const std::string& directory, const KvOptions& options) {
   std::unique_ptr<Kv> kv(new Kv());
   rocksdb::DBOptions db_options = DatabaseOptions(options);
+  if (!options.file_system.empty()) {
+    const auto found =
+        rocksdb::Env::CreateFromUri(rocksdb::ConfigOptions(), "", options.file_system,
+                                    &db_options.env, &kv->impl_->file_system);
+    if (!found.ok()) return FromRocks(found, options.file_system);
+  }
   db_options.listeners.push_back(kv->impl_->failures);
   const bool exists = FileExists(JoinPath(directory, "CURRENT"));
   if (!exists && !options.create_if_missing) {

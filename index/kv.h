@@ -84,6 +84,7 @@ struct KvOptions {
   bool create_if_missing = true;
   uint64_t block_cache_bytes = 64ull << 20;
   bool compress = true;
+  std::string file_system = {};  // StoreOptions::file_system
 };
 
 enum class Durability {

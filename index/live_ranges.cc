@@ -84,6 +84,12 @@ uint64_t LiveRanges::CountFrom(PassageId id) const {
   return count;
 }
 
+std::vector<LiveRange> LiveRanges::All() const {
+  std::vector<LiveRange> all;
+  for (const auto& chunk : chunks_) all.insert(all.end(), chunk->begin(), chunk->end());
+  return all;
+}
+
 PassageId LiveRanges::End() const {
   if (chunks_.empty()) return 0;
   const PassageRange& last = chunks_.back()->back().range;

@@ -28,6 +28,7 @@ class LiveRanges {
   // Null when the passage is not current.
   const LiveRange* Find(PassageId id) const;
   uint64_t CountFrom(PassageId id) const;  // passages of ranges that begin at `id` or behind it
+  std::vector<LiveRange> All() const;      // ascending
   PassageId End() const;                   // greater than every current passage
 
  private:

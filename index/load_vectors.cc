@@ -63,8 +63,10 @@ class VectorLoader {
   }
 
   Status Run() {
-    for (uint64_t number : ListSegments(core_->SegmentDirectory(state_->id))) {
-      if (number >= core_->next_segment) core_->next_segment = number + 1;
+    for (uint64_t number : ListSegments(core_->SegmentDirectory(state_->space))) {
+      uint64_t next = core_->next_segment;  // others may be taking numbers
+      while (number >= next && !core_->next_segment.compare_exchange_weak(next, number + 1)) {
+      }
       TakeSegment(number);
     }
     return ReadUncovered();
@@ -91,7 +93,7 @@ class VectorLoader {
 };
 
 void VectorLoader::TakeSegment(uint64_t number) {
-  const std::string path = core_->SegmentPath(state_->id, number);
+  const std::string path = core_->SegmentPath(state_->space, number);
   auto opened = OpenSegment(path, number, core_->OwnerOf(*state_, commit_));
   if (opened.ok()) {
     SegmentState segment{*opened, nullptr, 0};
@@ -143,14 +145,13 @@ Status VectorLoader::ReadRange(const LiveRange& live, size_t start, const Scans&
   for (uint64_t i = 0; i < live.range.count; ++i) {
     if (covered_[start + i]) continue;
     const PassageId id = live.range.first + i;
-    const std::string key = PassageKey(state_->id, id);
-    ASSIGN_OR_RETURN(const bool found, Find(scans.vectors.get(), key));
+    ASSIGN_OR_RETURN(const bool found, Find(scans.vectors.get(), PassageKey(state_->space, id)));
     if (!found || scans.vectors->value().size() != vector_bytes) {
       LogError(StrCat("passage ", id, " has no vector; run vade verify"));
       continue;
     }
     std::memcpy(halves.data(), scans.vectors->value().data(), vector_bytes);
-    ASSIGN_OR_RETURN(const bool described, Find(scans.passages.get(), key));
+    ASSIGN_OR_RETURN(const bool described, Find(scans.passages.get(), PassageKey(state_->id, id)));
     // A record that is missing or damaged costs the language only; verify names it.
     const auto record =
         described ? DecodePassage(scans.passages->value()) : Result<PassageRecord>(PassageRecord());
@@ -163,9 +164,10 @@ Status VectorLoader::ReadRange(const LiveRange& live, size_t start, const Scans&
 
 Status VectorLoader::ReadUncovered() {
   if (covered_count_ == total_) return OkStatus();
-  const std::string begin = CollectionPrefix(state_->id), end = CollectionPrefix(state_->id + 1);
-  const Scans scans{core_->kv->Scan(Family::kVectors, begin, end, nullptr),
-                    core_->kv->Scan(Family::kPassages, begin, end, nullptr)};
+  const auto scan = [this](Family family, uint32_t prefix) {
+    return core_->kv->Scan(family, CollectionPrefix(prefix), CollectionPrefix(prefix + 1), nullptr);
+  };
+  const Scans scans{scan(Family::kVectors, state_->space), scan(Family::kPassages, state_->id)};
   for (size_t i = 0; i < live_.size(); ++i) RETURN_IF_ERROR(ReadRange(live_[i], starts_[i], scans));
   AppendToTail(&state_->tail, rebuilt_.rows());
   return OkStatus();
@@ -173,12 +175,12 @@ Status VectorLoader::ReadUncovered() {
 
 void VectorLoader::SealRebuilt() {
   const uint64_t number = core_->next_segment++;
-  const std::string path = core_->SegmentPath(state_->id, number);
+  const std::string path = core_->SegmentPath(state_->space, number);
   const SegmentOwner owner = core_->OwnerOf(*state_, commit_);
   const VectorRows rows = rebuilt_.rows();
   Status status =
       CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, 0));
-  if (status.ok()) status = MakeDirectories(core_->SegmentDirectory(state_->id));
+  if (status.ok()) status = MakeDirectories(core_->SegmentDirectory(state_->space));
   if (status.ok()) status = WriteSegment(path, owner, rows, nullptr);
   if (status.ok()) {
     auto opened = OpenSegment(path, number, owner);
@@ -207,8 +209,12 @@ void RemoveStraySegments(const StoreCore& core, const View& view) {
   const std::string root = JoinPath(core.directory, "vectors");
   for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    const bool known = std::any_of(view.collections.begin(), view.collections.end(),
-                                   [&](const auto& c) { return StrCat(c.second->id) == name; });
+    const bool known =
+        std::any_of(view.collections.begin(), view.collections.end(), [&](const auto& c) {
+          const std::vector<SpaceId> spaces = SpacesOf(*c.second);
+          return std::any_of(spaces.begin(), spaces.end(),
+                             [&](SpaceId space) { return StrCat(space) == name; });
+        });
     std::error_code ignored;
     if (!known) fs::remove_all(it->path(), ignored);
   }

@@ -8,6 +8,7 @@
 #include "index/eraser.h"
 #include "index/filter.h"
 #include "index/open.h"
+#include "index/reembed.h"
 #include "index/sealer.h"
 #include "index/term_keeper.h"
 #include "kernels/kernels.h"
@@ -40,6 +41,10 @@ class LocalStore : public Store {
                                                         const DocumentInfo& info) override {
     return StageDocument(&core_, collection, info);
   }
+  std::vector<Result<CommitResult>> CommitTogether(std::span<DocumentWriter* const> writers,
+                                                   const Context& ctx) override {
+    return CommitDocuments(&core_, writers, ctx);
+  }
   Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                    std::string_view document_id) override;
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
@@ -71,6 +76,10 @@ class LocalStore : public Store {
   }
   Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
     return SearchView(&core_, *core_.committer->Current(), request, ctx);
+  }
+  Result<ReembedReport> Reembed(std::string_view collection, const ReembedRequest& request,
+                                const Context& ctx) override {
+    return ReembedCollection(&core_, sealer_.get(), collection, request, ctx);
   }
   uint64_t commit_number() override { return core_.committer->Current()->commit; }
   Result<ChangeList> ChangesSince(uint64_t commit, int limit) override {
@@ -251,9 +260,9 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
 
 Status LocalStore::AppendVector(const Reading& reading, PassageId id,
                                 std::vector<float>* vectors) const {
-  ASSIGN_OR_RETURN(
-      const auto bytes,
-      core_.kv->Get(Family::kVectors, PassageKey(reading.state->id, id), reading.view->snapshot));
+  ASSIGN_OR_RETURN(const auto bytes,
+                   core_.kv->Get(Family::kVectors, PassageKey(reading.state->space, id),
+                                 reading.view->snapshot));
   const size_t dimension = static_cast<size_t>(reading.state->info.dimension);
   if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
     return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));

@@ -181,8 +181,11 @@ Status MigrateFormat(StoreCore* core) {
   RETURN_IF_ERROR(core->kv->Write(begin, Durability::kSynced));
   if (from < 2) RETURN_IF_ERROR(LanguageMigration(core).Run());
   if (from < 3) RETURN_IF_ERROR(TermMigration(core).Run());
-  RETURN_IF_ERROR(ForEachCollection(
-      *core->kv, [&](CollectionId c, std::string_view) { return MakeVersions(core, c); }));
+  if (from < 4) {
+    RETURN_IF_ERROR(ForEachCollection(
+        *core->kv, [&](CollectionId c, std::string_view) { return MakeVersions(core, c); }));
+  }
+  // What format 5 added (spaces of vectors) means in a store of format 4 what it meant there.
   KvBatch end;
   end.Delete(Family::kMeta, "migrating");
   RETURN_IF_ERROR(core->kv->Write(end, Durability::kSynced));

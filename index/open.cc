@@ -133,6 +133,13 @@ Result<std::shared_ptr<const CollectionState>> LoadCollection(StoreCore* core, C
   state->info.id = id;
   state->info.name = record.name;
   state->info.embedder_id = record.embedder_id;
+  state->info.embedder_source = record.embedder_source;
+  state->space = record.space == 0 ? id : record.space;
+  ASSIGN_OR_RETURN(const auto next, core->kv->Get(Family::kCatalog, NextSpaceKey(id), nullptr));
+  if (next) {
+    ASSIGN_OR_RETURN(SpaceRecord space, DecodeSpace(*next));
+    state->next_space = std::make_shared<const SpaceRecord>(std::move(space));
+  }
   state->info.dimension = static_cast<int>(record.dimension);
   ASSIGN_OR_RETURN(state->group_sets, LoadGroupSets(*core->kv, id));
   ASSIGN_OR_RETURN(const auto live, LoadRevisions(*core->kv, core->ids->limit(), state.get()));
@@ -165,7 +172,8 @@ Status OpenDatabase(StoreCore* core) {
   ASSIGN_OR_RETURN(core->kv, Kv::Open(core->DatabaseDirectory(),
                                       {.create_if_missing = core->options.create_if_missing,
                                        .block_cache_bytes = core->options.block_cache_bytes,
-                                       .compress = core->options.compress}));
+                                       .compress = core->options.compress,
+                                       .file_system = core->options.file_system}));
   ASSIGN_OR_RETURN(const auto format, core->kv->Get(Family::kMeta, "format", nullptr));
   if (!format) {
     // New, or made by a process that died before its first write.
@@ -191,6 +199,41 @@ Status ForEachCollection(const Kv& kv,
   return scan->status();
 }
 
+namespace {
+
+// Where the vectors of what was being staged were written to. A space that has become another one's
+// since then goes as a whole (RemoveStraySpaces).
+Result<StagedPlace> PlaceOf(const Kv& kv, CollectionId c) {
+  ASSIGN_OR_RETURN(const auto bytes, kv.Get(Family::kCatalog, CollectionKey(c), nullptr));
+  if (!bytes) return StagedPlace{c, c};
+  ASSIGN_OR_RETURN(const CollectionRecord record, DecodeCollection(*bytes));
+  return StagedPlace{c, record.space == 0 ? c : record.space};
+}
+
+// Vectors of spaces that no collection has: of a writer that was at work when its collection's
+// space was replaced, and died.
+Status RemoveStraySpaces(Kv* kv, const View& view) {
+  std::vector<SpaceId> known;
+  for (const auto& [name, state] : view.collections) {
+    const std::vector<SpaceId> spaces = SpacesOf(*state);
+    known.insert(known.end(), spaces.begin(), spaces.end());
+  }
+  const auto scan = kv->Scan(Family::kVectors, "", "", nullptr);
+  while (scan->Valid()) {
+    const SpaceId space = ParseKey32(scan->key());
+    if (std::find(known.begin(), known.end(), space) == known.end()) {
+      KvBatch batch;
+      DeleteSpace(space, &batch);
+      RETURN_IF_ERROR(kv->Write(batch, Durability::kBuffered));
+    }
+    if (space == UINT32_MAX) break;
+    scan->Seek(CollectionPrefix(space + 1));
+  }
+  return scan->status();
+}
+
+}  // namespace
+
 Status CollectLeftovers(StoreCore* core) {
   KvBatch batch;
   RevisionKey previous = 0;
@@ -199,7 +242,8 @@ Status CollectLeftovers(StoreCore* core) {
     ASSIGN_OR_RETURN(const StagedNote note, DecodeStaged(scan->key(), scan->value()));
     if (note.revision == previous) continue;
     previous = note.revision;
-    RETURN_IF_ERROR(DiscardStaged(core->kv.get(), note.collection, note.revision, &batch));
+    ASSIGN_OR_RETURN(const StagedPlace place, PlaceOf(*core->kv, note.collection));
+    RETURN_IF_ERROR(DiscardStaged(core->kv.get(), place, note.revision, &batch));
     // Between two revisions: the notes of one go together with what they speak of.
     if (batch.bytes() < kBatchBytes) continue;
     RETURN_IF_ERROR(core->kv->Write(batch, Durability::kBuffered));
@@ -217,6 +261,7 @@ Result<std::shared_ptr<const View>> LoadView(StoreCore* core) {
     view->collections[state->info.name] = std::move(state);
     return OkStatus();
   }));
+  RETURN_IF_ERROR(RemoveStraySpaces(core->kv.get(), *view));
   view->snapshot = core->kv->Snapshot();
   RemoveStraySegments(*core, *view);
   return std::shared_ptr<const View>(std::move(view));

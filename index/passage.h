@@ -35,6 +35,9 @@ struct Hit {
   double score = 0;
   double dense_score = 0;  // cosine of question and passage
   double term_score = 0;   // BM25; 0 when the passage has none of the question's words
+  // Where neighbours were joined to it (SearchRequest::neighbours): what was found, within the
+  // passage's range, which is the joined one. 0, 0: nothing was joined.
+  uint64_t found_begin = 0, found_end = 0;
 };
 
 // What proposes passages for a question, and what their order is made of.
@@ -51,6 +54,9 @@ struct RankingOptions {
   Source source = Source::kBoth;
   Fusion fusion = Fusion::kConvex;
   double term_weight = 0.3;  // share of the words, 0..1
+  // Share of the score, 0..1, where passages are also weighed by how little they are like those
+  // ahead of them (index/diversity.h); 1: off.
+  double mmr = 1;
   friend bool operator==(const RankingOptions&, const RankingOptions&) = default;
 };
 
@@ -63,7 +69,11 @@ struct Explained {
   double dense_score = 0;   // as in Hit
   double term_score = 0;
   double score = 0;
-  // "": it is a hit; "repeat": a better one has the same text; "rank": better ones were enough.
+  uint32_t rank = 0;    // by the score, from 1; its place in the list unless RankingOptions::mmr
+  double likeness = 0;  // with mmr: the greatest cosine with a passage ahead of it
+  // "": it is a hit; "repeat": a better one has the same text; "rank": better ones were enough;
+  // "alike": its score would have done, and it is too like those ahead of it; "joined": it is
+  // a part of one ahead of it, whose neighbours were joined.
   std::string cut;
   friend bool operator==(const Explained&, const Explained&) = default;
 };

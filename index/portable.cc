@@ -11,6 +11,8 @@ namespace vade {
 namespace {
 
 constexpr size_t kStagedPassages = 256;
+// Committed together: one wait for the disk, and no more than a few megabytes of vectors held.
+constexpr size_t kDocumentsTogether = 64, kPassagesTogether = 4096;
 
 Status ExportDocument(CollectionReader* reader, const DocumentInfo& info, ExportWriter* writer,
                       const Context& ctx) {
@@ -78,7 +80,7 @@ class Importer {
       case ExportEvent::Kind::kText: return writer_ ? writer_->AddText(event.text) : OkStatus();
       case ExportEvent::Kind::kPassage: return Add(std::move(event));
       case ExportEvent::Kind::kDocumentEnd: return Close(ctx);
-      case ExportEvent::Kind::kEnd: return OkStatus();
+      case ExportEvent::Kind::kEnd: return CommitWaiting(ctx);
     }
     return OkStatus();
   }
@@ -116,15 +118,41 @@ class Importer {
   Status Close(const Context& ctx) {
     if (!writer_) return OkStatus();
     RETURN_IF_ERROR(Stage());
-    ASSIGN_OR_RETURN(const CommitResult committed, writer_->Commit(ctx));
-    writer_.reset();
-    ++(committed.created ? report_.created : report_.updated);
-    report_.passages += std::exchange(staged_, 0);
-    return OkStatus();
+    waiting_passages_ += staged_;
+    waiting_.push_back({std::move(writer_), std::exchange(staged_, 0)});
+    const bool enough =
+        waiting_.size() >= kDocumentsTogether || waiting_passages_ >= kPassagesTogether;
+    return enough ? CommitWaiting(ctx) : OkStatus();
   }
+
+  // What stops one of them ends the import; those of its group that were stored are counted.
+  Status CommitWaiting(const Context& ctx) {
+    std::vector<DocumentWriter*> writers;
+    for (const Waiting& one : waiting_) writers.push_back(one.writer.get());
+    const auto outcomes = store_->CommitTogether(writers, ctx);
+    Status first;
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      if (!outcomes[i].ok()) {
+        if (first.ok()) first = outcomes[i].status();
+        continue;
+      }
+      ++(outcomes[i]->created ? report_.created : report_.updated);
+      report_.passages += waiting_[i].passages;
+    }
+    waiting_.clear();
+    waiting_passages_ = 0;
+    return first;
+  }
+
+  struct Waiting {
+    std::unique_ptr<DocumentWriter> writer;
+    uint64_t passages = 0;
+  };
 
   Store* const store_;
   const std::string& collection_;
+  std::vector<Waiting> waiting_;  // staged whole, not committed yet
+  uint64_t waiting_passages_ = 0;
   std::unique_ptr<DocumentWriter> writer_;  // null: the document at hand is there already
   std::vector<Passage> passages_;           // not staged yet
   std::vector<float> vectors_;
@@ -172,8 +200,9 @@ Result<ImportReport> ImportCollection(Store* store, const std::string& collectio
   Importer importer(store, collection);
   for (;;) {
     ASSIGN_OR_RETURN(ExportEvent event, reader.Next());
-    if (event.kind == ExportEvent::Kind::kEnd) return importer.report();
+    const bool last = event.kind == ExportEvent::Kind::kEnd;
     RETURN_IF_ERROR(importer.Take(std::move(event), ctx));
+    if (last) return importer.report();
   }
 }
 

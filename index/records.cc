@@ -123,6 +123,8 @@ std::string FamilyPrefix(CollectionId c, char kind) { return CollectionPrefix(c)
 
 std::string CollectionKey(CollectionId c) { return "c" + CollectionPrefix(c); }
 
+std::string NextSpaceKey(CollectionId c) { return "e" + CollectionPrefix(c); }
+
 std::string GroupSetKey(CollectionId c, GroupSetId s) {
   std::string key = "g" + CollectionPrefix(c);
   AppendKey32(&key, s);
@@ -241,6 +243,18 @@ std::string Encode(const CollectionRecord& record) {
   AppendString(&out, record.embedder_id);
   AppendVarint(&out, record.dimension);
   AppendFixed<int64_t>(&out, record.created_unix_micros);
+  if (record.space == 0 && record.embedder_source.empty()) return out;  // as format 4 had it
+  AppendVarint(&out, record.space);
+  AppendString(&out, record.embedder_source);
+  return out;
+}
+
+std::string Encode(const SpaceRecord& record) {
+  std::string out;
+  AppendVarint(&out, record.space);
+  AppendString(&out, record.embedder_id);
+  AppendVarint(&out, record.dimension);
+  AppendString(&out, record.embedder_source);
   return out;
 }
 
@@ -272,8 +286,26 @@ Result<CollectionRecord> DecodeCollection(std::string_view bytes) {
   record.embedder_id = in.String();
   record.dimension = in.Varint32();
   record.created_unix_micros = in.Fixed<int64_t>();
+  if (in.ok() && !in.Finished()) {
+    record.space = in.Varint32();
+    record.embedder_source = in.String();
+  }
   if (!in.Finished() || record.dimension == 0 || record.dimension > kMaxDimension) {
     return Damaged("collection record");
+  }
+  return record;
+}
+
+Result<SpaceRecord> DecodeSpace(std::string_view bytes) {
+  Fields in(bytes);
+  SpaceRecord record;
+  record.space = in.Varint32();
+  record.embedder_id = in.String();
+  record.dimension = in.Varint32();
+  record.embedder_source = in.String();
+  if (!in.Finished() || record.space == 0 || record.dimension == 0 ||
+      record.dimension > kMaxDimension) {
+    return Damaged("record of a new vector space");
   }
   return record;
 }
@@ -428,7 +460,7 @@ Result<std::vector<Change>> DecodeChanges(std::string_view bytes) {
   for (uint64_t n = in.Count(); n > 0 && in.ok(); --n) {
     Change change;
     const uint8_t kind = in.Fixed<uint8_t>();
-    if (kind < 1 || kind > 4) in.Fail();
+    if (kind < 1 || kind > 5) in.Fail();
     change.kind = static_cast<ChangeKind>(kind);
     change.collection = in.Fixed<uint32_t>();
     change.revision_key = in.Varint();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,12 +17,15 @@
 
 namespace vade {
 
-inline constexpr uint32_t kFormatVersion = 4;
+inline constexpr uint32_t kFormatVersion = 5;
 inline constexpr uint64_t kTextPieceBytes = 16384;
 
 using CollectionId = uint32_t;
 using RevisionKey = uint64_t;
 using GroupSetId = uint32_t;  // 0: everyone
+// One set of vectors of a collection (docs/reembed.md): a number of the collections' line. The
+// first space of a collection has the collection's own number.
+using SpaceId = uint32_t;
 
 // Passage ids [first, first + count).
 struct PassageRange {
@@ -35,6 +39,17 @@ struct CollectionRecord {
   std::string embedder_id;
   uint32_t dimension = 0;
   int64_t created_unix_micros = 0;
+  SpaceId space = 0;                 // of its vectors; 0: the collection's own number
+  std::string embedder_source = {};  // how the embedder was called; "": not known
+};
+
+// The space that a collection's next vectors are being made in.
+struct SpaceRecord {
+  SpaceId space = 0;
+  std::string embedder_id;
+  uint32_t dimension = 0;
+  std::string embedder_source;
+  friend bool operator==(const SpaceRecord&, const SpaceRecord&) = default;
 };
 
 struct DocumentRecord {
@@ -81,6 +96,7 @@ struct Change {
 
 // --- keys ----------------------------------------------------------------------------------------
 std::string CollectionKey(CollectionId c);
+std::string NextSpaceKey(CollectionId c);
 std::string GroupSetKey(CollectionId c, GroupSetId s);
 std::string DocumentKey(CollectionId c, std::string_view document_id);
 std::string HashPrefix(CollectionId c, std::string_view content_hash);
@@ -89,7 +105,7 @@ std::string RevisionRecordKey(CollectionId c, RevisionKey r);
 std::string VersionKey(CollectionId c, std::string_view document_id);
 std::string NoteKey(CollectionId c, std::string_view key);
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
-// Of `passages`, of `vectors` and of `forward`.
+// Of `passages` and of `forward`; of `vectors` with the space in the collection's place.
 std::string PassageKey(CollectionId c, PassageId p);
 std::string StagedKey(RevisionKey r, PassageId p);
 std::string ChangeKey(uint64_t commit);
@@ -131,6 +147,7 @@ struct StagedNote {
 
 // --- values --------------------------------------------------------------------------------------
 std::string Encode(const CollectionRecord& record);
+std::string Encode(const SpaceRecord& record);
 std::string Encode(const DocumentRecord& record);
 std::string Encode(const RevisionRecord& record);
 std::string Encode(const VersionRecord& record);
@@ -141,6 +158,7 @@ std::string Encode(const TermList& terms);  // a value of `forward`
 std::string EncodeRanges(const std::vector<PassageRange>& ranges);
 std::string EncodeStrings(const std::vector<std::string>& strings);
 Result<CollectionRecord> DecodeCollection(std::string_view bytes);
+Result<SpaceRecord> DecodeSpace(std::string_view bytes);
 // The document's id is in its key, not in the value.
 Result<DocumentRecord> DecodeDocument(std::string_view document_id, std::string_view bytes);
 Result<RevisionRecord> DecodeRevision(std::string_view bytes);
@@ -157,6 +175,9 @@ Result<std::vector<std::string>> DecodeStrings(std::string_view bytes);
 // --- what names and values may be ----------------------------------------------------------------
 inline constexpr int kMaxDimension = 16384;
 Status ValidateCollection(const CollectionInfo& info);
+// Embedders give unit vectors; anything else would make scores mean nothing. `what` begins the
+// message.
+Status ValidateVector(std::string_view what, std::span<const float> vector);
 Status ValidateDocumentId(std::string_view id);
 Status ValidateDocument(const DocumentInfo& info);
 // Ascending, without duplicates: the form in which group sets are kept.

@@ -99,7 +99,8 @@ bool DiedMeanwhile(const CollectionState& now, const RowOrigin& origin) {
 
 // What one new segment replaces: the first `tail_length` slots of the tail, and some segments.
 struct Sealer::Job {
-  std::shared_ptr<const View> view = nullptr;
+  uint64_t commit = 0;                         // of the newest view that the state knows of
+  std::shared_ptr<const View> view = nullptr;  // what is held meanwhile
   std::shared_ptr<const CollectionState> state = nullptr;
   size_t tail_length = 0;
   std::vector<const Segment*> segments = {};
@@ -187,6 +188,7 @@ Status Sealer::SealNext(const std::string& name, size_t tail_at_least, bool* don
   *done = !job;
   if (!job) return OkStatus();
   job->state = found->second;
+  job->commit = view->commit;
   job->view = std::move(view);
   return RunJob(*job);
 }
@@ -204,8 +206,8 @@ Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const
     ASSIGN_OR_RETURN(graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction},
                                        worker_.stopping()));
   }
-  const SegmentOwner owner = core_->OwnerOf(*job.state, job.view->commit);
-  RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->id)));
+  const SegmentOwner owner = core_->OwnerOf(*job.state, job.commit);
+  RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->space)));
   RETURN_IF_ERROR(WriteSegment(path, owner, rows, graph ? &*graph : nullptr));
   return OpenSegment(path, number, owner);
 }
@@ -218,7 +220,7 @@ struct Sealer::Made {
 
 Result<Sealer::Made> Sealer::MakePart(const Job& job, GatheredRows part) {
   const uint64_t number = core_->next_segment++;
-  const std::string path = core_->SegmentPath(job.state->id, number);
+  const std::string path = core_->SegmentPath(job.state->space, number);
   auto segment = MakeSegment(job, part.rows.rows(), path, number);
   if (!segment.ok()) {
     (void)RemoveFile(path);  // written, perhaps, and of no use to anybody
@@ -243,37 +245,57 @@ Result<std::vector<Sealer::Made>> Sealer::MakeParts(const Job& job) {
   return all;
 }
 
-// Puts what was made in place of its sources; false when the collection is no more.
+// Puts what was made in place of its sources.
+void Sealer::ReplaceIn(CollectionState* state, const Job& job, const std::vector<Made>& all) {
+  for (const Made& made : all) {
+    SegmentState fresh{made.segment, nullptr, 0};
+    std::vector<size_t> died;
+    for (size_t i = 0; i < made.origins.size(); ++i) {
+      if (DiedMeanwhile(*state, made.origins[i])) died.push_back(i);
+    }
+    KillSlots(&fresh, died);
+    state->segments.push_back(std::move(fresh));
+  }
+  std::erase_if(state->segments, [&](const SegmentState& s) {
+    return std::find(job.segments.begin(), job.segments.end(), s.segment.get()) !=
+           job.segments.end();
+  });
+  if (job.tail_length > 0) state->tail = TailWithout(state->tail, job.tail_length);
+}
+
+// False when the collection is no more, or has its vectors in another space by now.
 bool Sealer::Replace(const Job& job, const std::vector<Made>& all) {
   bool published = false;
   core_->committer->Republish([&](View* view) {
     const auto found = view->collections.find(job.state->info.name);
-    if (found == view->collections.end() || found->second->id != job.state->id) return;
+    if (found == view->collections.end() || found->second->space != job.state->space) return;
     auto next = std::make_shared<CollectionState>(*found->second);
-    for (const Made& made : all) {
-      SegmentState fresh{made.segment, nullptr, 0};
-      std::vector<size_t> died;
-      for (size_t i = 0; i < made.origins.size(); ++i) {
-        if (DiedMeanwhile(*next, made.origins[i])) died.push_back(i);
-      }
-      KillSlots(&fresh, died);
-      next->segments.push_back(std::move(fresh));
-    }
-    std::erase_if(next->segments, [&](const SegmentState& s) {
-      return std::find(job.segments.begin(), job.segments.end(), s.segment.get()) !=
-             job.segments.end();
-    });
-    if (job.tail_length > 0) next->tail = TailWithout(next->tail, job.tail_length);
+    ReplaceIn(next.get(), job, all);
     found->second = std::move(next);
     published = true;
   });
   return published;
 }
 
+Status Sealer::SealApart(CollectionState* state, uint64_t commit, const Context& ctx) {
+  std::lock_guard one_at_a_time(job_mutex_);
+  for (;;) {
+    RETURN_IF_ERROR(ctx.Check());
+    if (worker_.stopping()) return Cancelled("the store is being closed");
+    auto job = Plan(*state, DueTail());
+    if (!job) return OkStatus();
+    job->commit = commit;
+    job->state = std::make_shared<const CollectionState>(*state);
+    ASSIGN_OR_RETURN(const std::vector<Made> made, MakeParts(*job));
+    ReplaceIn(state, *job, made);
+    for (const Segment* old : job->segments) RETURN_IF_ERROR(RemoveFile(old->path()));
+  }
+}
+
 Status Sealer::RunJob(const Job& job) {
   ASSIGN_OR_RETURN(const std::vector<Made> made, MakeParts(job));
   if (!Replace(job, made)) {
-    RemoveSegments(*core_, job.state->id);
+    RemoveSegments(*core_, job.state->space);
     return OkStatus();
   }
   for (const Segment* old : job.segments) RETURN_IF_ERROR(RemoveFile(old->path()));
@@ -298,6 +320,7 @@ Status Sealer::DropNext(const std::string& name, const Context& ctx, bool* done)
   RETURN_IF_ERROR(ctx.Check());
   if (worker_.stopping()) return Cancelled("the store is being closed");
   Job job{.view = core_->committer->Current()};
+  job.commit = job.view->commit;
   *done = true;
   const auto found = job.view->collections.find(name);
   if (found == job.view->collections.end()) return OkStatus();
@@ -311,9 +334,9 @@ Status Sealer::DropNext(const std::string& name, const Context& ctx, bool* done)
   return OkStatus();
 }
 
-void RemoveSegments(const StoreCore& core, CollectionId c) {
+void RemoveSegments(const StoreCore& core, SpaceId space) {
   std::error_code ignored;  // what stays is removed at the next open
-  std::filesystem::remove_all(core.SegmentDirectory(c), ignored);
+  std::filesystem::remove_all(core.SegmentDirectory(space), ignored);
 }
 
 }  // namespace vade

@@ -36,6 +36,9 @@ class Sealer {
   Status SealAll(const Context& ctx);
   // The same for tails that are long enough to be sealed by themselves.
   Status SealDue(const Context& ctx);
+  // Seals and merges what is due of a state that nobody else sees, on the caller's thread.
+  // `commit`: of the newest view that it knows of.
+  Status SealApart(CollectionState* state, uint64_t commit, const Context& ctx);
   // Writes every segment with dead slots anew, without them.
   Status DropDead(const Context& ctx);
 
@@ -51,6 +54,7 @@ class Sealer {
   Status RunJob(const Job& job);
   Result<Made> MakePart(const Job& job, GatheredRows part);
   Result<std::vector<Made>> MakeParts(const Job& job);
+  static void ReplaceIn(CollectionState* state, const Job& job, const std::vector<Made>& all);
   bool Replace(const Job& job, const std::vector<Made>& all);
   Result<std::shared_ptr<const Segment>> MakeSegment(const Job& job, const VectorRows& rows,
                                                      const std::string& path, uint64_t number);

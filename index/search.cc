@@ -8,7 +8,9 @@
 #include "base/trace.h"
 #include "index/admission.h"
 #include "index/core.h"
+#include "index/diversity.h"
 #include "index/fusion.h"
+#include "index/neighbours.h"
 #include "index/question_terms.h"
 #include "index/vector_search.h"
 #include "kernels/kernels.h"
@@ -22,6 +24,11 @@ constexpr int kMaxHits = 1000;
 constexpr size_t kMinCandidates = 50;
 
 Status Validate(const SearchRequest& request, const CollectionInfo& info) {
+  if (!request.embedder_id.empty() && request.embedder_id != info.embedder_id) {
+    return Aborted(StrCat("the embedder of collection '", info.name, "' is ", info.embedder_id,
+                          " by now, and the question's vector is of ", request.embedder_id,
+                          "; ask again"));
+  }
   if (request.k < 1 || request.k > kMaxHits) {
     return InvalidArgument(StrCat("k is ", request.k, "; it must be 1 to ", kMaxHits));
   }
@@ -33,6 +40,14 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   const double weight = request.ranking.term_weight;
   if (!(weight >= 0 && weight <= 1)) {
     return InvalidArgument(StrCat("the share of the words is ", weight, "; it must be 0 to 1"));
+  }
+  if (!(request.ranking.mmr >= 0 && request.ranking.mmr <= 1)) {
+    return InvalidArgument(
+        StrCat("mmr, the share of the score, is ", request.ranking.mmr, "; it must be 0 to 1"));
+  }
+  if (request.neighbours < 0 || request.neighbours > kMaxNeighbours) {
+    return InvalidArgument(
+        StrCat(request.neighbours, " neighbours; it must be 0 to ", kMaxNeighbours));
   }
   double squares = 0;
   for (float x : request.vector) squares += static_cast<double>(x) * x;
@@ -86,18 +101,22 @@ class HitReader {
   HitReader(const Kv& kv, KvSnapshot snapshot, CollectionId c)
       : kv_(kv), snapshot_(std::move(snapshot)), collection_(c) {}
 
-  Result<Hit> Read(const Candidate& found, const std::vector<std::string>& caller) const {
+  struct Found {
+    Hit hit;
+    DocumentRecord document;
+  };
+  Result<Found> Read(const Candidate& found, const std::vector<std::string>& caller) const {
     ASSIGN_OR_RETURN(const auto bytes,
                      kv_.Get(Family::kPassages, PassageKey(collection_, found.id), snapshot_));
     if (!bytes) return Inconsistent(found.id);
     ASSIGN_OR_RETURN(const PassageRecord record, DecodePassage(*bytes));
-    ASSIGN_OR_RETURN(const DocumentRecord document, DocumentOf(record, found.id));
+    ASSIGN_OR_RETURN(DocumentRecord document, DocumentOf(record, found.id));
     // The slots' sets decided already; this is the truth, should a derived file ever disagree with
     // it.
     if (!MaySee(document.info.groups, caller)) return Inconsistent(found.id);
     TextReader text(kv_, snapshot_, collection_, record.revision_key);
     ASSIGN_OR_RETURN(std::string words, text.Read(record.begin, record.length));
-    return Hit{.passage = {.id = found.id,
+    Hit hit = {.passage = {.id = found.id,
                            .document_id = document.info.id,
                            .ordinal = record.ordinal,
                            .begin = record.begin,
@@ -112,9 +131,10 @@ class HitReader {
                .score = found.score,
                .dense_score = found.cosine,
                .term_score = found.terms};
+    return Found{std::move(hit), std::move(document)};
   }
 
-  Result<Explained> Explain(const Candidate& found, bool is_hit) const {
+  Result<Explained> Explain(const Candidate& found) const {
     ASSIGN_OR_RETURN(const auto bytes,
                      kv_.Get(Family::kPassages, PassageKey(collection_, found.id), snapshot_));
     if (!bytes) return Inconsistent(found.id);
@@ -127,7 +147,8 @@ class HitReader {
                      .dense_score = found.cosine,
                      .term_score = found.terms,
                      .score = found.score,
-                     .cut = is_hit ? "" : "rank"};
+                     .likeness = found.likeness,
+                     .cut = ""};
   }
 
  private:
@@ -213,9 +234,10 @@ class CandidateFinder {
   }
 
   Result<Candidate> WithCosine(PassageId id) const {
-    const std::string key = PassageKey(state_.id, id);
-    ASSIGN_OR_RETURN(const auto vector, core_.kv->Get(Family::kVectors, key, view_.snapshot));
-    ASSIGN_OR_RETURN(const auto bytes, core_.kv->Get(Family::kPassages, key, view_.snapshot));
+    ASSIGN_OR_RETURN(const auto vector,
+                     core_.kv->Get(Family::kVectors, PassageKey(state_.space, id), view_.snapshot));
+    ASSIGN_OR_RETURN(const auto bytes,
+                     core_.kv->Get(Family::kPassages, PassageKey(state_.id, id), view_.snapshot));
     std::vector<uint16_t> halves(request_.vector.size());
     if (!vector || !bytes || vector->size() != halves.size() * sizeof(uint16_t)) {
       return Inconsistent(id);
@@ -241,6 +263,62 @@ class CandidateFinder {
   std::vector<Candidate> candidates_;
 };
 
+Result<std::vector<float>> VectorOfPassage(const Kv& kv, const View& view,
+                                           const CollectionState& state, PassageId id) {
+  ASSIGN_OR_RETURN(const auto bytes,
+                   kv.Get(Family::kVectors, PassageKey(state.space, id), view.snapshot));
+  std::vector<float> vector(static_cast<size_t>(state.info.dimension));
+  if (!bytes || bytes->size() != vector.size() * sizeof(uint16_t)) return Inconsistent(id);
+  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), vector.size(),
+                                   vector.data());
+  return vector;
+}
+
+// The hits out of candidates in their order, and what became of each.
+class HitGatherer {
+ public:
+  HitGatherer(const StoreCore& core, const View& view, const CollectionState& state,
+              const SearchRequest& request)
+      : request_(request),
+        reader_(*core.kv, view.snapshot, state.id),
+        joiner_(*core.kv, view.snapshot, state.id, request.neighbours) {}
+
+  Status Gather(const std::vector<Candidate>& candidates, SearchResult* result) {
+    cuts_.assign(candidates.size(), "rank");
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (result->hits.size() == static_cast<size_t>(request_.k)) break;
+      ASSIGN_OR_RETURN(HitReader::Found found, reader_.Read(candidates[i], request_.groups));
+      bool kept = true;
+      if (request_.neighbours > 0) {
+        ASSIGN_OR_RETURN(kept, joiner_.Join(found.document, &found.hit));
+      }
+      cuts_[i] = kept ? "" : "joined";
+      if (kept) result->hits.push_back(std::move(found.hit));
+    }
+    return OkStatus();
+  }
+
+  // `ranks`: of each candidate's passage by its score alone, from 1.
+  Status Explain(const std::vector<Candidate>& candidates,
+                 const std::map<PassageId, uint32_t>& ranks, SearchResult* result) {
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      ASSIGN_OR_RETURN(Explained explained, reader_.Explain(candidates[i]));
+      explained.rank = ranks.at(candidates[i].id);
+      explained.cut = cuts_[i];
+      const bool enough = explained.rank <= static_cast<uint32_t>(request_.k);
+      if (explained.cut == "rank" && enough && request_.ranking.mmr < 1) explained.cut = "alike";
+      result->candidates.push_back(std::move(explained));
+    }
+    return OkStatus();
+  }
+
+ private:
+  const SearchRequest& request_;
+  const HitReader reader_;
+  NeighbourJoiner joiner_;
+  std::vector<std::string> cuts_;
+};
+
 }  // namespace
 
 Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchRequest& request,
@@ -252,19 +330,24 @@ Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchR
   ASSIGN_OR_RETURN(auto candidates,
                    CandidateFinder(*core, view, *state, request, admission).Find(ctx));
   Fuse(request.question, request.ranking, &candidates);
-  const size_t count = std::min(candidates.size(), static_cast<size_t>(request.k));
+  std::map<PassageId, uint32_t> ranks;
+  for (const Candidate& c : candidates) ranks[c.id] = static_cast<uint32_t>(ranks.size() + 1);
+  if (request.ranking.mmr < 1) {
+    TraceSpan span(ctx, "mmr");
+    // With neighbours hits may fall into others: more are put in order than are asked for.
+    const size_t count =
+        request.neighbours > 0 ? candidates.size() : static_cast<size_t>(request.k);
+    RETURN_IF_ERROR(Diversify(
+        request.ranking.mmr, count,
+        [&](const Candidate& c) { return VectorOfPassage(*core->kv, view, *state, c.id); },
+        &candidates));
+  }
   SearchResult result;
   result.commit = view.commit;
   result.collection = state->id;
-  const HitReader reader(*core->kv, view.snapshot, state->id);
-  for (size_t i = 0; i < count; ++i) {
-    ASSIGN_OR_RETURN(Hit hit, reader.Read(candidates[i], request.groups));
-    result.hits.push_back(std::move(hit));
-  }
-  for (size_t i = 0; request.explain && i < candidates.size(); ++i) {
-    ASSIGN_OR_RETURN(Explained explained, reader.Explain(candidates[i], i < count));
-    result.candidates.push_back(std::move(explained));
-  }
+  HitGatherer gatherer(*core, view, *state, request);
+  RETURN_IF_ERROR(gatherer.Gather(candidates, &result));
+  if (request.explain) RETURN_IF_ERROR(gatherer.Explain(candidates, ranks, &result));
   return result;
 }
 

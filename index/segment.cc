@@ -23,7 +23,7 @@ struct Header {
   uint64_t checksum;
   uint64_t file_bytes;
   uint8_t store_id[16];
-  uint32_t collection;
+  uint32_t space;
   uint32_t dimension;
   uint64_t commit;
   uint32_t count;
@@ -88,8 +88,8 @@ Status CheckHeader(const std::string& path, const Header& h, uint64_t size,
     return Bad(path, StrCat("has ", size, " bytes, expected ", h.file_bytes));
   }
   if (std::memcmp(h.store_id, owner.store_id.data(), owner.store_id.size()) != 0 ||
-      h.collection != owner.collection || h.dimension != owner.dimension) {
-    return Bad(path, "belongs to another store or collection");
+      h.space != owner.space || h.dimension != owner.dimension) {
+    return Bad(path, "belongs to another store or vector space");
   }
   if (h.commit > owner.commit) return Bad(path, "is newer than the database");
   if (h.count == 0 || h.count > INT32_MAX || h.stride != CodeStride(h.dimension) ||
@@ -192,7 +192,7 @@ Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph*
   h.version = kSegmentVersion;
   h.header_bytes = sizeof(Header);
   std::memcpy(h.store_id, owner.store_id.data(), owner.store_id.size());
-  h.collection = owner.collection;
+  h.space = owner.space;
   h.dimension = owner.dimension;
   h.commit = owner.commit;
   h.count = static_cast<uint32_t>(rows.count);

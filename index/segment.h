@@ -22,7 +22,7 @@ using StoreId = std::array<uint8_t, 16>;
 // Whose segment a file must be, and the newest state it may know of.
 struct SegmentOwner {
   StoreId store_id{};
-  uint32_t collection = 0;
+  uint32_t space = 0;  // of the vectors
   uint32_t dimension = 0;
   uint64_t commit = 0;
 };

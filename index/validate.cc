@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kMaxDocumentIdBytes = 1024;
 constexpr size_t kMaxFieldBytes = 65536;
 constexpr size_t kMaxRecordBytes = 1 << 20;
+constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;
 
 bool HasControl(std::string_view text) {
   for (char c : text) {
@@ -75,7 +76,16 @@ Status ValidateCollection(const CollectionInfo& info) {
   if (info.embedder_id.empty()) {
     return InvalidArgument(StrCat("collection '", name, "': the embedder's id is empty"));
   }
+  RETURN_IF_ERROR(ValidateField("name or path of the embedder", info.embedder_source));
   return ValidateField("embedder's id", info.embedder_id);
+}
+
+Status ValidateVector(std::string_view what, std::span<const float> vector) {
+  double squares = 0;
+  for (float x : vector) squares += static_cast<double>(x) * x;
+  const double norm = std::sqrt(squares);
+  if (norm >= kLeastNorm && norm <= kGreatestNorm) return OkStatus();  // false for NaN too
+  return InvalidArgument(StrCat(what, " has length ", norm, ", expected 1; check the embedder"));
 }
 
 Status ValidateDocumentId(std::string_view id) {

@@ -52,7 +52,9 @@ class Verifier {
   Status CountKeys(const CollectionState& state, const std::vector<StagedNote>& staged_notes);
   Status Count(Family family, std::string_view begin, std::string_view end, uint64_t* count);
   Result<std::vector<StagedNote>> StagedNotes(CollectionId c);
-  Result<ContentCounts> CountStaged(const std::vector<StagedNote>& notes);
+  Result<ContentCounts> CountStaged(const CollectionState& state,
+                                    const std::vector<StagedNote>& notes);
+  Status CheckNextSpace(const CollectionState& state);
   void CheckSlots(const CollectionState& state);
   void CheckRow(const VectorRows& rows, size_t slot);
 
@@ -147,9 +149,10 @@ Status Verifier::CheckText(CollectionId c, const DocumentRecord& record) {
 Status Verifier::CheckPassage(const CollectionState& state, const DocumentRecord& record,
                               PassageId id, uint32_t ordinal, TextReader* text) {
   const std::string where = StrCat("document '", record.info.id, "': passage ", id);
-  const std::string key = PassageKey(state.id, id);
-  ASSIGN_OR_RETURN(const auto bytes, kv_.Get(Family::kPassages, key, view_->snapshot));
-  ASSIGN_OR_RETURN(const auto vector, kv_.Get(Family::kVectors, key, view_->snapshot));
+  ASSIGN_OR_RETURN(const auto bytes,
+                   kv_.Get(Family::kPassages, PassageKey(state.id, id), view_->snapshot));
+  ASSIGN_OR_RETURN(const auto vector,
+                   kv_.Get(Family::kVectors, PassageKey(state.space, id), view_->snapshot));
   const auto passage = bytes ? DecodePassage(*bytes) : Result<PassageRecord>(NotFound("missing"));
   if (!passage.ok()) {
     Problem(where, ": ", passage.status().message());
@@ -265,12 +268,13 @@ Status Verifier::CountKeys(const CollectionState& state,
     Problem("collection '", state.info.name, "' has ", versions_, " documents with a version, ",
             versions, " are listed");
   }
-  ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(staged_notes));
+  ASSIGN_OR_RETURN(const ContentCounts staged, CountStaged(state, staged_notes));
   ContentCounts held;
   const std::string begin = CollectionPrefix(state.id), end = CollectionPrefix(state.id + 1);
   RETURN_IF_ERROR(Count(Family::kText, begin, end, &held.text));
   RETURN_IF_ERROR(Count(Family::kPassages, begin, end, &held.passages));
-  RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &held.vectors));
+  RETURN_IF_ERROR(Count(Family::kVectors, CollectionPrefix(state.space),
+                        CollectionPrefix(state.space + 1), &held.vectors));
   if (held.text != text_pieces_ + staged.text || held.passages != live_.size() + staged.passages ||
       held.vectors != live_.size() + staged.vectors) {
     Problem("collection '", state.info.name, "' holds ", held.text - staged.text,
@@ -306,7 +310,8 @@ Result<std::vector<StagedNote>> Verifier::StagedNotes(CollectionId c) {
 }
 
 // What they have in the database.
-Result<Verifier::ContentCounts> Verifier::CountStaged(const std::vector<StagedNote>& notes) {
+Result<Verifier::ContentCounts> Verifier::CountStaged(const CollectionState& state,
+                                                      const std::vector<StagedNote>& notes) {
   ContentCounts counts;
   for (const StagedNote& note : notes) {
     const CollectionId c = note.collection;
@@ -317,10 +322,28 @@ Result<Verifier::ContentCounts> Verifier::CountStaged(const std::vector<StagedNo
     } else {
       const std::string begin = PassageKey(c, first), end = PassageKey(c, first + count);
       RETURN_IF_ERROR(Count(Family::kPassages, begin, end, &counts.passages));
-      RETURN_IF_ERROR(Count(Family::kVectors, begin, end, &counts.vectors));
+      RETURN_IF_ERROR(Count(Family::kVectors, PassageKey(state.space, first),
+                            PassageKey(state.space, first + count), &counts.vectors));
     }
   }
   return counts;
+}
+
+// Vectors in the making: of current passages, and whole.
+Status Verifier::CheckNextSpace(const CollectionState& state) {
+  if (!state.next_space) return OkStatus();
+  const SpaceId space = state.next_space->space;
+  const auto scan = Scan(Family::kVectors, CollectionPrefix(space), CollectionPrefix(space + 1));
+  for (; scan->Valid(); scan->Next()) {
+    const bool good = scan->key().size() == kPassageKeyBytes &&
+                      live_.count(ParseKey64(scan->key().substr(4))) > 0 &&
+                      scan->value().size() == state.next_space->dimension * sizeof(uint16_t);
+    if (!good) {
+      Problem("collection '", state.info.name,
+              "': a vector in the making is of no current passage, or of a wrong length");
+    }
+  }
+  return scan->status();
 }
 
 void Verifier::CheckRow(const VectorRows& rows, size_t slot) {
@@ -385,6 +408,7 @@ Status Verifier::CheckCollection(const CollectionState& state) {
   RETURN_IF_ERROR(scan->status());
   ASSIGN_OR_RETURN(const auto notes, StagedNotes(state.id));
   RETURN_IF_ERROR(CountKeys(state, notes));
+  RETURN_IF_ERROR(CheckNextSpace(state));
   CheckSlots(state);
   RETURN_IF_ERROR(terms_->CheckRest(StagedPassages(notes), ctx_));
   if (state.word_count != words_) {

@@ -61,6 +61,8 @@ using GroupSets = std::vector<std::vector<std::string>>;
 
 struct CollectionState {
   CollectionId id = 0;
+  SpaceId space = 0;                              // of its vectors, segments and tail
+  std::shared_ptr<const SpaceRecord> next_space;  // in the making (reembed.h); null: none
   CollectionInfo info;
   std::shared_ptr<const GroupSets> group_sets;
   std::vector<SegmentState> segments;

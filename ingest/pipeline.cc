@@ -52,7 +52,7 @@ Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, Pip
       embedded_(kQueuedEmbedded),
       file_bytes_(kFileBytes),
       text_bytes_(kTextBytes),
-      storing_(parts.store, options, hooks_.done),
+      storing_(parts.store, options, parts.embedder->id(), hooks_.done),
       embedding_(parts.store, parts.embedder, options,
                  {.take =
                       [this](EmbeddedBatch batch) {

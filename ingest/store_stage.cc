@@ -40,9 +40,11 @@ PutResult Unchanged(const DocumentInfo& current) {
 
 }  // namespace
 
-StoreStage::StoreStage(Store* store, const IngestOptions& options, Done done)
+StoreStage::StoreStage(Store* store, const IngestOptions& options, std::string embedder_id,
+                       Done done)
     : store_(store),
       options_(options),
+      embedder_id_(std::move(embedder_id)),
       done_(std::move(done)),
       ledger_(store, options.collection),
       near_(store, options.collection) {}
@@ -74,8 +76,19 @@ Status StoreStage::Begin(EmbeddedBatch* first) {
   return UnlessAboutDocument(open_.failure);
 }
 
+// The writer is bound to the vectors that the collection had when it began; should they be another
+// embedder's by now, or have been so in between, its commit is refused.
+Status StoreStage::CheckEmbedder() const {
+  ASSIGN_OR_RETURN(const CollectionInfo collection, store_->GetCollection(options_.collection));
+  if (collection.embedder_id == embedder_id_) return OkStatus();
+  return FailedPrecondition(StrCat("the embedder of collection '", options_.collection, "' is '",
+                                   collection.embedder_id, "' by now, no longer '", embedder_id_,
+                                   "'; ingest again"));
+}
+
 Status StoreStage::StageText() {
   ASSIGN_OR_RETURN(open_.writer, store_->BeginDocument(options_.collection, open_.job->info));
+  RETURN_IF_ERROR(CheckEmbedder());
   for (std::string_view rest = open_.job->text; !rest.empty();) {
     const std::string_view slice =
         rest.substr(0, FloorToCodePoint(rest, std::min(rest.size(), kTextSlice)));

@@ -25,7 +25,8 @@ class StoreStage {
  public:
   using Done = std::function<void(const Job& job, const Result<PutResult>& result)>;
 
-  StoreStage(Store* store, const IngestOptions& options, Done done);
+  // `embedder_id` is that of the vectors to come.
+  StoreStage(Store* store, const IngestOptions& options, std::string embedder_id, Done done);
 
   Status Take(EmbeddedBatch embedded, const Context& ctx);
 
@@ -43,6 +44,7 @@ class StoreStage {
   };
 
   Status Begin(EmbeddedBatch* first);
+  Status CheckEmbedder() const;
   Status StageText();
   Status AddPassages(const EmbeddedBatch& embedded);
   Status Commit(const Context& ctx);
@@ -51,6 +53,7 @@ class StoreStage {
 
   Store* store_;
   const IngestOptions& options_;
+  const std::string embedder_id_;
   const Done done_;
   Ledger ledger_;
   NearDocuments near_;

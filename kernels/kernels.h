@@ -16,6 +16,7 @@
 #include <optional>
 #include <string_view>
 
+#include "kernels/int8.h"
 #include "kernels/matrix.h"
 
 namespace vade::kernels {
@@ -115,6 +116,7 @@ struct KernelTable {
   MatmulKernels matmul;
   VectorKernels vector;
   DistanceKernels distance;
+  Int8Kernels int8;  // the encoder's
 };
 
 // The table of the level in force. Cheap; callers may keep the reference for one operation.

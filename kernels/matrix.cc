@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "kernels/blocks.h"
+#include "kernels/int8.h"
 #include "kernels/packed.h"
 
 namespace vade::kernels {
@@ -347,6 +348,7 @@ Format PackedFormat(TensorType type) {
 }
 
 size_t TileBytes(Format format, size_t cols) {
+  if (format == Format::kInt8Rows) return Int8TileBytes(cols);
   return RoundUp64(cols / BlockCols(format) * BlockBytes(format));
 }
 
@@ -373,6 +375,7 @@ void PackTiles(TensorType type, const uint8_t* tensor, size_t rows, size_t cols,
 void UnpackRow(const PackedMatrix& w, size_t row, float* out) {
   const uint8_t* tile = w.data + row / kTileRows * w.TileBytes();
   const size_t in_tile = row % kTileRows;
+  if (w.format == Format::kInt8Rows) return UnpackInt8Row(tile, in_tile, w.cols, out);
   if (IsFloat(w.format)) return UnpackFloatRow(w.format, tile, in_tile, w.cols, out);
   const size_t step = BlockCols(w.format);
   for (size_t k = 0; k < w.cols; k += step, tile += BlockBytes(w.format)) {

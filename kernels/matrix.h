@@ -33,6 +33,7 @@ enum class Format : uint8_t {
   kQ6Super = 8,     // Q6_K, Q3_K: 6-bit codes, int8 scales for each 16 in blocks of 256
   kQ4Centred = 9,   // Q4_0: as kQ4Block32, but codes stand for -8..7 and there is no minimum
   kQ5Centred = 10,  // Q5_0: as kQ5Block32, but codes stand for -16..15 and there is no minimum
+  kInt8Rows = 32,   // any type, rounded to one scale a row: int8.h packs and multiplies it
 };
 
 // Which format a tensor type is packed to. Q2_K is stored as kQ8Block32, rounded to 1/254 of the

@@ -11,9 +11,9 @@
 namespace vade::kernels {
 namespace {
 
-const KernelTable kScalarTable = {Level::kScalar, kMatmulScalar, kVectorScalar, kDistanceScalar};
-const KernelTable kAvx2Table = {Level::kAvx2, kMatmulAvx2, kVectorAvx2, kDistanceAvx2};
-const KernelTable kAvx512Table = {Level::kAvx512, kMatmulAvx512, kVectorAvx512, kDistanceAvx512};
+const KernelTable kScalarTable = {Level::kScalar, kMatmulScalar, kVectorScalar, kDistanceScalar, kInt8Scalar};
+const KernelTable kAvx2Table = {Level::kAvx2, kMatmulAvx2, kVectorAvx2, kDistanceAvx2, kInt8Avx2};
+const KernelTable kAvx512Table = {Level::kAvx512, kMatmulAvx512, kVectorAvx512, kDistanceAvx512, kInt8Avx512};
 
 const KernelTable* Find(Level level) {
   switch (level) {

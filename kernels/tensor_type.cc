@@ -12,12 +12,18 @@ namespace vade {
 namespace {
 
 constexpr TensorTypeInfo kTypes[] = {
-    {TensorType::kF32, "F32", 1, 4},       {TensorType::kF16, "F16", 1, 2},
-    {TensorType::kQ4_0, "Q4_0", 32, 18},   {TensorType::kQ4_1, "Q4_1", 32, 20},
-    {TensorType::kQ5_0, "Q5_0", 32, 22},   {TensorType::kQ5_1, "Q5_1", 32, 24},
-    {TensorType::kQ8_0, "Q8_0", 32, 34},   {TensorType::kQ2_K, "Q2_K", 256, 84},
-    {TensorType::kQ3_K, "Q3_K", 256, 110}, {TensorType::kQ4_K, "Q4_K", 256, 144},
-    {TensorType::kQ5_K, "Q5_K", 256, 176}, {TensorType::kQ6_K, "Q6_K", 256, 210},
+    {TensorType::kF32, "F32", 1, 4},
+    {TensorType::kF16, "F16", 1, 2},
+    {TensorType::kQ4_0, "Q4_0", 32, 18, 0},
+    {TensorType::kQ4_1, "Q4_1", 32, 20, 0, 2},
+    {TensorType::kQ5_0, "Q5_0", 32, 22, 0},
+    {TensorType::kQ5_1, "Q5_1", 32, 24, 0, 2},
+    {TensorType::kQ8_0, "Q8_0", 32, 34, 0},
+    {TensorType::kQ2_K, "Q2_K", 256, 84, 80, 82},
+    {TensorType::kQ3_K, "Q3_K", 256, 110, 108},
+    {TensorType::kQ4_K, "Q4_K", 256, 144, 0, 2},
+    {TensorType::kQ5_K, "Q5_K", 256, 176, 0, 2},
+    {TensorType::kQ6_K, "Q6_K", 256, 210, 208},
     {TensorType::kBf16, "BF16", 1, 2},
 };
 

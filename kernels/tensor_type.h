@@ -30,6 +30,8 @@ struct TensorTypeInfo {
   std::string_view name;    // as GGUF tools print it: "Q4_K"
   uint32_t block_elements;  // 1, 32 or 256
   uint32_t block_bytes;
+  // Where the float16 scale and minimum of a block lie; -1 for none.
+  int scale_at = -1, minimum_at = -1;
 };
 
 // Null for a number that is not in the list above (the caller names it in its error).

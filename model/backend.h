@@ -85,9 +85,16 @@ struct KvSlot {
   int32_t slot = 0;  // [0, kPageTokens)
 };
 
+// Bytes of a row of an embedding table of whole blocks; INVALID_ARGUMENT where `bytes` end before
+// the last of `rows`.
+Result<uint64_t> TableRowBytes(TensorType type, uint64_t bytes, uint64_t rows, uint64_t cols);
+
 class Backend {
  public:
   virtual ~Backend() = default;
+
+  // UNIMPLEMENTED says why a model with such heads cannot run here, and what to use instead.
+  virtual Status CheckShape(const AttentionShape&) const { return OkStatus(); }
 
   // --- memory ------------------------------------------------------------------------------------
   // Zeroed. RESOURCE_EXHAUSTED when there is not enough.

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "model/cpu_backend.h"
+#include "model/rope_table.h"
 
 namespace vade {
 namespace {
@@ -28,7 +29,6 @@ size_t ValueOffset(const AttentionShape& shape, int layer, int kv_head) {
 
 }  // namespace
 
-// Angles in double precision: float32 would lose whole digits of the fast pairs at large positions.
 void CpuBackend::GrowRopeTable(const AttentionShape& shape, int32_t max_position) {
   const size_t half = shape.rope_dims / 2;
   if (half != rope_half_ || shape.rope_base != rope_base_) {
@@ -42,13 +42,7 @@ void CpuBackend::GrowRopeTable(const AttentionShape& shape, int32_t max_position
   const size_t want = std::max<size_t>({max_position + 1ull, 2 * have, 1024});
   rope_.resize(want * 2 * half);
   For(want - have, 64, [&](size_t begin, size_t end) {
-    for (size_t i = 0; i < half; ++i) {
-      const double frequency = std::pow(rope_base_, -2.0 * static_cast<double>(i) / (2.0 * half));
-      for (size_t p = have + begin; p < have + end; ++p) {
-        rope_[p * 2 * half + i] = static_cast<float>(std::cos(p * frequency));
-        rope_[p * 2 * half + half + i] = static_cast<float>(std::sin(p * frequency));
-      }
-    }
+    FillRopeRows(rope_base_, half, have + begin, have + end, rope_.data());
   });
 }
 

@@ -15,17 +15,15 @@ uint64_t PageBytes(const AttentionShape& shape) {
          kernels::KvBytes(shape.kv_type, shape.head_dim);
 }
 
-void ScratchBytes::Free::operator()(uint8_t* p) const { std::free(p); }
-
-uint8_t* ScratchBytes::Get(size_t bytes) {
-  if (bytes > size_) {
-    const size_t rounded = (bytes + 4095) / 4096 * 4096;
-    data_.reset();
-    data_.reset(static_cast<uint8_t*>(std::aligned_alloc(64, rounded)));
-    VADE_CHECK(data_ != nullptr, "scratch is bounded by the step, so the system is out of memory");
-    size_ = rounded;
+Result<uint64_t> TableRowBytes(TensorType type, uint64_t bytes, uint64_t rows, uint64_t cols) {
+  const TensorTypeInfo& info = InfoOf(type);
+  if (cols == 0 || cols % info.block_elements != 0) {
+    return InvalidArgument(StrCat("a table of ", info.name, " rows needs whole blocks of ",
+                                  info.block_elements, " values, got rows of ", cols));
   }
-  return data_.get();
+  const uint64_t row_bytes = cols / info.block_elements * info.block_bytes;
+  if (bytes / row_bytes < rows) return InvalidArgument("a table's bytes end before its last row");
+  return row_bytes;
 }
 
 CpuBackend::BorrowedScratch::BorrowedScratch(CpuBackend* backend) : backend_(backend) {
@@ -114,14 +112,7 @@ Result<MatrixHandle> CpuBackend::AddMatrix(const kernels::PackedMatrix& matrix) 
 
 Result<TableHandle> CpuBackend::AddTable(TensorType type, std::span<const uint8_t> bytes,
                                          uint64_t rows, uint64_t cols) {
-  const TensorTypeInfo& info = InfoOf(type);
-  if (cols == 0 || cols % info.block_elements != 0) {
-    return InvalidArgument(StrCat("a table of ", info.name, " rows needs whole blocks of ",
-                                  info.block_elements, " values, got rows of ", cols));
-  }
-  const uint64_t row_bytes = cols / info.block_elements * info.block_bytes;
-  if (bytes.size() / row_bytes < rows)
-    return InvalidArgument("a table's bytes end before its last row");
+  ASSIGN_OR_RETURN(const uint64_t row_bytes, TableRowBytes(type, bytes.size(), rows, cols));
   tables_.push_back({type, bytes, rows, cols, row_bytes});
   return TableHandle{static_cast<int32_t>(tables_.size()) - 1};
 }

@@ -13,23 +13,9 @@
 
 #include "base/threads.h"
 #include "model/backend.h"
+#include "model/scratch.h"
 
 namespace vade {
-
-// Memory that grows and is never copied: scratch whose old contents are of no interest. 64-byte
-// aligned.
-class ScratchBytes {
- public:
-  uint8_t* Get(size_t bytes);
-  float* Floats(size_t count) { return reinterpret_cast<float*>(Get(count * sizeof(float))); }
-
- private:
-  struct Free {
-    void operator()(uint8_t* p) const;
-  };
-  std::unique_ptr<uint8_t, Free> data_;
-  size_t size_ = 0;
-};
 
 class CpuBackend final : public Backend {
  public:

@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "kernels/kernels.h"
 #include "model/chat_template.h"
+#include "model/device_choice.h"
 #include "model/tokenizer.h"
 
 namespace vade {
@@ -64,6 +65,7 @@ struct DecoderInfo {
   uint64_t weight_bytes_per_token = 0;  // read from memory for one decoded token
   std::string kv_type;                  // of the pages: "q8", "f16", "f32"
   uint64_t kv_bytes_per_token = 0;
+  std::string device = "cpu";  // or the GPU's name
 };
 
 class Decoder {
@@ -107,6 +109,10 @@ struct DecoderOptions {
   kernels::KvType kv_type = kernels::KvType::kQ8;
   uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
   std::string packed_cache_dir = {};        // repacked weights are kept there; "": memory only
+  // kAuto says why it is not the GPU, once a process. A model that does not fit the GPU is loaded
+  // for the processor then.
+  DeviceChoice device = DeviceChoice::kCpu;
+  GpuOptions gpu = {};
 };
 
 // A GGUF file of architecture "qwen2" or "llama". UNIMPLEMENTED names another architecture.

@@ -1,4 +1,4 @@
-// LoadEmbedder: text -> token ids -> encoder -> mean over the tokens -> unit vector.
+// LoadEmbedder: text -> token ids -> encoder -> mean over the tokens (or the first) -> unit vector.
 #include "model/embedder.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include "base/trace.h"
 #include "base/unicode.h"
 #include "model/encoder.h"
+#include "model/encoder_folder.h"
 #include "model/tokenizer.h"
 
 namespace vade {
@@ -20,17 +21,30 @@ namespace {
 // Tokens of one run of the encoder: several short texts together or one long one. Large enough that
 // the weights are unpacked rarely, small enough that a run's buffers stay in the cache.
 constexpr size_t kBatchTokens = 256;
+// Fewer batches a thread than this would leave threads without work at the end.
+constexpr size_t kBatchesAThread = 4;
 constexpr float kLeastNorm = 1e-12f;
 
-class GgufEmbedder final : public Embedder {
- public:
-  static Result<std::unique_ptr<Embedder>> Load(const std::string& path,
-                                                const EmbedderOptions& options);
+// What an embedder consists of, whatever files it came from.
+struct EmbedderParts {
+  std::string id;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Encoder> encoder;
+  EmbedPrefixes prefixes;
+  Pooling pooling = Pooling::kMean;
+  int max_tokens = 0;
+};
 
-  const std::string& id() const override { return id_; }
-  int dimension() const override { return encoder_->config().dim; }
-  int max_tokens() const override { return encoder_->config().positions; }
-  size_t CountTokens(std::string_view text) const override { return tokenizer_->Count(text); }
+class EncoderEmbedder final : public Embedder {
+ public:
+  EncoderEmbedder(EmbedderParts parts, ThreadPool* pool) : parts_(std::move(parts)), pool_(pool) {}
+
+  const std::string& id() const override { return parts_.id; }
+  int dimension() const override { return parts_.encoder->config().dim; }
+  int max_tokens() const override { return parts_.max_tokens; }
+  size_t CountTokens(std::string_view text) const override {
+    return parts_.tokenizer->Count(text);
+  }
   Result<std::vector<float>> Embed(std::span<const std::string_view> texts, EmbedRole role,
                                    const Context& ctx) override;
 
@@ -44,62 +58,83 @@ class GgufEmbedder final : public Embedder {
   std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role,
                                 std::atomic<int64_t>* cut) const;
   static std::vector<Batch> CutBatches(std::span<const std::vector<int32_t>> ids);
-  void WriteMeans(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
+  void WriteVectors(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
                   std::span<const size_t> places, float* out) const;
   void For(size_t count, RangeFunction f) const {
     if (pool_ == nullptr) return f(0, count);
     pool_->ParallelFor(count, 1, f);
   }
 
-  std::string id_;
-  std::string prefixes_[2];  // by EmbedRole
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::unique_ptr<Encoder> encoder_;
-  ThreadPool* pool_ = nullptr;
+  const EmbedderParts parts_;
+  ThreadPool* const pool_;
 };
 
-Result<std::unique_ptr<Embedder>> GgufEmbedder::Load(const std::string& path,
-                                                     const EmbedderOptions& options) {
+// One token before a text and one behind it, and as many rows as tokens.
+Status CheckTokenizer(const Tokenizer& tokenizer, const EncoderConfig& config,
+                      const std::string& path) {
+  if (tokenizer.bos() >= 0 && tokenizer.eos() >= 0 && tokenizer.vocab_size() <= config.vocab &&
+      config.positions >= 4) {
+    return OkStatus();
+  }
+  return InvalidArgument(StrCat("weights file ", path, ": ", tokenizer.vocab_size(), " tokens for ",
+                                config.vocab, " rows, first token ", tokenizer.bos(),
+                                ", last token ", tokenizer.eos(),
+                                "; is it an encoder for text?"));
+}
+
+Result<EmbedderParts> LoadGguf(const std::string& path, const EmbedderOptions& options) {
   ASSIGN_OR_RETURN(std::unique_ptr<GgufFile> opened, GgufFile::Open(path));
   const std::shared_ptr<const GgufFile> file = std::move(opened);
-  RETURN_IF_ERROR(EncoderConfig::FromGguf(*file).status());
-  auto embedder = std::make_unique<GgufEmbedder>();
-  embedder->pool_ = options.pool;
-  ASSIGN_OR_RETURN(embedder->tokenizer_, Tokenizer::FromGguf(*file));
+  ASSIGN_OR_RETURN(const EncoderConfig config, EncoderConfig::FromGguf(*file));
+  EmbedderParts parts;
+  ASSIGN_OR_RETURN(parts.tokenizer, Tokenizer::FromGguf(*file));
+  RETURN_IF_ERROR(CheckTokenizer(*parts.tokenizer, config, path));
   ASSIGN_OR_RETURN(
       std::unique_ptr<const EncoderWeights> weights,
       EncoderWeights::Load(file, {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
-  const Tokenizer& tokenizer = *embedder->tokenizer_;
-  if (tokenizer.bos() < 0 || tokenizer.eos() < 0 ||
-      tokenizer.vocab_size() > weights->config.vocab || weights->config.positions < 4) {
-    return InvalidArgument(StrCat("weights file ", path, ": ", tokenizer.vocab_size(),
-                                  " tokens for ", weights->config.vocab, " rows, first token ",
-                                  tokenizer.bos(), ", last token ", tokenizer.eos(),
-                                  "; is it an encoder for text?"));
-  }
-  embedder->prefixes_[0] = std::string(file->GetString("vade.embedder.query_prefix").value_or(""));
-  embedder->prefixes_[1] =
-      std::string(file->GetString("vade.embedder.passage_prefix").value_or(""));
+  parts.prefixes.query = file->GetString("vade.embedder.query_prefix").value_or("");
+  parts.prefixes.passage = file->GetString("vade.embedder.passage_prefix").value_or("");
+  parts.max_tokens = config.positions;
   const std::string name = ReplaceInvalidUtf8(file->GetString("general.name").value_or("bert"));
-  embedder->id_ = StrCat(name, ":", file->fingerprint());
-  embedder->encoder_ = std::make_unique<Encoder>(std::move(weights), options.pool);
-  return std::unique_ptr<Embedder>(std::move(embedder));
+  parts.id = StrCat(name, ":", file->fingerprint());
+  parts.encoder = std::make_unique<Encoder>(std::move(weights), options.pool);
+  return parts;
+}
+
+Result<EmbedderParts> LoadFolder(const std::string& path, const EmbedderOptions& options) {
+  ASSIGN_OR_RETURN(EncoderFolder folder, OpenEncoderFolder(path));
+  RETURN_IF_ERROR(CheckTokenizer(*folder.tokenizer, folder.config, folder.weights->path()));
+  EmbedderParts parts;
+  parts.id = StrCat(folder.name, ":", folder.fingerprint);
+  parts.tokenizer = std::move(folder.tokenizer);
+  parts.prefixes = std::move(folder.prefixes);
+  parts.pooling = folder.pooling;
+  parts.max_tokens = folder.max_tokens;
+  ASSIGN_OR_RETURN(std::unique_ptr<const EncoderWeights> weights,
+                   EncoderWeights::Load(std::move(folder.weights), folder.config,
+                                        EncoderNames::kHuggingFace,
+                                        {.cache_dir = options.packed_cache_dir,
+                                         .pool = options.pool}));
+  parts.encoder = std::make_unique<Encoder>(std::move(weights), options.pool);
+  return parts;
 }
 
 // <s> prefix text </s>, cut behind max_tokens() - 1; `cut` grows by the tokens that are left out.
-std::vector<int32_t> GgufEmbedder::Tokenize(std::string_view text, EmbedRole role,
+std::vector<int32_t> EncoderEmbedder::Tokenize(std::string_view text, EmbedRole role,
                                             std::atomic<int64_t>* cut) const {
+  const std::string& prefix =
+      role == EmbedRole::kQuery ? parts_.prefixes.query : parts_.prefixes.passage;
   const std::vector<int32_t> content =
-      tokenizer_->Encode(StrCat(prefixes_[static_cast<int>(role)], text), Special::kText);
-  std::vector<int32_t> ids = {tokenizer_->bos()};
+      parts_.tokenizer->Encode(StrCat(prefix, text), Special::kText);
+  std::vector<int32_t> ids = {parts_.tokenizer->bos()};
   const size_t room = static_cast<size_t>(max_tokens()) - 2;
   ids.insert(ids.end(), content.begin(), content.begin() + std::min(room, content.size()));
-  ids.push_back(tokenizer_->eos());
+  ids.push_back(parts_.tokenizer->eos());
   if (content.size() > room) *cut += static_cast<int64_t>(content.size() - room);
   return ids;
 }
 
-std::vector<GgufEmbedder::Batch> GgufEmbedder::CutBatches(
+std::vector<EncoderEmbedder::Batch> EncoderEmbedder::CutBatches(
     std::span<const std::vector<int32_t>> ids) {
   std::vector<Batch> batches;
   size_t tokens = 0;
@@ -114,8 +149,8 @@ std::vector<GgufEmbedder::Batch> GgufEmbedder::CutBatches(
   return batches;
 }
 
-// The mean of each text's rows, made a unit vector, to the text's place in `out`.
-void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids,
+// The mean of each text's rows or its first, made a unit vector, to the text's place in `out`.
+void EncoderEmbedder::WriteVectors(std::span<const std::vector<int32_t>> ids,
                               std::span<const float> hidden, std::span<const size_t> places,
                               float* out) const {
   const size_t dim = dimension();
@@ -123,9 +158,11 @@ void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids,
   for (size_t i = 0; i < ids.size(); ++i) {
     float* mean = out + places[i] * dim;
     std::fill_n(mean, dim, 0.0f);
-    for (size_t t = 0; t < ids[i].size(); ++t, row += dim) {
-      for (size_t k = 0; k < dim; ++k) mean[k] += row[k];
+    const size_t read = parts_.pooling == Pooling::kMean ? ids[i].size() : 1;
+    for (size_t t = 0; t < read; ++t) {
+      for (size_t k = 0; k < dim; ++k) mean[k] += row[t * dim + k];
     }
+    row += ids[i].size() * dim;
     double squares = 0;
     for (size_t k = 0; k < dim; ++k) squares += static_cast<double>(mean[k]) * mean[k];
     const float scale = 1.0f / std::max(static_cast<float>(std::sqrt(squares)), kLeastNorm);
@@ -133,7 +170,7 @@ void GgufEmbedder::WriteMeans(std::span<const std::vector<int32_t>> ids,
   }
 }
 
-Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view> texts,
+Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_view> texts,
                                                EmbedRole role, const Context& ctx) {
   std::vector<std::vector<int32_t>> tokenized(texts.size());
   std::atomic<int64_t> cut{0};
@@ -151,26 +188,35 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
   for (const size_t place : places) ids.push_back(std::move(tokenized[place]));
 
   const std::vector<Batch> batches = CutBatches(ids);
+  // Many batches are run side by side, each on one thread; of few, each has all of them.
+  const size_t threads = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
+  const bool many = batches.size() >= kBatchesAThread * threads;
+  const Encoder::Threads share = many ? Encoder::Threads::kCaller : Encoder::Threads::kPool;
   std::vector<float> out(texts.size() * static_cast<size_t>(dimension()));
   std::mutex mutex;
   Status failure;
-  For(batches.size(), [&](size_t begin, size_t end) {
+  const auto run = [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
       const auto batch_ids =
           std::span(ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
       Status status = ctx.Check();
       if (status.ok()) {
-        auto hidden = encoder_->Run(batch_ids);
+        auto hidden = parts_.encoder->Run(batch_ids, share);
         status = hidden.status();
         if (hidden.ok()) {
-          WriteMeans(batch_ids, *hidden, std::span(places).subspan(batches[b].begin), out.data());
+          WriteVectors(batch_ids, *hidden, std::span(places).subspan(batches[b].begin), out.data());
           continue;
         }
       }
       std::lock_guard lock(mutex);
       if (failure.ok()) failure = status;
     }
-  });
+  };
+  if (many) {
+    For(batches.size(), run);
+  } else {
+    run(0, batches.size());
+  }
   if (!failure.ok()) return failure;
   return out;
 }
@@ -179,7 +225,11 @@ Result<std::vector<float>> GgufEmbedder::Embed(std::span<const std::string_view>
 
 Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path,
                                                const EmbedderOptions& options) {
-  return GgufEmbedder::Load(path, options);
+  const std::string folder = EncoderFolderOf(path);
+  ASSIGN_OR_RETURN(EmbedderParts parts,
+                   folder.empty() ? LoadGguf(path, options) : LoadFolder(folder, options));
+  return std::unique_ptr<Embedder>(
+      std::make_unique<EncoderEmbedder>(std::move(parts), options.pool));
 }
 
 }  // namespace vade

@@ -40,7 +40,8 @@ struct EmbedderOptions {
   std::string packed_cache_dir;  // where repacked weights are kept; "" keeps them in memory only
 };
 
-// A GGUF encoder file (architecture "bert"; made by `vade models convert`). UNIMPLEMENTED names
+// A GGUF encoder file (architecture "bert"; made by `vade models convert`), or a folder in the
+// Hugging Face layout or the model.safetensors in it (model/encoder_folder.h). UNIMPLEMENTED names
 // others.
 Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path,
                                                const EmbedderOptions& options);

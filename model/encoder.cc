@@ -1,22 +1,24 @@
 #include "model/encoder.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <utility>
 
 #include "base/strings.h"
 #include "base/threads.h"
 #include "kernels/kernels.h"
+#include "model/scratch.h"
 
 namespace vade {
 namespace {
 
-using kernels::kTileRows;
+using kernels::RowScale;
 
-// Rows that a piece of work takes at once: their prepared form stays in the second-level cache.
-constexpr size_t kRowBlock = 64;
-// Queries that a piece of attention takes, a multiple of what the kernel takes at once.
-constexpr size_t kQueryBlock = 64;
+// Rows that a piece of work takes through a whole layer: what it makes stays in the second-level
+// cache, and the weights are fetched once for all of them.
+constexpr size_t kRowBlock = 48;
+// Queries that attention takes at once: their scores stay in the first-level cache.
+constexpr size_t kQueryBlock = 24;
 
 // Where a text's rows lie.
 struct TextRows {
@@ -24,240 +26,269 @@ struct TextRows {
   size_t length = 0;
 };
 
-// One run of the network over a batch. Buffers are [rows, width] unless said otherwise.
-class Pass {
- public:
-  Pass(const EncoderWeights& weights, ThreadPool* pool, std::span<const std::vector<int32_t>> texts)
-      : weights_(weights), config_(weights.config), pool_(pool), table_(kernels::Active()) {
-    for (const auto& text : texts) {
-      texts_.push_back({rows_, text.size()});
-      rows_ += text.size();
-      longest_ = std::max(longest_, text.size());
-    }
-    const size_t dim = config_.dim;
-    x_.resize(rows_ * dim);
-    q_.resize(rows_ * dim);
-    k_.resize(rows_ * dim);
-    v_.resize(rows_ * dim);
-    keys_.resize(rows_ * dim);
-    values_.resize(rows_ * dim);
-    context_.resize(rows_ * dim);
-    inner_.resize(rows_ * config_.ff);
-  }
+// Rows of activations rounded to codes.
+struct CodeRows {
+  uint8_t* codes = nullptr;
+  RowScale* scales = nullptr;
+  size_t stride = 0;
+  uint8_t* Row(size_t i) const { return codes + i * stride; }
+};
 
-  std::vector<float> Run(std::span<const std::vector<int32_t>> texts) {
-    Embed(texts);
-    for (const EncoderWeights::Layer& layer : weights_.layers) {
-      Attention(layer);
-      AddNorm(layer.attention_norm);
-      FeedForward(layer);
-      AddNorm(layer.output_norm);
+// An object of a free list, given back at the end.
+template <typename T>
+class Borrowed {
+ public:
+  Borrowed(std::mutex* mutex, std::vector<std::unique_ptr<T>>* free) : mutex_(mutex), free_(free) {
+    std::lock_guard lock(*mutex_);
+    if (free_->empty()) {
+      object_ = std::make_unique<T>();
+    } else {
+      object_ = std::move(free_->back());
+      free_->pop_back();
     }
-    return std::move(x_);
   }
+  ~Borrowed() {
+    std::lock_guard lock(*mutex_);
+    free_->push_back(std::move(object_));
+  }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+  T* operator->() { return object_.get(); }
+  T& operator*() { return *object_; }
 
  private:
-  // A product of the common input with one matrix, written to y [rows, matrix rows].
-  struct Product {
-    const EncoderWeights::Linear* linear;
-    float* y;
-  };
-  enum class Then { kNothing, kGelu };
-
-  void For(size_t count, size_t grain, RangeFunction f) const {
-    if (pool_ == nullptr) return f(0, count);
-    pool_->ParallelFor(count, grain, f);
-  }
-
-  size_t threads() const { return pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads()); }
-  size_t RowGrain() const { return std::clamp<size_t>(rows_ / (2 * threads()), 1, 16); }
-
-  // x = norm(token vector + position vector)
-  void Embed(std::span<const std::vector<int32_t>> texts) {
-    const size_t dim = config_.dim;
-    const TensorTypeInfo& info = InfoOf(weights_.tokens->type);
-    const size_t row_bytes = dim / info.block_elements * info.block_bytes;
-    std::vector<int32_t> ids(rows_);
-    std::vector<uint32_t> positions(rows_);
-    for (size_t i = 0; i < texts.size(); ++i) {
-      std::copy(texts[i].begin(), texts[i].end(), ids.begin() + texts_[i].begin);
-      for (size_t t = 0; t < texts[i].size(); ++t) positions[texts_[i].begin + t] = t;
-    }
-    For(rows_, RowGrain(), [&](size_t begin, size_t end) {
-      for (size_t row = begin; row < end; ++row) {
-        float* sum = inner_.data() + row * dim;
-        Dequantize(info.type, weights_.tokens->bytes.data() + ids[row] * row_bytes, dim, sum);
-        table_.vector.add(weights_.positions.data() + positions[row] * dim, dim, sum);
-        table_.vector.layer_norm(sum, weights_.embedding_norm.weight.data(),
-                                 weights_.embedding_norm.bias.data(), config_.epsilon, dim,
-                                 x_.data() + row * dim);
-      }
-    });
-  }
-
-  // context = softmax(q k / sqrt(head_dim)) v for every head, then through the output matrix into
-  // q.
-  void Attention(const EncoderWeights::Layer& layer) {
-    const Product products[] = {
-        {&layer.q, q_.data()}, {&layer.k, k_.data()}, {&layer.v, v_.data()}};
-    Multiply(products, x_.data(), Then::kNothing);
-    GatherHeads();
-    const size_t heads = config_.heads, head_dim = config_.head_dim();
-    // One item a text, head and block of queries; `longest_` blocks for every text, the superfluous
-    // empty.
-    const size_t blocks = (longest_ + kQueryBlock - 1) / kQueryBlock;
-    For(texts_.size() * heads * blocks, 1, [&](size_t begin, size_t end) {
-      for (size_t item = begin; item < end; ++item) {
-        const TextRows& text = texts_[item / (heads * blocks)];
-        const size_t head = item / blocks % heads, first = item % blocks * kQueryBlock;
-        if (first >= text.length) continue;
-        AttendBlock(text, head, head_dim, first);
-      }
-    });
-    const Product output[] = {{&layer.output, q_.data()}};
-    Multiply(output, context_.data(), Then::kNothing);
-  }
-
-  void AttendBlock(const TextRows& text, size_t head, size_t head_dim, size_t first) {
-    const size_t dim = config_.dim;
-    const size_t head_begin = text.begin * dim + head * text.length * head_dim;
-    const size_t count = std::min(kQueryBlock, text.length - first);
-    const size_t query_begin = (text.begin + first) * dim + head * head_dim;
-    std::array<uint32_t, kQueryBlock> visible;
-    visible.fill(static_cast<uint32_t>(text.length));
-    table_.vector.attend({.queries = q_.data() + query_begin,
-                          .query_count = count,
-                          .query_stride = dim,
-                          .keys = keys_.data() + head_begin,
-                          .values = values_.data() + head_begin,
-                          .visible = visible.data(),
-                          .head_dim = head_dim,
-                          .scale = 1.0f / std::sqrt(static_cast<float>(head_dim)),
-                          .out = context_.data() + query_begin,
-                          .out_stride = dim});
-  }
-
-  // Keys and values of each text as [heads, length, head_dim], as attention reads them.
-  void GatherHeads() {
-    const size_t dim = config_.dim, heads = config_.heads, head_dim = config_.head_dim();
-    For(texts_.size(), 1, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) {
-        const TextRows& text = texts_[i];
-        for (size_t t = 0; t < text.length; ++t) {
-          for (size_t head = 0; head < heads; ++head) {
-            const size_t from = (text.begin + t) * dim + head * head_dim;
-            const size_t to = text.begin * dim + (head * text.length + t) * head_dim;
-            std::copy_n(k_.data() + from, head_dim, keys_.data() + to);
-            std::copy_n(v_.data() + from, head_dim, values_.data() + to);
-          }
-        }
-      }
-    });
-  }
-
-  // q = down(gelu(up(x)))
-  void FeedForward(const EncoderWeights::Layer& layer) {
-    const Product up[] = {{&layer.up, inner_.data()}};
-    Multiply(up, x_.data(), Then::kGelu);
-    const Product down[] = {{&layer.down, q_.data()}};
-    Multiply(down, inner_.data(), Then::kNothing);
-  }
-
-  // x = norm(x + q)
-  void AddNorm(const EncoderWeights::Norm& norm) {
-    const size_t dim = config_.dim;
-    For(rows_, RowGrain(), [&](size_t begin, size_t end) {
-      for (size_t row = begin; row < end; ++row) {
-        float* sum = q_.data() + row * dim;
-        table_.vector.add(x_.data() + row * dim, dim, sum);
-        table_.vector.layer_norm(sum, norm.weight.data(), norm.bias.data(), config_.epsilon, dim,
-                                 x_.data() + row * dim);
-      }
-    });
-  }
-
-  // Products of one input [rows, cols]. Rows are prepared once for each format that occurs; then
-  // the tiles of all matrices are shared out, and a piece finishes its own columns: bias, then
-  // GELU.
-  void Multiply(std::span<const Product> products, const float* input, Then then) {
-    size_t tiles = 0;
-    for (const Product& product : products) tiles += product.linear->weight->TileCount();
-    for (size_t i = 0; i < products.size(); ++i) Prepare(products, i, input);
-    const size_t pieces = 4 * threads();
-    For(tiles, std::max<size_t>(1, (tiles + pieces - 1) / pieces), [&](size_t begin, size_t end) {
-      size_t first = 0;  // the product's first tile in the common count
-      for (size_t i = 0; i < products.size(); ++i) {
-        const size_t last = first + products[i].linear->weight->TileCount();
-        if (begin < last && end > first) {
-          MultiplyTiles(products[i], PreparedOf(products, i), std::max(begin, first) - first,
-                        std::min(end, last) - first, then);
-        }
-        first = last;
-      }
-    });
-  }
-
-  // The first product of the same format has the prepared rows.
-  static size_t FormatOwner(std::span<const Product> products, size_t i) {
-    for (size_t owner = 0;; ++owner) {
-      if (products[owner].linear->weight->format == products[i].linear->weight->format)
-        return owner;
-    }
-  }
-
-  const uint8_t* PreparedOf(std::span<const Product> products, size_t i) const {
-    return prepared_[FormatOwner(products, i)].data();
-  }
-
-  void Prepare(std::span<const Product> products, size_t i, const float* input) {
-    if (FormatOwner(products, i) != i) return;
-    const kernels::PackedMatrix& w = *products[i].linear->weight;
-    const size_t row_bytes = kernels::PreparedBytes(w.format, w.cols);
-    if (prepared_[i].size() < rows_ * row_bytes) prepared_[i].resize(rows_ * row_bytes);
-    For(rows_, RowGrain(), [&](size_t begin, size_t end) {
-      for (size_t row = begin; row < end; ++row) {
-        table_.matmul.prepare(w.format, input + row * w.cols, w.cols,
-                              prepared_[i].data() + row * row_bytes);
-      }
-    });
-  }
-
-  void MultiplyTiles(const Product& product, const uint8_t* prepared, size_t begin, size_t end,
-                     Then then) const {
-    const kernels::PackedMatrix& w = *product.linear->weight;
-    const size_t row_bytes = kernels::PreparedBytes(w.format, w.cols);
-    const size_t first = begin * kTileRows, count = std::min(w.rows, end * kTileRows) - first;
-    const float* bias = product.linear->bias.data() + first;
-    for (size_t row = 0; row < rows_; row += kRowBlock) {
-      const size_t block = std::min(kRowBlock, rows_ - row);
-      table_.matmul.multiply(w, begin, end, prepared + row * row_bytes, block,
-                             product.y + row * w.rows, w.rows);
-      for (size_t t = row; t < row + block; ++t) {
-        float* y = product.y + t * w.rows + first;
-        table_.vector.add(bias, count, y);
-        if (then == Then::kGelu) table_.vector.gelu(y, count, y);
-      }
-    }
-  }
-
-  const EncoderWeights& weights_;
-  const EncoderConfig& config_;
-  ThreadPool* const pool_;
-  const kernels::KernelTable& table_;
-  std::vector<TextRows> texts_;
-  size_t rows_ = 0;
-  size_t longest_ = 0;
-  std::vector<float> x_, q_, k_, v_, keys_, values_, context_;
-  std::vector<float> inner_;  // [rows, ff]
-  std::array<std::vector<uint8_t>, 3> prepared_;
+  std::mutex* mutex_;
+  std::vector<std::unique_ptr<T>>* free_;
+  std::unique_ptr<T> object_;
 };
 
 }  // namespace
 
+// Of all rows: the vectors between layers, and what attention reads. The context of attention
+// replaces the queries that it was computed from.
+struct Encoder::Workspace {
+  ScratchBytes x, q, k, v;  // [rows, dim]
+};
+
+struct Encoder::Scratch {
+  ScratchBytes codes, inner_codes;  // [kRowBlock, dim], [kRowBlock, ff]
+  ScratchBytes y, inner;            // the same as floats
+  ScratchBytes keys, values;        // of a head, packed
+  ScratchBytes scores, weights;     // [kQueryBlock, length] of a head, as floats and as codes
+  RowScale scales[kRowBlock], inner_scales[kRowBlock];
+};
+
+// One run of the network over a batch.
+class Encoder::Pass {
+ public:
+  Pass(const Encoder& encoder, ThreadPool* pool, Workspace* workspace,
+       std::span<const std::vector<int32_t>> texts)
+      : encoder_(encoder),
+        weights_(*encoder.weights_),
+        config_(weights_.config),
+        pool_(pool),
+        int8_(kernels::Active().int8),
+        dim_(config_.dim) {
+    for (const auto& text : texts) {
+      texts_.push_back({ids_.size(), text.size()});
+      ids_.insert(ids_.end(), text.begin(), text.end());
+      for (size_t i = 0; i < text.size(); ++i) positions_.push_back(i);
+    }
+    const size_t floats = ids_.size() * dim_;
+    x_ = workspace->x.Floats(floats);
+    q_ = workspace->q.Floats(floats);
+    k_ = workspace->k.Floats(floats);
+    v_ = workspace->v.Floats(floats);
+  }
+
+  std::vector<float> Run() {
+    ForRows([&](size_t begin, size_t count, Scratch& scratch) { Begin(begin, count, scratch); });
+    for (size_t i = 0; i < weights_.layers.size(); ++i) {
+      ForHeads([&](const TextRows& text, size_t head, Scratch& scratch) {
+        Attend(text, head, scratch);
+      });
+      ForRows([&](size_t begin, size_t count, Scratch& scratch) {
+        Finish(i, begin, count, scratch);
+      });
+    }
+    return std::vector<float>(x_, x_ + ids_.size() * dim_);
+  }
+
+ private:
+  void For(size_t count, RangeFunction f) const {
+    if (pool_ == nullptr) return f(0, count);
+    pool_->ParallelFor(count, 1, f);
+  }
+
+  // f(first row, count, scratch) over all rows in equal blocks, as many for each thread.
+  template <typename F>
+  void ForRows(F f) const {
+    const size_t rows = ids_.size(), threads = pool_ == nullptr ? 1 : pool_->threads();
+    const size_t least = (rows + kRowBlock - 1) / kRowBlock;
+    const size_t blocks = std::min(rows, (least + threads - 1) / threads * threads);
+    For(blocks, [&](size_t begin, size_t end) {
+      Borrowed<Scratch> scratch(&encoder_.mutex_, &encoder_.scratch_);
+      for (size_t block = begin; block < end; ++block) {
+        const size_t first = rows * block / blocks;
+        f(first, rows * (block + 1) / blocks - first, *scratch);
+      }
+    });
+  }
+
+  template <typename F>
+  void ForHeads(F f) const {
+    const size_t heads = config_.heads;
+    For(texts_.size() * heads, [&](size_t begin, size_t end) {
+      Borrowed<Scratch> scratch(&encoder_.mutex_, &encoder_.scratch_);
+      for (size_t item = begin; item < end; ++item) {
+        f(texts_[item / heads], item % heads, *scratch);
+      }
+    });
+  }
+
+  CodeRows Codes(size_t count, size_t cols, ScratchBytes* bytes, RowScale* scales) const {
+    const size_t stride = (kernels::Int8CodeCols(cols) * int8_.code_bytes + 63) / 64 * 64;
+    return {bytes->Get(count * stride), scales, stride};
+  }
+
+  void Multiply(const EncoderWeights::Linear& linear, const CodeRows& x, size_t count,
+                float* y) const {
+    int8_.multiply({.tiles = linear.weight->data,
+                    .rows = linear.weight->rows,
+                    .cols = linear.weight->cols,
+                    .codes = x.codes,
+                    .code_stride = x.stride,
+                    .scales = x.scales,
+                    .tokens = count,
+                    .bias = linear.bias.data(),
+                    .y = y,
+                    .y_stride = linear.weight->rows});
+  }
+
+  // x = norm(x + y) as vectors and as codes; y may be null.
+  void AddNorm(const EncoderWeights::Norm& norm, const float* y, float* x, size_t count,
+               const CodeRows& codes) const {
+    for (size_t i = 0; i < count; ++i) {
+      codes.scales[i] =
+          int8_.add_norm_quantise({.y = y == nullptr ? nullptr : y + i * dim_,
+                                   .weight = norm.weight.data(),
+                                   .bias = norm.bias.data(),
+                                   .eps = config_.epsilon,
+                                   .n = dim_},
+                                  x + i * dim_, codes.Row(i));
+    }
+  }
+
+  void Project(const EncoderWeights::Layer& layer, const CodeRows& x, size_t first,
+               size_t count) const {
+    Multiply(layer.q, x, count, q_ + first * dim_);
+    Multiply(layer.k, x, count, k_ + first * dim_);
+    Multiply(layer.v, x, count, v_ + first * dim_);
+  }
+
+  // x = norm(token vector + position vector), then the projections of the first layer.
+  void Begin(size_t first, size_t count, Scratch& scratch) const {
+    const TensorTypeInfo& info = InfoOf(weights_.tokens->type);
+    const size_t row_bytes = dim_ / info.block_elements * info.block_bytes;
+    for (size_t row = first; row < first + count; ++row) {
+      float* sum = x_ + row * dim_;
+      Dequantize(info.type, weights_.tokens->bytes.data() + ids_[row] * row_bytes, dim_, sum);
+      const float* position = weights_.positions.data() + positions_[row] * dim_;
+      for (size_t i = 0; i < dim_; ++i) sum[i] += position[i];
+    }
+    const CodeRows codes = Codes(count, dim_, &scratch.codes, scratch.scales);
+    AddNorm(weights_.embedding_norm, nullptr, x_ + first * dim_, count, codes);
+    Project(weights_.layers[0], codes, first, count);
+  }
+
+  // The queries of a head become its context: softmax(q k / sqrt(head_dim)) v.
+  void Attend(const TextRows& text, size_t head, Scratch& scratch) const {
+    const size_t head_dim = config_.head_dim(), length = text.length;
+    const size_t at = text.begin * dim_ + head * head_dim;
+    uint8_t* keys = scratch.keys.Get(kernels::Int8MatrixBytes(length, head_dim));
+    int8_.pack_keys({k_ + at, dim_, length, head_dim}, keys);
+    uint8_t* values = scratch.values.Get(kernels::Int8MatrixBytes(head_dim, length));
+    int8_.pack_values({v_ + at, dim_, length, head_dim}, values);
+    const CodeRows queries = Codes(kQueryBlock, head_dim, &scratch.codes, scratch.scales);
+    const CodeRows weights = Codes(kQueryBlock, length, &scratch.weights, scratch.inner_scales);
+    float* scores = scratch.scores.Floats(kQueryBlock * length);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+    for (size_t first = 0; first < length; first += kQueryBlock) {
+      const size_t count = std::min(kQueryBlock, length - first);
+      float* q = q_ + at + first * dim_;
+      for (size_t i = 0; i < count; ++i) {
+        queries.scales[i] = int8_.quantise(q + i * dim_, head_dim, queries.Row(i));
+      }
+      int8_.multiply({.tiles = keys,
+                      .rows = length,
+                      .cols = head_dim,
+                      .codes = queries.codes,
+                      .code_stride = queries.stride,
+                      .scales = queries.scales,
+                      .tokens = count,
+                      .y = scores,
+                      .y_stride = length});
+      for (size_t i = 0; i < count; ++i) {
+        weights.scales[i] =
+            int8_.softmax_quantise(scores + i * length, length, scale, weights.Row(i));
+      }
+      int8_.multiply({.tiles = values,
+                      .rows = head_dim,
+                      .cols = length,
+                      .codes = weights.codes,
+                      .code_stride = weights.stride,
+                      .scales = weights.scales,
+                      .tokens = count,
+                      .y = q,
+                      .y_stride = dim_});
+    }
+  }
+
+  // Everything behind the attention of a layer, and the projections of the next one.
+  void Finish(size_t index, size_t first, size_t count, Scratch& scratch) const {
+    const EncoderWeights::Layer& layer = weights_.layers[index];
+    const size_t ff = config_.ff;
+    float* x = x_ + first * dim_;
+    float* y = scratch.y.Floats(count * dim_);
+    const CodeRows codes = Codes(count, dim_, &scratch.codes, scratch.scales);
+    for (size_t i = 0; i < count; ++i) {
+      codes.scales[i] = int8_.quantise(q_ + (first + i) * dim_, dim_, codes.Row(i));
+    }
+    Multiply(layer.output, codes, count, y);
+    AddNorm(layer.attention_norm, y, x, count, codes);
+
+    float* inner = scratch.inner.Floats(count * ff);
+    const CodeRows inner_codes = Codes(count, ff, &scratch.inner_codes, scratch.inner_scales);
+    Multiply(layer.up, codes, count, inner);
+    for (size_t i = 0; i < count; ++i) {
+      inner_codes.scales[i] = int8_.gelu_quantise(inner + i * ff, ff, inner_codes.Row(i));
+    }
+    Multiply(layer.down, inner_codes, count, y);
+    AddNorm(layer.output_norm, y, x, count, codes);
+    if (index + 1 < weights_.layers.size()) {
+      Project(weights_.layers[index + 1], codes, first, count);
+    }
+  }
+
+  const Encoder& encoder_;
+  const EncoderWeights& weights_;
+  const EncoderConfig& config_;
+  ThreadPool* const pool_;
+  const kernels::Int8Kernels& int8_;
+  const size_t dim_;
+  std::vector<TextRows> texts_;
+  std::vector<int32_t> ids_;       // [rows]
+  std::vector<size_t> positions_;  // [rows], of the row's token in its text
+  float *x_, *q_, *k_, *v_;        // [rows, dim]
+};
+
 Encoder::Encoder(std::unique_ptr<const EncoderWeights> weights, ThreadPool* pool)
     : weights_(std::move(weights)), pool_(pool) {}
 
-Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> texts) const {
+Encoder::~Encoder() = default;
+
+Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> texts,
+                                        Threads threads) const {
   for (const auto& text : texts) {
     if (text.empty() || text.size() > static_cast<size_t>(config().positions)) {
       return InvalidArgument(StrCat("a text of ", text.size(), " tokens; the encoder takes 1 to ",
@@ -271,7 +302,8 @@ Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> te
     }
   }
   if (texts.empty()) return std::vector<float>();
-  return Pass(*weights_, pool_, texts).Run(texts);
+  Borrowed<Workspace> workspace(&mutex_, &workspaces_);
+  return Pass(*this, threads == Threads::kPool ? pool_ : nullptr, &*workspace, texts).Run();
 }
 
 }  // namespace vade

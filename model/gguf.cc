@@ -14,8 +14,6 @@
 namespace vade {
 namespace {
 
-constexpr size_t kSampledBlocks = 64;
-constexpr size_t kSampleBytes = 4096;
 constexpr size_t kSummaryBytes = 72;
 constexpr uint64_t kSummaryElements = 6;
 
@@ -103,37 +101,6 @@ GgufFile::KeySummary Summarize(const GgufEntry& entry) {
   return summary;
 }
 
-std::string ShapeText(std::span<const uint64_t> shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += StrCat(i > 0 ? ", " : "", shape[i]);
-  return out + "]";
-}
-
-// Hash of the size, the header and kSampledBlocks pieces of the data, evenly spread, first and last
-// included.
-std::string Fingerprint(std::span<const uint8_t> bytes, size_t data_begin) {
-  std::string sample(1, 'a');
-  AppendFixed<uint64_t>(&sample, bytes.size());
-  const auto append = [&](std::span<const uint8_t> part) {
-    sample.append(reinterpret_cast<const char*>(part.data()), part.size());
-  };
-  append(bytes.first(data_begin));
-  const std::span<const uint8_t> data = bytes.subspan(data_begin);
-  if (data.size() <= kSampledBlocks * kSampleBytes) {
-    append(data);
-  } else {
-    const size_t last = data.size() - kSampleBytes;
-    for (size_t i = 0; i < kSampledBlocks; ++i) {
-      append(data.subspan(last * i / (kSampledBlocks - 1), kSampleBytes));
-    }
-  }
-  std::string digest;
-  AppendFixed(&digest, Checksum64(sample));
-  sample[0] = 'b';  // a second, independent 64 bits
-  AppendFixed(&digest, Checksum64(sample));
-  return Hex(digest);
-}
-
 }  // namespace
 
 struct GgufFile::Impl {
@@ -154,7 +121,7 @@ struct GgufFile::Impl {
     for (size_t i = 0; i < layout.tensors.size(); ++i) {
       tensor_by_name.emplace(layout.tensors[i].name, i);
     }
-    fingerprint = Fingerprint(bytes(), layout.data_begin);
+    fingerprint = TensorFingerprint(bytes(), layout.data_begin);
     return OkStatus();
   }
 
@@ -285,21 +252,6 @@ std::vector<GgufFile::KeySummary> GgufFile::Summary() const {
 const GgufTensor* GgufFile::Find(std::string_view name) const {
   const auto it = impl_->tensor_by_name.find(name);
   return it == impl_->tensor_by_name.end() ? nullptr : &impl_->layout.tensors[it->second];
-}
-
-Result<const GgufTensor*> GgufFile::Require(std::string_view name,
-                                            std::span<const uint64_t> shape) const {
-  const GgufTensor* tensor = Find(name);
-  if (tensor == nullptr) {
-    return InvalidArgument(StrCat("weights file ", path(), ": tensor ", name, " ", ShapeText(shape),
-                                  " is missing; is it a complete model of a supported kind?"));
-  }
-  if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end())) {
-    return InvalidArgument(StrCat("weights file ", path(), ": tensor ", name, " is ",
-                                  ShapeText(tensor->shape), ", expected ", ShapeText(shape),
-                                  "; was it converted with another tool?"));
-  }
-  return tensor;
 }
 
 void GgufFile::DropPages() const {

@@ -13,37 +13,25 @@
 #include <vector>
 
 #include "base/status.h"
-#include "kernels/tensor_type.h"
+#include "model/tensor_file.h"
 
 namespace vade {
 
-struct GgufTensor {
-  std::string name;
-  TensorType type = TensorType::kF32;
-  std::vector<uint64_t> shape;  // innermost first, as in the file: {cols, rows, ...}
-  uint64_t elements = 0;
-  std::span<const uint8_t> bytes;  // inside the mapping
+using GgufTensor = WeightTensor;
 
-  uint64_t cols() const { return shape.empty() ? 1 : shape[0]; }
-  uint64_t rows() const { return cols() == 0 ? 0 : elements / cols(); }
-};
-
-class GgufFile {
+class GgufFile final : public TensorFile {
  public:
   // NOT_FOUND, INVALID_ARGUMENT (not a GGUF file, wrong version, unknown tensor type, by name),
   // DATA_LOSS (truncated or inconsistent).
   static Result<std::unique_ptr<GgufFile>> Open(const std::string& path);
   // The same for bytes that are in memory already; `name` stands for the path in messages.
   static Result<std::unique_ptr<GgufFile>> FromBytes(std::string bytes, const std::string& name);
-  ~GgufFile();
+  ~GgufFile() override;
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
 
-  const std::string& path() const;
-
-  // Tells this file's weights from any other's: a hash of the size, the header and samples of the
-  // data. 32 hexadecimal digits. Not proof against forgery.
-  const std::string& fingerprint() const;
+  const std::string& path() const override;
+  const std::string& fingerprint() const override;
 
   // Metadata. Integer keys of any width are widened; a missing key or one of another kind is
   // nothing.
@@ -66,12 +54,8 @@ class GgufFile {
   std::vector<KeySummary> Summary() const;
 
   const std::vector<GgufTensor>& tensors() const;
-  const GgufTensor* Find(std::string_view name) const;  // null when absent
-  // With an error that tells expected from actual shape; `shape` innermost first.
-  Result<const GgufTensor*> Require(std::string_view name, std::span<const uint64_t> shape) const;
-
-  // Releases this process's page-cache pages of the tensor data (after it has been repacked).
-  void DropPages() const;
+  const GgufTensor* Find(std::string_view name) const override;
+  void DropPages() const override;
 
  private:
   struct Impl;

@@ -24,13 +24,6 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-std::string ShapeText(const GgufTensor& tensor) {
-  std::string out = "[";
-  for (size_t i = 0; i < tensor.shape.size(); ++i)
-    out += StrCat(i > 0 ? ", " : "", tensor.shape[i]);
-  return out + "]";
-}
-
 struct TypeTotal {
   uint64_t tensors = 0;
   uint64_t bytes = 0;
@@ -53,7 +46,7 @@ std::string DescribeGguf(const GgufFile& file) {
   for (const GgufTensor& tensor : file.tensors()) {
     const std::string_view type = InfoOf(tensor.type).name;
     out += StrCat(Padded(Printable(tensor.name), 32), "  ", Padded(type, 5), "  ",
-                  Padded(ShapeText(tensor), 20), "  ", tensor.bytes.size(), " bytes\n");
+                  Padded(ShapeText(tensor.shape), 20), "  ", tensor.bytes.size(), " bytes\n");
     ++totals[type].tensors;
     totals[type].bytes += tensor.bytes.size();
   }

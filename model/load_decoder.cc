@@ -1,8 +1,11 @@
 // From a weight file to a decoder that is ready to read.
+#include <mutex>
+
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "model/cpu_backend.h"
+#include "model/cuda_library.h"
 #include "model/no_vocab_tokenizer.h"
 #include "model/transformer.h"
 
@@ -33,6 +36,7 @@ Status Transformer::LoadFile(const std::string& path, const DecoderOptions& opti
                    ": keys and values are kept as ", kernels::KvTypeName(config_.attention.kv_type),
                    ", not ", kernels::KvTypeName(options.kv_type)));
   }
+  RETURN_IF_ERROR(backend_->CheckShape(config_.attention));
   ASSIGN_OR_RETURN(tokenizer_, LoadTokenizer(*file_, config_.vocab_size));
   chat_template_.emplace(ChatTemplate::FromGguf(*file_, *tokenizer_));
   const PackOptions packing = {.cache_dir = options.packed_cache_dir, .pool = options.pool};
@@ -72,8 +76,48 @@ Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend,
   return std::unique_ptr<Decoder>(std::move(transformer));
 }
 
+namespace {
+
+// At most once a process: every decoder that is loaded would say the same.
+void SayOnce(const std::string& why_not) {
+  static std::once_flag said;
+  std::call_once(said,
+                 [&] { LogInfo(StrCat("no GPU: ", why_not, "; computing on the processor")); });
+}
+
+Result<std::unique_ptr<Decoder>> LoadForGpu(const std::string& path,
+                                            const DecoderOptions& options) {
+  GpuFound found;
+  auto backend = OpenCudaBackend(options.gpu, &found);
+  if (!backend.ok()) return backend.status().WithContext("no GPU");
+  ASSIGN_OR_RETURN(auto transformer, Transformer::Load(path, options, *std::move(backend)));
+  transformer->set_device(found.name);
+  LogInfo(StrCat("computing on the GPU ", found.name));
+  return std::unique_ptr<Decoder>(std::move(transformer));
+}
+
+// What another device may do better; a file that cannot be read cannot be read there either.
+bool MayBeTheGpu(StatusCode code) {
+  return code == StatusCode::kUnavailable || code == StatusCode::kResourceExhausted ||
+         code == StatusCode::kUnimplemented || code == StatusCode::kInternal ||
+         code == StatusCode::kFailedPrecondition;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path,
                                              const DecoderOptions& options) {
+  if (options.device != DeviceChoice::kCpu) {
+    auto decoder = LoadForGpu(path, options);
+    const StatusCode code = decoder.status().code();
+    if (decoder.ok() || options.device == DeviceChoice::kCuda || !MayBeTheGpu(code)) return decoder;
+    if (code == StatusCode::kUnavailable) {
+      SayOnce(decoder.status().message().substr(std::string_view("no GPU: ").size()));
+    } else {
+      LogWarning(StrCat("the GPU cannot be used: ", decoder.status().message(),
+                        "; computing on the processor"));
+    }
+  }
   return LoadDecoderOn(std::make_unique<CpuBackend>(options.pool), path, options);
 }
 

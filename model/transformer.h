@@ -41,6 +41,7 @@ class Transformer final : public Decoder {
   Status Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) override;
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override;
 
+  void set_device(std::string name) { info_.device = std::move(name); }
   const DecoderConfig& config() const { return config_; }
   const KvPool& kv_pool() const { return *kv_pool_; }
 

@@ -57,26 +57,37 @@ Result<std::unique_ptr<Tokenizer>> UnigramTokenizer::FromGguf(const GgufFile& fi
     return InvalidArgument(
         StrCat("weights file ", file.path(), " has no tokenizer.ggml.unknown_token_id"));
   }
+  auto scores = file.GetFloats("tokenizer.ggml.scores");
+  CodePointMap map;
+  ASSIGN_OR_RETURN(map.from, ReadUints(file, "vade.normalizer.code_points"));
+  ASSIGN_OR_RETURN(map.end, ReadUints(file, "vade.normalizer.ends"));
+  ASSIGN_OR_RETURN(map.to, ReadUints(file, "vade.normalizer.replacements"));
+  return FromParts(std::move(vocabulary), scores ? std::move(*scores) : std::vector<float>(),
+                   std::move(map), file.path());
+}
+
+Result<std::unique_ptr<Tokenizer>> UnigramTokenizer::FromParts(Vocabulary vocabulary,
+                                                               std::vector<float> scores,
+                                                               CodePointMap map,
+                                                               const std::string& source) {
   std::unique_ptr<UnigramTokenizer> tokenizer(new UnigramTokenizer(std::move(vocabulary)));
-  RETURN_IF_ERROR(tokenizer->ReadScores(file));
-  RETURN_IF_ERROR(tokenizer->ReadNormalizer(file));
+  RETURN_IF_ERROR(tokenizer->TakeScores(std::move(scores), source));
+  RETURN_IF_ERROR(tokenizer->TakeMap(std::move(map), source));
   tokenizer->IndexPieces();
   return std::unique_ptr<Tokenizer>(std::move(tokenizer));
 }
 
-Status UnigramTokenizer::ReadScores(const GgufFile& file) {
-  auto scores = file.GetFloats("tokenizer.ggml.scores");
-  if (!scores || scores->size() != static_cast<size_t>(vocabulary_.size())) {
-    return InvalidArgument(StrCat("weights file ", file.path(), ": tokenizer.ggml.scores has ",
-                                  scores ? scores->size() : 0, " values for ", vocabulary_.size(),
-                                  " tokens"));
+Status UnigramTokenizer::TakeScores(std::vector<float> scores, const std::string& source) {
+  if (scores.size() != static_cast<size_t>(vocabulary_.size())) {
+    return InvalidArgument(StrCat("weights file ", source, ": tokenizer.ggml.scores has ",
+                                  scores.size(), " values for ", vocabulary_.size(), " tokens"));
   }
-  scores_ = std::move(*scores);
+  scores_ = std::move(scores);
   float worst = 0;
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
     if (!std::isfinite(scores_[id])) {
       return InvalidArgument(
-          StrCat("weights file ", file.path(), ": the score of token ", id, " is not a number"));
+          StrCat("weights file ", source, ": the score of token ", id, " is not a number"));
     }
     if (IsFound(vocabulary_.type(id))) worst = std::min(worst, scores_[id]);
   }
@@ -84,24 +95,22 @@ Status UnigramTokenizer::ReadScores(const GgufFile& file) {
   return OkStatus();
 }
 
-Status UnigramTokenizer::ReadNormalizer(const GgufFile& file) {
-  ASSIGN_OR_RETURN(map_from_, ReadUints(file, "vade.normalizer.code_points"));
-  ASSIGN_OR_RETURN(map_end_, ReadUints(file, "vade.normalizer.ends"));
-  ASSIGN_OR_RETURN(map_to_, ReadUints(file, "vade.normalizer.replacements"));
+Status UnigramTokenizer::TakeMap(CodePointMap map, const std::string& source) {
+  map_ = std::move(map);
   const auto damaged = [&](size_t i) {
     return InvalidArgument(
-        StrCat("weights file ", file.path(), ": vade.normalizer.* is damaged at ", i));
+        StrCat("weights file ", source, ": vade.normalizer.* is damaged at ", i));
   };
-  if (map_end_.size() != map_from_.size()) return damaged(map_from_.size());
+  if (map_.end.size() != map_.from.size()) return damaged(map_.from.size());
   is_mapped_.assign(kCodePoints / 64, 0);
-  for (size_t i = 0; i < map_from_.size(); ++i) {
-    if (map_from_[i] >= kCodePoints || (i > 0 && map_from_[i] <= map_from_[i - 1]) ||
-        map_end_[i] > map_to_.size() || (i > 0 && map_end_[i] < map_end_[i - 1])) {
+  for (size_t i = 0; i < map_.from.size(); ++i) {
+    if (map_.from[i] >= kCodePoints || (i > 0 && map_.from[i] <= map_.from[i - 1]) ||
+        map_.end[i] > map_.to.size() || (i > 0 && map_.end[i] < map_.end[i - 1])) {
       return damaged(i);
     }
-    is_mapped_[map_from_[i] / 64] |= uint64_t{1} << (map_from_[i] % 64);
+    is_mapped_[map_.from[i] / 64] |= uint64_t{1} << (map_.from[i] % 64);
   }
-  for (const uint32_t c : map_to_) {
+  for (const uint32_t c : map_.to) {
     if (c >= kCodePoints || (c >= 0xd800 && c < 0xe000)) return damaged(c);
   }
   return OkStatus();
@@ -179,8 +188,8 @@ std::string UnigramTokenizer::Normalize(std::string_view text) const {
       append(c);
       continue;
     }
-    const size_t i = std::lower_bound(map_from_.begin(), map_from_.end(), c) - map_from_.begin();
-    for (uint32_t k = i == 0 ? 0 : map_end_[i - 1]; k < map_end_[i]; ++k) append(map_to_[k]);
+    const size_t i = std::lower_bound(map_.from.begin(), map_.from.end(), c) - map_.from.begin();
+    for (uint32_t k = i == 0 ? 0 : map_.end[i - 1]; k < map_.end[i]; ++k) append(map_.to[k]);
   }
   return out;
 }

@@ -12,9 +12,19 @@
 
 namespace vade {
 
+// What code points are replaced by before the text is cut: code point from[i] becomes to[end[i - 1]]
+// up to to[end[i]]. Ascending, numbers checked by UnigramTokenizer.
+struct CodePointMap {
+  std::vector<uint32_t> from, end, to;
+};
+
 class UnigramTokenizer final : public Tokenizer {
  public:
   static Result<std::unique_ptr<Tokenizer>> FromGguf(const GgufFile& file);
+  // The same from parts; `source` stands for the file in messages.
+  static Result<std::unique_ptr<Tokenizer>> FromParts(Vocabulary vocabulary,
+                                                      std::vector<float> scores, CodePointMap map,
+                                                      const std::string& source);
 
   int32_t vocab_size() const override { return vocabulary_.size(); }
   std::vector<int32_t> Encode(std::string_view text, Special special) const override;
@@ -38,8 +48,8 @@ class UnigramTokenizer final : public Tokenizer {
     uint32_t begin;  // of the piece that ends here
   };
 
-  Status ReadScores(const GgufFile& file);
-  Status ReadNormalizer(const GgufFile& file);
+  Status TakeScores(std::vector<float> scores, const std::string& source);
+  Status TakeMap(CodePointMap map, const std::string& source);
   void IndexPieces();
 
   // Code points replaced, runs of spaces made one, spaces as U+2581 with one in front.
@@ -70,7 +80,7 @@ class UnigramTokenizer final : public Tokenizer {
   std::vector<uint8_t> prefixes_;    // two bits a hash value
 
   std::vector<uint64_t> is_mapped_;  // one bit a code point
-  std::vector<uint32_t> map_from_, map_end_, map_to_;
+  CodePointMap map_;
 
   std::string piece_bytes_;  // of all tokens, one after the other
   std::vector<uint32_t> piece_ends_;

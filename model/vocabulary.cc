@@ -82,6 +82,28 @@ Result<Vocabulary> Vocabulary::FromGguf(const GgufFile& file) {
   return vocabulary;
 }
 
+Result<Vocabulary> Vocabulary::FromParts(const VocabularyParts& parts) {
+  const auto count = static_cast<int64_t>(parts.tokens.size());
+  for (const int32_t id : {parts.bos, parts.eos, parts.unknown}) {
+    if (id < -1 || id >= count)
+      return InvalidArgument(StrCat("token id ", id, " of ", count, " tokens"));
+  }
+  if (parts.types.size() != parts.tokens.size() || parts.tokens.empty()) {
+    return InvalidArgument(
+        StrCat("a vocabulary of ", count, " tokens and ", parts.types.size(), " kinds of them"));
+  }
+  Vocabulary vocabulary;
+  const std::vector<std::string_view> views(parts.tokens.begin(), parts.tokens.end());
+  RETURN_IF_ERROR(vocabulary.tokens_.Build(views));
+  vocabulary.types_ = parts.types;
+  vocabulary.bos_ = parts.bos;
+  vocabulary.eos_ = parts.eos;
+  vocabulary.unknown_ = parts.unknown;
+  vocabulary.MarkEnds(-1);
+  vocabulary.IndexSpecials();
+  return vocabulary;
+}
+
 Status Vocabulary::ReadTypes(const GgufFile& file) {
   types_.assign(size(), TokenType::kNormal);
   const auto types = file.GetInts("tokenizer.ggml.token_type");
@@ -102,13 +124,17 @@ Status Vocabulary::ReadIds(const GgufFile& file) {
   ASSIGN_OR_RETURN(eos_, ReadTokenId(file, "tokenizer.ggml.eos_token_id", size()));
   ASSIGN_OR_RETURN(unknown_, ReadTokenId(file, "tokenizer.ggml.unknown_token_id", size()));
   ASSIGN_OR_RETURN(const int32_t eot, ReadTokenId(file, "tokenizer.ggml.eot_token_id", size()));
+  MarkEnds(eot);
+  return OkStatus();
+}
+
+void Vocabulary::MarkEnds(int32_t eot) {
   ends_generation_.assign(size(), false);
   if (eos_ >= 0) ends_generation_[eos_] = true;
   if (eot >= 0) ends_generation_[eot] = true;
   for (const std::string_view text : kEndTokens) {
     if (const int32_t id = FindControl(text); id >= 0) ends_generation_[id] = true;
   }
-  return OkStatus();
 }
 
 void Vocabulary::IndexSpecials() {

@@ -58,9 +58,18 @@ class TokenTable {
   uint64_t mask_ = 0;
 };
 
+// A vocabulary that was read from a file of another kind.
+struct VocabularyParts {
+  std::vector<std::string> tokens;
+  std::vector<TokenType> types;                   // as many
+  int32_t bos = -1, eos = -1, unknown = -1;       // -1: none
+};
+
 class Vocabulary {
  public:
   static Result<Vocabulary> FromGguf(const GgufFile& file);
+  // INVALID_ARGUMENT when ids and counts do not agree.
+  static Result<Vocabulary> FromParts(const VocabularyParts& parts);
 
   int32_t size() const { return tokens_.size(); }
   std::string_view text(int32_t id) const { return tokens_[id]; }
@@ -88,6 +97,7 @@ class Vocabulary {
  private:
   Status ReadTypes(const GgufFile& file);
   Status ReadIds(const GgufFile& file);
+  void MarkEnds(int32_t eot);
   void IndexSpecials();
 
   TokenTable tokens_;

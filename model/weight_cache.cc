@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/threads.h"
+#include "kernels/int8.h"
 
 namespace vade {
 namespace {
@@ -47,7 +48,7 @@ constexpr size_t kEndBytes = 4096;
 constexpr size_t kPieceBytes = 16 << 20;  // packed and written at a time
 
 struct Entry {
-  const GgufTensor* tensor = nullptr;
+  const WeightTensor* tensor = nullptr;
   PackedMatrix matrix;              // data is null until it is known where it lies
   uint64_t offset = 0, length = 0;  // in the pack
   uint64_t checksum = 0, ends_checksum = 0;
@@ -90,10 +91,11 @@ class Weights final : public PackedWeights {
 
 // Which matrices, how long each becomes. Sizes come from a checked file, whose tensors lie inside
 // it.
-Result<std::vector<Entry>> PlanEntries(const GgufFile& file,
-                                       std::span<const GgufTensor* const> tensors) {
+Result<std::vector<Entry>> PlanEntries(const TensorFile& file,
+                                       std::span<const WeightTensor* const> tensors,
+                                       PackForm form) {
   std::vector<Entry> entries;
-  for (const GgufTensor* tensor : tensors) {
+  for (const WeightTensor* tensor : tensors) {
     const TensorTypeInfo& info = InfoOf(tensor->type);
     if (tensor->shape.size() != 2 || tensor->rows() == 0 ||
         tensor->cols() % info.block_elements != 0) {
@@ -103,7 +105,10 @@ Result<std::vector<Entry>> PlanEntries(const GgufFile& file,
     }
     Entry entry;
     entry.tensor = tensor;
-    entry.matrix = {kernels::PackedFormat(tensor->type), tensor->rows(), tensor->cols(), nullptr};
+    const kernels::Format format = form == PackForm::kInt8Rows
+                                       ? kernels::Format::kInt8Rows
+                                       : kernels::PackedFormat(tensor->type);
+    entry.matrix = {format, tensor->rows(), tensor->cols(), nullptr};
     entry.length = kernels::PackedBytes(entry.matrix.format, entry.matrix.rows, entry.matrix.cols);
     entries.push_back(entry);
   }
@@ -120,12 +125,14 @@ void For(ThreadPool* pool, size_t count, RangeFunction f) {
 
 // Tiles [begin, end) of a tensor to `out`, which holds just these.
 void PackPiece(const Entry& entry, size_t begin, size_t end, ThreadPool* pool, uint8_t* out) {
-  const GgufTensor& tensor = *entry.tensor;
+  const WeightTensor& tensor = *entry.tensor;
   const size_t row_bytes = tensor.bytes.size() / tensor.rows();
   const uint8_t* rows = tensor.bytes.data() + begin * kTileRows * row_bytes;
   const size_t count = std::min<size_t>(tensor.rows(), end * kTileRows) - begin * kTileRows;
   For(pool, end - begin, [&](size_t first, size_t last) {
-    kernels::PackTiles(tensor.type, rows, count, tensor.cols(), first, last, out);
+    const auto pack = entry.matrix.format == kernels::Format::kInt8Rows ? kernels::PackInt8Tiles
+                                                                        : kernels::PackTiles;
+    pack(tensor.type, rows, count, tensor.cols(), first, last, out);
   });
 }
 
@@ -148,7 +155,7 @@ Result<std::unique_ptr<PackedWeights>> PackToMemory(const std::vector<Entry>& en
 
 // --- the file ------------------------------------------------------------------------------------
 
-std::string TableOf(const GgufFile& file, const std::vector<Entry>& entries) {
+std::string TableOf(const TensorFile& file, const std::vector<Entry>& entries) {
   std::string table;
   AppendString(&table, file.fingerprint());
   AppendFixed<uint32_t>(&table, static_cast<uint32_t>(entries.size()));
@@ -178,7 +185,7 @@ std::string HeaderOf(std::string_view table, uint64_t file_length) {
 }
 
 // The table's length does not depend on the checksums in it, so offsets are known before they are.
-uint64_t PlaceEntries(const GgufFile& file, std::vector<Entry>& entries) {
+uint64_t PlaceEntries(const TensorFile& file, std::vector<Entry>& entries) {
   uint64_t end = kHeaderBytes + TableOf(file, entries).size();
   for (Entry& entry : entries) {
     entry.offset = (end + 63) / 64 * 64;
@@ -286,7 +293,7 @@ Status VerifyWritten(const MappedFile& written, std::vector<Entry>& entries,
   return OkStatus();
 }
 
-Status WritePack(const GgufFile& file, std::vector<Entry>& entries, const std::string& path,
+Status WritePack(const TensorFile& file, std::vector<Entry>& entries, const std::string& path,
                  ThreadPool* pool) {
   AsideFile aside(path);
   RETURN_IF_ERROR(aside.Open());
@@ -352,7 +359,7 @@ bool ReadHeader(std::span<const uint8_t> bytes, Header& h) {
 }
 
 // Null when there is no pack of these matrices in good order; the caller then makes one.
-std::unique_ptr<Weights> OpenPack(const GgufFile& file, std::vector<Entry> entries,
+std::unique_ptr<Weights> OpenPack(const TensorFile& file, std::vector<Entry> entries,
                                   const std::string& path) {
   if (!IsFresh(path, file.path())) return nullptr;
   auto mapping = MappedFile::Open(path);
@@ -389,7 +396,7 @@ Result<std::unique_ptr<FileLock>> LockPack(const std::string& path) {
   }
 }
 
-Result<std::unique_ptr<Weights>> MakePack(const GgufFile& file, std::vector<Entry>& entries,
+Result<std::unique_ptr<Weights>> MakePack(const TensorFile& file, std::vector<Entry>& entries,
                                           const std::string& path, const PackOptions& options) {
   RETURN_IF_ERROR(MakeDirectories(options.cache_dir));
   ASSIGN_OR_RETURN(auto lock, LockPack(path));
@@ -403,14 +410,14 @@ Result<std::unique_ptr<Weights>> MakePack(const GgufFile& file, std::vector<Entr
 
 }  // namespace
 
-std::string PackPath(const GgufFile& file, const std::string& cache_dir) {
+std::string PackPath(const TensorFile& file, const std::string& cache_dir) {
   return JoinPath(cache_dir, StrCat(file.fingerprint(), ".pack"));
 }
 
-Result<std::unique_ptr<PackedWeights>> PackWeights(const GgufFile& file,
-                                                   std::span<const GgufTensor* const> matrices,
+Result<std::unique_ptr<PackedWeights>> PackWeights(const TensorFile& file,
+                                                   std::span<const WeightTensor* const> matrices,
                                                    const PackOptions& options) {
-  ASSIGN_OR_RETURN(std::vector<Entry> entries, PlanEntries(file, matrices));
+  ASSIGN_OR_RETURN(std::vector<Entry> entries, PlanEntries(file, matrices, options.form));
   if (!options.cache_dir.empty()) {
     const std::string path = PackPath(file, options.cache_dir);
     if (auto weights = OpenPack(file, entries, path)) {

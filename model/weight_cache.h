@@ -19,15 +19,20 @@
 
 #include "base/status.h"
 #include "kernels/matrix.h"
-#include "model/gguf.h"
+#include "model/tensor_file.h"
 
 namespace vade {
 
 class ThreadPool;
 
+// What a matrix becomes. kOfType: the format of its tensor's type, which keeps the values (decoders).
+// kInt8Rows: 8-bit codes with one scale a row, whatever the type (encoders).
+enum class PackForm : uint8_t { kOfType, kInt8Rows };
+
 struct PackOptions {
   std::string cache_dir;       // created when missing; "": in memory only
   ThreadPool* pool = nullptr;  // packs in parallel; null: the caller's thread alone
+  PackForm form = PackForm::kOfType;
 };
 
 class PackedWeights {
@@ -46,11 +51,11 @@ class PackedWeights {
 
 // `matrices` are tensors of `file` with two dimensions, each name once. INVALID_ARGUMENT names a
 // tensor whose rows are not whole blocks of its type.
-Result<std::unique_ptr<PackedWeights>> PackWeights(const GgufFile& file,
-                                                   std::span<const GgufTensor* const> matrices,
+Result<std::unique_ptr<PackedWeights>> PackWeights(const TensorFile& file,
+                                                   std::span<const WeightTensor* const> matrices,
                                                    const PackOptions& options);
 
 // Where PackWeights keeps the pack of `file`.
-std::string PackPath(const GgufFile& file, const std::string& cache_dir);
+std::string PackPath(const TensorFile& file, const std::string& cache_dir);
 
 }  // namespace vade

@@ -78,6 +78,14 @@ void DropRepeats(SearchResult* found) {
   *hits = std::move(kept);
 }
 
+// Of a hit that is not among those asked for. The `by_score` best by score alone were moved down.
+void MarkBeyond(PassageId id, int by_score, std::vector<Explained>* candidates) {
+  for (Explained& candidate : *candidates) {
+    if (candidate.passage_id != id) continue;
+    candidate.cut = candidate.rank <= static_cast<uint32_t>(by_score) ? "alike" : "rank";
+  }
+}
+
 // Asks for more than k, since repeats are dropped; and again for more while that was not enough.
 // All distinct hits are returned.
 Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const Context& ctx) {
@@ -110,13 +118,17 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
 
   SearchRequest request{.collection = query.collection,
                         .vector = {},
+                        .embedder_id = embedder_->id(),
                         .question = question,
                         .k = query.k,
                         .filter = query.filter,
                         .as_of = query.as_of,
                         .groups = query.groups,
                         .ranking = query.ranking,
+                        .neighbours = query.neighbours.value_or(0),
                         .explain = query.explain};
+  request.ranking.mmr = query.mmr.value_or(query.ranking.mmr);
+  const bool diverse = request.ranking.mmr < 1;
   {
     TraceSpan span(ctx, "embed");
     const std::string_view text = question;
@@ -128,7 +140,7 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
     ASSIGN_OR_RETURN(found, SearchDistinct(store_, std::move(request), ctx));
   }
   for (size_t i = static_cast<size_t>(query.k); i < found.hits.size(); ++i) {
-    MarkCut(found.hits[i].passage.id, "rank", &found.candidates);
+    MarkBeyond(found.hits[i].passage.id, diverse ? query.k : 0, &found.candidates);
   }
   if (found.hits.size() > static_cast<size_t>(query.k)) found.hits.resize(query.k);
   AddCount(ctx, "hits", static_cast<int64_t>(found.hits.size()));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ struct Query {
   std::string as_of = {};                // "" = now
   std::vector<std::string> groups = {};  // of the caller
   RankingOptions ranking = {};
-  bool explain = false;  // fills Retrieved::candidates
+  std::optional<double> mmr = {};      // takes the place of ranking.mmr
+  std::optional<int> neighbours = {};  // joined to each hit on each side; 0 or not set = off
+  bool explain = false;                // fills Retrieved::candidates
 };
 
 inline constexpr size_t kMaxQuestionBytes = 32 * 1024;

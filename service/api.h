@@ -17,6 +17,7 @@
 #include "index/portable.h"
 #include "ingest/ingest.h"
 #include "ingest/near_documents.h"
+#include "ingest/reembed.h"
 #include "service/answer.h"
 
 namespace vade {
@@ -61,6 +62,12 @@ class Api {
 
   // Reads the collection's passages ahead of the questions, within the budget for what is kept.
   virtual Result<WarmReport> Warm(const std::string& collection, const Context& ctx) = 0;
+
+  // Makes the collection's vectors by another embedder while it is read and written
+  // (docs/reembed.md): a name of the catalog or of a file in the models folder; in this process
+  // also a path. The trace gets no stages.
+  virtual Result<ReembedOutcome> Reembed(const std::string& collection, const std::string& embedder,
+                                         const ReembedProgress& progress, const Context& ctx) = 0;
 
   // Files under `paths` of this machine, whichever side stores them.
   virtual Result<IngestReport> Ingest(const std::vector<std::string>& paths,

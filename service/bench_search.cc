@@ -165,7 +165,8 @@ Result<SearchBench> BenchSearch(const SearchBenchOptions& options, const Context
   store_options.flat_below = options.hnsw ? 0 : options.vectors + 1;
   store_options.hnsw_ef_search = options.ef;
   ASSIGN_OR_RETURN(auto store, OpenStore(options.directory, store_options));
-  RETURN_IF_ERROR(store->CreateCollection({"bench", "bench", options.dimension, 0, 0}));
+  RETURN_IF_ERROR(store->CreateCollection(
+      {.name = "bench", .embedder_id = "bench", .dimension = options.dimension}));
 
   Mixture mixture(options.dimension);
   std::vector<float> vectors(options.vectors * options.dimension);

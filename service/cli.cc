@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,12 @@ void AddCommonOptions(CLI::App& app, CommonOptions& options) {
   app.add_option("--threads", options.threads,
                  "Threads (default: all cores that this process may use)")
       ->check(CLI::Range(0, 1024));
+  const std::map<std::string, DeviceChoice> devices = {
+      {"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}};
+  app.add_option("--device", options.device,
+                 "Where the decoder computes: auto (the GPU when there is one), cpu, cuda")
+      ->transform(CLI::CheckedTransformer(devices))
+      ->option_text("auto|cpu|cuda");
   app.add_flag("--json", options.json, "Print one JSON object");
 }
 

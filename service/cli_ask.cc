@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/files.h"
@@ -28,6 +29,8 @@ struct AskFlags {
   int k = 5;
   std::string filter, groups, as_of;
   bool explain = false;
+  std::optional<double> mmr;
+  std::optional<int> neighbours;
   std::string mode = "direct";
   bool strict = false;
   Sampling sampling;
@@ -132,6 +135,8 @@ Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
   query.filter = flags.filter;
   query.as_of = flags.as_of;
   query.groups = SplitList(flags.groups);
+  query.mmr = flags.mmr;
+  query.neighbours = flags.neighbours;
   return query;
 }
 
@@ -167,6 +172,11 @@ void PrintHit(size_t number, const Hit& hit) {
               ShownLine(hit.passage.document_id).c_str(),
               static_cast<unsigned long long>(hit.passage.begin),
               static_cast<unsigned long long>(hit.passage.end), hit.score);
+  if (hit.found_end > 0) {
+    std::printf("   found: bytes %llu-%llu, with their neighbours\n",
+                static_cast<unsigned long long>(hit.found_begin),
+                static_cast<unsigned long long>(hit.found_end));
+  }
   if (!hit.passage.heading_path.empty()) {
     std::printf("   %s\n", ShownLine(hit.passage.heading_path).c_str());
   }
@@ -174,12 +184,12 @@ void PrintHit(size_t number, const Hit& hit) {
 }
 
 void PrintCandidates(const std::vector<Explained>& candidates) {
-  std::printf("%9s %7s %7s %7s %7s  %-6s  document, passage\n", "score", "vectors", "rank", "words",
-              "rank", "cut");
+  std::printf("%9s %4s %7s %7s %7s %7s %7s  %-6s  document, passage\n", "score", "rank", "vectors",
+              "rank", "words", "rank", "alike", "cut");
   for (const Explained& c : candidates) {
-    std::printf("%9.4f %7.4f %7u %7.3f %7u  %-6s  %s, %llu\n", c.score, c.dense_score, c.dense_rank,
-                c.term_score, c.term_rank, c.cut.c_str(), ShownLine(c.document_id).c_str(),
-                static_cast<unsigned long long>(c.passage_id));
+    std::printf("%9.4f %4u %7.4f %7u %7.3f %7u %7.4f  %-6s  %s, %llu\n", c.score, c.rank,
+                c.dense_score, c.dense_rank, c.term_score, c.term_rank, c.likeness, c.cut.c_str(),
+                ShownLine(c.document_id).c_str(), static_cast<unsigned long long>(c.passage_id));
   }
 }
 
@@ -367,6 +377,12 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
   CLI::App* search = app.add_subcommand("search", "Find the passages nearest to a question");
   search->add_option("question", flags->question, "The question")->required();
   AddQueryOptions(*search, *flags, kMaxSearchHits);
+  search
+      ->add_option("--mmr", flags->mmr,
+                   "Share of the score where passages unlike those ahead come first; 1: off")
+      ->check(CLI::Range(0.0, 1.0));
+  search->add_option("--neighbours", flags->neighbours, "Passages joined to each hit on each side")
+      ->check(CLI::Range(0, kMaxNeighbours));
   search->callback([&session, flags] { session.Run([&] { return RunSearch(session, *flags); }); });
 
   CLI::App* ask = app.add_subcommand("ask", "Answer a question from the documents, with citations");

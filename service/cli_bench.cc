@@ -63,6 +63,8 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
   DecoderOptions options;
   options.pool = &pool;
   options.packed_cache_dir = PackedDir(local);
+  options.device = local.device;
+  options.gpu = local.gpu;
   ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
   auto bench = prefill
                    ? BenchPrefill(decoder.get(), flags.prefill_tokens, flags.repeat, session.ctx())
@@ -70,9 +72,11 @@ Status RunDecoder(CliSession& session, const BenchFlags& flags, bool prefill) {
                                  flags.repeat, session.ctx());
   if (!bench.ok()) return bench.status();
   Json json = Header(decoder->info().name, pool.threads());
+  json["device"] = decoder->info().device;
   json["tokens_per_second"] = bench->tokens_per_second;
-  json["bandwidth_share"] =
-      bench->bandwidth_share < 0 ? Json(nullptr) : Json(bench->bandwidth_share);
+  // The bandwidth beside it is the processor's.
+  const bool has_share = bench->bandwidth_share >= 0 && decoder->info().device == "cpu";
+  json["bandwidth_share"] = has_share ? Json(bench->bandwidth_share) : Json(nullptr);
   if (!prefill) {
     json["read_gb_per_second"] = bench->read_bytes_per_second / 1e9;
     json["weight_mb_per_token"] = static_cast<double>(decoder->info().weight_bytes_per_token) / 1e6;

@@ -11,12 +11,11 @@ namespace vade {
 namespace {
 
 Status RunDoctor(CliSession& session, bool gpu) {
-  if (gpu)
-    return Unimplemented("doctor --gpu is not available in this version; it computes on the CPU");
   if (!session.options.server.empty()) {
     return FailedPrecondition("doctor examines this machine; leave --server out");
   }
-  const DoctorReport report = Examine(session.local_options());
+  const DoctorReport report =
+      Examine(session.local_options(), gpu ? GpuExam::kCompute : GpuExam::kLook);
   if (session.options.json) {
     std::printf("%s\n", DoctorJson(report).c_str());
   } else {
@@ -33,7 +32,7 @@ Status RunDoctor(CliSession& session, bool gpu) {
 void AddDoctorCommand(CLI::App& app, CliSession& session) {
   auto gpu = std::make_shared<bool>(false);
   CLI::App* doctor = app.add_subcommand("doctor", "What this machine and this installation can do");
-  doctor->add_flag("--gpu", *gpu, "Examine the GPU (not in this version)");
+  doctor->add_flag("--gpu", *gpu, "Make the GPU compute, too, and compare");
   doctor->callback([&session, gpu] { session.Run([&] { return RunDoctor(session, *gpu); }); });
 }
 

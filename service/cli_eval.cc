@@ -22,10 +22,11 @@ struct EvalFlags {
   bool strict = false;
   std::string ranking = "both";
   double term_weight = RankingOptions{}.term_weight;
+  double mmr = RankingOptions{}.mmr;
 };
 
 RankingOptions RankingOf(const EvalFlags& flags) {
-  RankingOptions ranking{.term_weight = flags.term_weight};
+  RankingOptions ranking{.term_weight = flags.term_weight, .mmr = flags.mmr};
   if (flags.ranking == "vectors") ranking.source = RankingOptions::Source::kVectors;
   if (flags.ranking == "terms") ranking.source = RankingOptions::Source::kTerms;
   if (flags.ranking == "ranks") ranking.fusion = RankingOptions::Fusion::kReciprocalRank;
@@ -130,6 +131,9 @@ void AddEvalCommands(CLI::App& app, CliSession& session) {
       ->check(CLI::IsMember({"both", "ranks", "vectors", "terms"}))
       ->capture_default_str();
   retrieval->add_option("--term-weight", flags->term_weight, "Share of the words")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  retrieval->add_option("--mmr", flags->mmr, "As of vade search")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   retrieval->callback(

@@ -26,6 +26,7 @@ Status RunServe(const CLI::App& app, CliSession& session, const ServeFlags& flag
   if (!session.options.model.empty()) options.decoder_model = session.options.model;
   if (!session.options.embedder.empty()) options.embedder_model = session.options.embedder;
   if (app.count("--threads") > 0) options.threads = session.options.threads;
+  if (app.count("--device") > 0) options.device = session.options.device;
   options.announce =
       session.options.json ? ServeOptions::Announce::kJson : ServeOptions::Announce::kLine;
   return Serve(options);

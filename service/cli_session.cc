@@ -49,6 +49,7 @@ Status CheckServiceOptions(const CommonOptions& options) {
   const std::pair<const char*, bool> own[] = {{"--model", !options.model.empty()},
                                               {"--embedder", !options.embedder.empty()},
                                               {"--threads", options.threads > 0},
+                                              {"--device", options.device != DeviceChoice::kAuto},
                                               {"--level", !options.level.empty()}};
   for (const auto& [name, given] : own) {
     if (!given) continue;
@@ -86,6 +87,7 @@ LocalOptions CliSession::local_options() const {
   local.decoder_model = options.model;
   local.embedder_model = options.embedder;
   local.threads = options.threads;
+  local.device = options.device;
   local.store.background = options.background;
   return local;
 }

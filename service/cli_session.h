@@ -26,6 +26,7 @@ struct CommonOptions {
   std::string model;                   // --model: catalog name or path; "": the best that is there
   std::string embedder;                // --embedder
   int threads = 0;                     // --threads; 0: all
+  DeviceChoice device = DeviceChoice::kAuto;  // --device
   std::string level;                   // --level; "": the best of the machine
   bool background = false;  // segments are made beside the command: for those that stay a while
   bool json = false;        // --json: one object on standard output and nothing else there
@@ -82,7 +83,7 @@ std::vector<std::string> SplitList(const std::string& text);
 void AddAskCommands(CLI::App& app, CliSession& session);       // search, ask, chat
 void AddIngestCommand(CLI::App& app, CliSession& session);     // ingest
 void AddCorpusCommands(CLI::App& app, CliSession& session);    // docs, collections, warm, verify
-void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import
+void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import, reembed
 void AddModelCommands(CLI::App& app, CliSession& session);     // models
 void AddServeCommand(CLI::App& app, CliSession& session);      // serve
 void AddEvalCommands(CLI::App& app, CliSession& session);      // eval

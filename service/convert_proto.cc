@@ -20,10 +20,6 @@ namespace {
 // worst.
 constexpr size_t kMaxMessageBytes = 2000;
 
-std::string Utf8(const std::string& text) {
-  return IsValidUtf8(text) ? text : ReplaceInvalidUtf8(text);
-}
-
 void SetTimestamp(int64_t unix_micros, google::protobuf::Timestamp* out) {
   int64_t seconds = unix_micros / 1'000'000, micros = unix_micros % 1'000'000;
   if (micros < 0) {
@@ -128,12 +124,6 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
   ToForm(request.form, out);
 }
 
-// 0 stands for `fallback`. What does not fit an int is beyond every limit.
-int OrDefault(uint32_t value, int fallback) {
-  constexpr uint32_t kMost = std::numeric_limits<int>::max();
-  return value == 0 ? fallback : static_cast<int>(std::min(value, kMost));
-}
-
 Result<AnswerMode> FromMode(v1::Mode mode) {
   switch (mode) {
     case v1::MODE_UNSPECIFIED:
@@ -191,6 +181,15 @@ Result<ChatTemplate::Turn> FromTurn(const v1::Turn& in, size_t number) {
 
 }  // namespace
 
+std::string Utf8(const std::string& text) {
+  return IsValidUtf8(text) ? text : ReplaceInvalidUtf8(text);
+}
+
+int OrDefault(uint32_t value, int fallback) {
+  constexpr uint32_t kMost = std::numeric_limits<int>::max();
+  return value == 0 ? fallback : static_cast<int>(std::min(value, kMost));
+}
+
 grpc::Status ToGrpc(const Status& status) {
   std::string message = Utf8(status.message());
   if (message.size() > kMaxMessageBytes) {
@@ -241,6 +240,8 @@ void ToProto(const Hit& hit, v1::Hit* out) {
   out->set_heading_path(Utf8(hit.passage.heading_path));
   out->set_text(Utf8(hit.passage.text));
   out->set_valid_from(Utf8(hit.valid_from));
+  out->set_found_begin(hit.found_begin);
+  out->set_found_end(hit.found_end);
 }
 
 void ToProto(const Citation& citation, v1::Citation* out) {
@@ -261,6 +262,7 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_dimension(static_cast<uint32_t>(std::max(info.dimension, 0)));
   out->set_document_count(info.document_count);
   out->set_passage_count(info.passage_count);
+  out->set_embedder_source(Utf8(info.embedder_source));
 }
 
 void ToProto(const PutRequest& request, v1::PutDocumentRequest* out) {
@@ -298,16 +300,6 @@ void ToProto(const DocumentQuery& query, v1::ListDocumentsRequest* out) {
                                                query.caller_groups->end());
 }
 
-void ToProto(const Query& query, v1::SearchRequest* out) {
-  out->set_question(query.question);
-  out->set_collection(query.collection);
-  out->set_k(static_cast<uint32_t>(query.k));
-  out->set_filter(query.filter);
-  out->set_as_of(query.as_of);
-  out->mutable_groups()->Add(query.groups.begin(), query.groups.end());
-  out->set_explain(query.explain);
-}
-
 void ToProto(const AskRequest& request, v1::AskRequest* out) {
   out->set_question(request.query.question);
   ToOptions(request, out->mutable_options());
@@ -338,17 +330,6 @@ void ToProto(const Retrieved& found, const std::string& request_id, const StageT
   out->set_request_id(request_id);
   ToProto(times, out->mutable_timings());
   for (const Explained& candidate : found.candidates) ToProto(candidate, out->add_candidates());
-}
-
-void ToProto(const Explained& candidate, v1::Candidate* out) {
-  out->set_passage_id(candidate.passage_id);
-  out->set_document_id(Utf8(candidate.document_id));
-  out->set_dense_rank(candidate.dense_rank);
-  out->set_term_rank(candidate.term_rank);
-  out->set_dense_score(candidate.dense_score);
-  out->set_term_score(candidate.term_score);
-  out->set_score(candidate.score);
-  out->set_cut(candidate.cut);
 }
 
 void ToProto(const Answer& answer, const StageTimes& times, v1::Done* out) {
@@ -393,6 +374,8 @@ Hit FromProto(const v1::Hit& in) {
   hit.passage.heading_path = in.heading_path();
   hit.passage.text = in.text();
   hit.valid_from = in.valid_from();
+  hit.found_begin = in.found_begin();
+  hit.found_end = in.found_end();
   return hit;
 }
 
@@ -414,6 +397,7 @@ CollectionInfo FromProto(const v1::Collection& in) {
   return {.name = in.name(),
           .embedder_id = in.embedder_id(),
           .dimension = OrDefault(in.dimension(), 0),
+          .embedder_source = in.embedder_source(),
           .document_count = in.document_count(),
           .passage_count = in.passage_count()};
 }
@@ -442,17 +426,6 @@ Retrieved FromProto(const v1::Retrieved& in) {
   found.commit = in.commit();
   for (const v1::Hit& hit : in.hits()) found.hits.push_back(FromProto(hit));
   return found;
-}
-
-Explained FromProto(const v1::Candidate& in) {
-  return {.passage_id = in.passage_id(),
-          .document_id = in.document_id(),
-          .dense_rank = in.dense_rank(),
-          .term_rank = in.term_rank(),
-          .dense_score = in.dense_score(),
-          .term_score = in.term_score(),
-          .score = in.score(),
-          .cut = in.cut()};
 }
 
 Retrieved FromProto(const v1::SearchResponse& in, StageTimes* times) {
@@ -489,18 +462,6 @@ Result<PutRequest> FromProto(v1::PutDocumentRequest&& in) {
   ASSIGN_OR_RETURN(request.info, FromProto(in.info()));
   request.bytes = std::move(*in.mutable_content());
   return request;
-}
-
-Result<Query> FromProto(const v1::SearchRequest& in) {
-  Query query;
-  query.question = in.question();
-  query.collection = CollectionOrDefault(in.collection());
-  query.k = OrDefault(in.k(), kDefaultHits);
-  query.filter = in.filter();
-  query.as_of = in.as_of();
-  query.groups.assign(in.groups().begin(), in.groups().end());
-  query.explain = in.explain();
-  return query;
 }
 
 Result<AskRequest> FromProto(const v1::AskRequest& in) {

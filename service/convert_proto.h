@@ -40,6 +40,10 @@ namespace vade {
 
 using StageTimes = std::vector<std::pair<std::string, double>>;  // as Trace::times_ms()
 
+std::string Utf8(const std::string& text);  // mended where it is not UTF-8
+// 0 stands for `fallback`. What does not fit an int is beyond every limit.
+int OrDefault(uint32_t value, int fallback);
+
 // Codes map one to one. The message is cut to what a header may carry.
 grpc::Status ToGrpc(const Status& status);
 Status FromGrpc(const grpc::Status& status);

@@ -9,6 +9,7 @@
 #include "service/ingest_stream.h"
 #include "service/limits.h"
 #include "service/local_api.h"
+#include "service/model_files.h"
 #include "service/patient_stream.h"
 #include "service/rpc_host.h"
 #include "service/transfer.h"
@@ -112,6 +113,35 @@ class CorpusService final : public v1::CorpusService::Service {
       return SendSources(api_, *request, [&](const v1::ListSourcesResponse& page) {
         return patient.Write(page, ctx);
       });
+    });
+  }
+
+  // A client that has gone is noticed by the context, as everywhere; progress is only a courtesy.
+  grpc::Status Reembed(grpc::ServerContext* rpc, const v1::ReembedRequest* request,
+                       grpc::ServerWriter<v1::ReembedResponse>* writer) override {
+    return host_->Run(rpc, "Reembed", [&](const Context& ctx) -> Status {
+      if (!IsPlainModelName(request->embedder())) {
+        return InvalidArgument(
+            "the embedder must be a name of the catalog, or of a file in the service's models "
+            "folder, and no path; copy the file into that folder");
+      }
+      v1::ReembedResponse message;
+      const auto progress = [&](uint64_t done, uint64_t total) {
+        message.mutable_progress()->set_done(done);
+        message.mutable_progress()->set_total(total);
+        (void)writer->Write(message);
+      };
+      ASSIGN_OR_RETURN(const ReembedOutcome outcome,
+                       api_->Reembed(CollectionOrDefault(request->collection()),
+                                     request->embedder(), progress, ctx));
+      v1::ReembedOutcome* out = message.mutable_outcome();
+      out->set_commit(outcome.report.commit);
+      out->set_passages(outcome.report.passages);
+      out->set_embedded(outcome.report.embedded);
+      out->set_cut(outcome.cut);
+      if (writer->Write(message)) return OkStatus();
+      RETURN_IF_ERROR(ctx.Check());
+      return Cancelled("the client has gone");
     });
   }
 

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/threads.h"
 #include "kernels/kernels.h"
+#include "model/cpu_backend.h"
 #include "service/endpoint.h"
 #include "service/model_files.h"
 
@@ -183,9 +184,53 @@ void CheckData(DoctorReport* report) {
   }
 }
 
+// Nine tenths of the GPU's memory are not needed to look at it.
+constexpr uint64_t kExamBytes = 256ull << 20;
+
+void CheckGpu(const LocalOptions& options, GpuExam exam, DoctorReport* report) {
+  GpuOptions gpu = options.gpu;
+  gpu.memory_bytes = kExamBytes;
+  auto backend = OpenCudaBackend(gpu, &report->gpu.gpu);
+  if (!backend.ok()) {
+    report->gpu.why_not = backend.status().message();
+    if (exam == GpuExam::kCompute || options.device == DeviceChoice::kCuda) {
+      report->problems.push_back(
+          {"no GPU: " + report->gpu.why_not,
+           "answers come from the processor (--device cpu); docs/gpu.md says "
+           "what a GPU needs"});
+    }
+    return;
+  }
+  if (exam == GpuExam::kLook) return;
+  CpuBackend reference(nullptr);
+  auto checks = CheckBackend(**backend, reference);
+  if (!checks.ok()) {
+    report->problems.push_back(
+        {"the GPU does not compute: " + checks.status().message(), "use --device cpu"});
+    return;
+  }
+  report->gpu.checks = *std::move(checks);
+  for (DoctorProblem& problem : internal::ProblemsOf(report->gpu.checks)) {
+    report->problems.push_back(std::move(problem));
+  }
+}
+
 }  // namespace
 
 namespace internal {
+
+std::vector<DoctorProblem> ProblemsOf(const std::vector<BackendCheck>& checks) {
+  std::vector<DoctorProblem> problems;
+  for (const BackendCheck& check : checks) {
+    if (check.passed()) continue;
+    const std::string how = check.repeatable
+                                ? StrCat("differ by ", check.difference, " of the largest value")
+                                : std::string("depend on what is computed beside them");
+    problems.push_back({StrCat("the GPU's ", check.what, " ", how),
+                        "use --device cpu, and report it with the driver's version"});
+  }
+  return problems;
+}
 
 MemoryFound ParseMemory(std::string_view meminfo, std::string_view group_limit,
                         std::string_view group_used) {
@@ -221,7 +266,7 @@ std::string ParseCpuName(std::string_view cpuinfo) {
 
 }  // namespace internal
 
-DoctorReport Examine(const LocalOptions& options) {
+DoctorReport Examine(const LocalOptions& options, GpuExam gpu) {
   DoctorReport report;
   report.cpu = internal::ParseCpuName(SystemText("/proc/cpuinfo"));
   report.level = kernels::LevelName(kernels::Active().level);
@@ -236,6 +281,7 @@ DoctorReport Examine(const LocalOptions& options) {
   report.packed_free_bytes = FreeBytesAt(report.packed_dir);
 
   CheckLevel(&report);
+  CheckGpu(options, gpu, &report);
   CheckModels(options, &report);
   CheckMemory(&report);
   CheckDisk("the data directory", report.data.path, report.data.free_disk_bytes,

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/backend_check.h"
+#include "model/cuda_library.h"
 #include "service/installed_models.h"
 #include "service/local_api.h"
 
@@ -34,12 +36,19 @@ struct DataFound {
   uint64_t free_disk_bytes = 0;                           // 0: unknown
 };
 
+struct GpuFinding {
+  std::string why_not;  // there is none; "" when there is one
+  GpuFound gpu;
+  std::vector<BackendCheck> checks;  // with --gpu: its operations against the processor's
+};
+
 struct DoctorReport {
   std::string cpu;                  // the processor's own name, "" when unknown
   std::string level;                // of the kernels in force
   std::vector<std::string> levels;  // that the processor has
   int cores = 1;                    // that this process may use
   MemoryFound memory;
+  GpuFinding gpu;
   DataFound data;
   std::string models_dir;
   std::vector<InstalledModel> models;
@@ -50,7 +59,9 @@ struct DoctorReport {
   std::vector<DoctorProblem> problems;
 };
 
-DoctorReport Examine(const LocalOptions& options);
+// Whether the GPU, too, is made to compute; that there is none is a problem then.
+enum class GpuExam : uint8_t { kLook, kCompute };
+DoctorReport Examine(const LocalOptions& options, GpuExam gpu = GpuExam::kLook);
 
 std::string DoctorText(const DoctorReport& report);  // several lines
 std::string DoctorJson(const DoctorReport& report);  // one line without a line end
@@ -60,6 +71,8 @@ namespace internal {
 // memory.current.
 MemoryFound ParseMemory(std::string_view meminfo, std::string_view group_limit,
                         std::string_view group_used);
+// What is wrong with checks that did not pass.
+std::vector<DoctorProblem> ProblemsOf(const std::vector<BackendCheck>& checks);
 // From the text of /proc/cpuinfo.
 std::string ParseCpuName(std::string_view cpuinfo);
 }  // namespace internal

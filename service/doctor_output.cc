@@ -59,6 +59,41 @@ std::string ModelLine(const InstalledModel& installed) {
                 there ? std::string() : StrCat(" (", model.fetch_command, ")"), "\n");
 }
 
+std::string GpuText(const GpuFinding& finding) {
+  if (!finding.why_not.empty()) return "no GPU: " + finding.why_not;
+  const GpuFound& gpu = finding.gpu;
+  std::string text =
+      StrCat(gpu.name, ", ", HumanBytes(gpu.free_bytes), " free of ", HumanBytes(gpu.total_bytes),
+             ", compute capability ", gpu.compute_major, ".", gpu.compute_minor,
+             ", driver for CUDA ", gpu.driver_version / 1000, ".", gpu.driver_version % 1000 / 10);
+  size_t passed = 0;
+  for (const BackendCheck& check : finding.checks) passed += check.passed() ? 1 : 0;
+  if (!finding.checks.empty()) {
+    text += StrCat("; ", passed, " of ", finding.checks.size(), " checks passed");
+  }
+  return text;
+}
+
+Json GpuJson(const GpuFinding& finding) {
+  if (!finding.why_not.empty()) return {{"found", false}, {"why_not", finding.why_not}};
+  const GpuFound& gpu = finding.gpu;
+  Json checks = Json::array();
+  for (const BackendCheck& check : finding.checks) {
+    checks.push_back({{"what", check.what},
+                      {"passed", check.passed()},
+                      {"difference", check.difference},
+                      {"allowed", check.allowed},
+                      {"repeatable", check.repeatable}});
+  }
+  return {{"found", true},
+          {"name", gpu.name},
+          {"compute_capability", StrCat(gpu.compute_major, ".", gpu.compute_minor)},
+          {"total_bytes", gpu.total_bytes},
+          {"free_bytes", gpu.free_bytes},
+          {"driver_version", gpu.driver_version},
+          {"checks", std::move(checks)}};
+}
+
 std::string FreeText(uint64_t bytes) {
   return bytes == 0 ? std::string() : StrCat("; ", HumanBytes(bytes), " free on its disk");
 }
@@ -75,6 +110,7 @@ std::string DoctorText(const DoctorReport& report) {
                              ? std::string("unknown")
                              : StrCat(HumanBytes(report.memory.available_bytes), " free of ",
                                       HumanBytes(report.memory.total_bytes)));
+  text += Line("gpu", GpuText(report.gpu));
   text += Line("data", StrCat(report.data.path, ": ", DataText(report.data),
                               FreeText(report.data.free_disk_bytes)));
   text += Line("cache", StrCat(report.packed_dir, ": ", HumanBytes(report.packed_bytes),
@@ -111,6 +147,7 @@ std::string DoctorJson(const DoctorReport& report) {
       {"memory",
        {{"total_bytes", report.memory.total_bytes},
         {"available_bytes", report.memory.available_bytes}}},
+      {"gpu", GpuJson(report.gpu)},
       {"data",
        {{"path", data.path},
         {"state", StateName(data.state)},

@@ -41,6 +41,10 @@ Json HitJson(const Hit& hit) {
                {"heading_path", hit.passage.heading_path},
                {"text", hit.passage.text}};
   if (!hit.valid_from.empty()) json["valid_from"] = hit.valid_from;
+  if (hit.found_end > 0) {
+    json["found_begin"] = hit.found_begin;
+    json["found_end"] = hit.found_end;
+  }
   return json;
 }
 
@@ -58,6 +62,8 @@ Json ExplainedJson(const Explained& e) {
           {"dense_score", e.dense_score},
           {"term_score", e.term_score},
           {"score", e.score},
+          {"rank", e.rank},
+          {"likeness", e.likeness},
           {"cut", e.cut}};
 }
 
@@ -232,6 +238,14 @@ std::string ExportJson(const std::string& file, const ExportReport& report, cons
                        {"documents", report.documents},
                        {"passages", report.passages},
                        {"text_bytes", report.text_bytes},
+                       {"timings_ms", TimesJson(trace)}});
+}
+
+std::string ReembedJson(const ReembedOutcome& outcome, const Trace& trace) {
+  return JsonText(Json{{"commit", std::to_string(outcome.report.commit)},
+                       {"passages", outcome.report.passages},
+                       {"embedded", outcome.report.embedded},
+                       {"cut", outcome.cut},
                        {"timings_ms", TimesJson(trace)}});
 }
 

@@ -20,6 +20,7 @@ std::string WarmJson(const WarmReport& report);
 std::string AskJson(const AskReply& reply, const Trace& trace);
 std::string IngestJson(const IngestReport& report, const Trace& trace);
 std::string ExportJson(const std::string& file, const ExportReport& report, const Trace& trace);
+std::string ReembedJson(const ReembedOutcome& outcome, const Trace& trace);
 std::string ImportJson(const ImportReport& report, const Trace& trace);
 std::string PutJson(const PutResult& result);
 std::string DocumentListJson(const DocumentPage& page);

@@ -167,6 +167,10 @@ Status CheckCollectionName(std::string_view name) {
       "beginning with '.'");
 }
 
+Status CheckEmbedderName(const std::string& name) {
+  return CheckFilled("the name of the embedder", name, kMaxModelNameBytes);
+}
+
 Status CheckDocumentId(std::string_view id) {
   RETURN_IF_ERROR(CheckFilled("document_id", id, kMaxDocumentIdBytes));
   if (HasControl(id)) return InvalidArgument("document_id has a control character; leave it out");
@@ -226,6 +230,10 @@ Status CheckQuery(const Query& query) {
   }
   RETURN_IF_ERROR(CheckCollectionName(query.collection));
   RETURN_IF_ERROR(CheckRange("k", query.k, 1, kMaxSearchHits));
+  if (query.mmr) RETURN_IF_ERROR(CheckReal("mmr", *query.mmr, 0, 1));
+  if (query.neighbours) {
+    RETURN_IF_ERROR(CheckRange("neighbours", *query.neighbours, 0, kMaxNeighbours));
+  }
   RETURN_IF_ERROR(CheckGroups(query.groups));
   if (!query.filter.empty()) RETURN_IF_ERROR(CheckFilter(query.filter));
   if (!query.as_of.empty())

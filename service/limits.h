@@ -49,6 +49,7 @@ inline constexpr size_t kMaxStopStrings = 16;
 inline constexpr size_t kMaxStopBytes = 256;
 inline constexpr size_t kMaxSystemBytes = 32 * 1024;
 inline constexpr size_t kMaxFormBytes = 64 * 1024;  // of a JSON schema or a grammar
+inline constexpr size_t kMaxModelNameBytes = 4096;  // a path, where that is allowed
 inline constexpr size_t kMaxTurns = 1000;
 inline constexpr size_t kMaxTurnBytes = 256 * 1024;
 
@@ -57,6 +58,7 @@ inline constexpr size_t kMaxTurnBytes = 256 * 1024;
 bool IsPlainRequestId(std::string_view id);
 
 Status CheckCollectionName(std::string_view name);
+Status CheckEmbedderName(const std::string& name);
 Status CheckDocumentId(std::string_view id);
 Status CheckListDocuments(const DocumentQuery& query);
 Status CheckDeleteIds(const std::vector<std::string>& ids);

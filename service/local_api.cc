@@ -11,8 +11,11 @@
 #include "base/threads.h"
 #include "base/trace.h"
 #include "ingest/ingest.h"
+#include "ingest/reembed.h"
+#include "model/catalog.h"
 #include "retriever/retriever.h"
 #include "service/change_follower.h"
+#include "service/embedders.h"
 #include "service/endpoint.h"
 #include "service/lazy.h"
 #include "service/limits.h"
@@ -35,7 +38,10 @@ class LocalApiImpl final : public LocalApi {
         store_(std::move(parts.store)),
         block_files_(std::move(parts.block_files)),
         follower_(store_.get(), block_files_.get()),
-        embedder_(std::move(parts.embedder)),
+        embedders_(
+            UsualEmbedder(options), std::move(parts.embedder),
+            parts.load_embedder ? std::move(parts.load_embedder)
+                                : [this](const std::string& name) { return Load(name); }),
         decoder_(std::move(parts.decoder)) {}
 
   // Documents.
@@ -45,11 +51,13 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckPut(request));
     RETURN_IF_ERROR(ctx.Check());
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     IngestOptions options;
     options.collection = collection;
-    PoliteEmbedder polite(embedder, &gate_);
-    auto put = Ingestor(store_.get(), &polite, options).Put(request, ctx);
+    auto put = AgainIfReembedded([&]() -> Result<PutResult> {
+      ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(collection, ctx));
+      PoliteEmbedder polite(embedder, &gate_);
+      return Ingestor(store_.get(), &polite, options).Put(request, ctx);
+    });
     if (put.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return put;
@@ -108,7 +116,7 @@ class LocalApiImpl final : public LocalApi {
 
   Result<CollectionInfo> CreateCollection(const std::string& name, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(name));
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    ASSIGN_OR_RETURN(Embedder * embedder, embedders_.Usual(ctx));
     RETURN_IF_ERROR(store_->CreateCollection(
         {.name = name, .embedder_id = embedder->id(), .dimension = embedder->dimension()}));
     return store_->GetCollection(name);
@@ -123,33 +131,48 @@ class LocalApiImpl final : public LocalApi {
 
   // Questions.
 
-  Result<Retrieved> Search(const Query& query, const Context& ctx) override {
-    RETURN_IF_ERROR(CheckQuery(query));
+  Result<Retrieved> Search(const Query& asked, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckQuery(asked));
+    const Query query = WithDefaults(asked);
     const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(
         store_->GetCollection(query.collection).status());  // before a model is loaded for it
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
-    ASSIGN_OR_RETURN(Retrieved found, Retriever(store_.get(), embedder).Retrieve(query, ctx));
+    ASSIGN_OR_RETURN(Retrieved found, AgainIfReembedded([&]() -> Result<Retrieved> {
+                       ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(query.collection, ctx));
+                       return Retriever(store_.get(), embedder).Retrieve(query, ctx);
+                     }));
     if (Trace* trace = ctx.trace()) trace->SetTime("total", trace->ElapsedMs());
     return found;
   }
 
-  Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
+  Result<AskReply> Ask(const AskRequest& asked, const AskObserver& observer,
                        const Context& ctx) override {
-    RETURN_IF_ERROR(CheckAsk(request));
+    RETURN_IF_ERROR(CheckAsk(asked));
+    AskRequest request = asked;
+    request.query = WithDefaults(asked.query);
     const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
-    const Retriever retriever(store_.get(), embedder);
-    return Answerer(&retriever, generator, options_.generator.further_passages)
-        .Ask(request, observer, ctx);
+    bool told = false;  // something of the answer: it cannot be begun again
+    AskObserver watched = observer;
+    watched.on_retrieved = [&](const Retrieved& found) {
+      told = true;
+      return !observer.on_retrieved || observer.on_retrieved(found);
+    };
+    const auto ask = [&]() -> Result<AskReply> {
+      ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(request.query.collection, ctx));
+      const Retriever retriever(store_.get(), embedder);
+      return Answerer(&retriever, generator, options_.generator.further_passages)
+          .Ask(request, watched, ctx);
+    };
+    auto reply = ask();
+    return reply.status().code() == StatusCode::kAborted && !told ? ask() : std::move(reply);
   }
 
   Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
                               const ProgressFunction& progress, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(options.collection, ctx));
     PoliteEmbedder polite(embedder, &gate_);
     auto report = Ingestor(store_.get(), &polite, options).IngestPaths(paths, progress, ctx);
     if (report.ok() && !options_.store.background) SealOrWarn(ctx);
@@ -160,7 +183,7 @@ class LocalApiImpl final : public LocalApi {
   Result<IngestReport> IngestFrom(FileExchange* files, const IngestOptions& options,
                                   const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
-    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(options.collection, ctx));
     PoliteEmbedder polite(embedder, &gate_);
     auto report = Ingestor(store_.get(), &polite, options).IngestFrom(files, ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
@@ -172,6 +195,18 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(store_->GetCollection(collection).status());
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
     return WarmCollection(store_.get(), collection, *block_files_, generator, ctx);
+  }
+
+  Result<ReembedOutcome> Reembed(const std::string& collection, const std::string& embedder,
+                                 const ReembedProgress& progress, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckEmbedderName(embedder));
+    RETURN_IF_ERROR(store_->GetCollection(collection).status());
+    ASSIGN_OR_RETURN(Embedder * next, embedders_.Called(embedder, ctx));
+    auto outcome = ReembedWith(store_.get(), collection, {next, SourceOf(embedder)}, progress, ctx);
+    if (outcome.ok() && !options_.store.background) SealOrWarn(ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
+    return outcome;
   }
 
   // Portable knowledge. No model is needed for it.
@@ -216,18 +251,48 @@ class LocalApiImpl final : public LocalApi {
 
   // Models.
 
-  Status LoadEmbedderNow() override { return GetEmbedder({}).status(); }
+  // And those of the collections that have another one; a collection whose embedder is not to be
+  // found keeps nobody from the others.
+  Status LoadEmbedderNow() override {
+    RETURN_IF_ERROR(embedders_.Usual({}).status());
+    ASSIGN_OR_RETURN(const std::vector<CollectionInfo> collections, store_->ListCollections());
+    for (const CollectionInfo& collection : collections) {
+      const auto embedder = embedders_.Of(collection, {});
+      if (!embedder.ok()) LogWarning(embedder.status().message());
+    }
+    return OkStatus();
+  }
   Status LoadDecoderNow() override { return GetGenerator({}).status(); }
   Store& store() override { return *store_; }
-  Result<Embedder*> embedder() override { return GetEmbedder({}); }
+  Result<Embedder*> embedder() override { return embedders_.Usual({}); }
   Result<Decoder*> decoder() override { return GetDecoder({}); }
 
   // Before whoever changed documents hears that it is done, and when the store has been opened.
   Status ForgetWhatWent() override { return follower_.CatchUp(generator_.Peek()); }
 
  private:
-  Result<Embedder*> GetEmbedder(const Context& ctx) {
-    return embedder_.Get([this] { return MakeEmbedder(); }, ctx);
+  // The collection's; the usual one for a collection that is yet to be made.
+  Result<Embedder*> EmbedderFor(const std::string& collection, const Context& ctx) {
+    const auto info = store_->GetCollection(collection);
+    return info.ok() ? embedders_.Of(*info, ctx) : embedders_.Usual(ctx);
+  }
+  Query WithDefaults(Query query) const {
+    if (!query.mmr && options_.search_mmr < 1) query.mmr = options_.search_mmr;
+    if (!query.neighbours) query.neighbours = options_.search_neighbours;
+    return query;
+  }
+  // Once more, when the collection's embedder was replaced in the midst of it.
+  template <typename F>
+  auto AgainIfReembedded(F call) -> decltype(call()) {
+    auto result = call();
+    return result.status().code() == StatusCode::kAborted ? call() : std::move(result);
+  }
+  // A path as it is from everywhere.
+  static std::string SourceOf(const std::string& embedder) {
+    std::error_code error;
+    if (FindModel(embedder) || !FileExists(embedder)) return embedder;
+    const auto absolute = std::filesystem::absolute(embedder, error);
+    return error ? embedder : absolute.lexically_normal().string();
   }
   Result<Decoder*> GetDecoder(const Context& ctx) {
     return decoder_.Get([this] { return MakeDecoder(); }, ctx);
@@ -236,8 +301,8 @@ class LocalApiImpl final : public LocalApi {
     return generator_.Get([&] { return MakeGenerator(ctx); }, ctx);
   }
 
-  Result<std::unique_ptr<Embedder>> MakeEmbedder() {
-    ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(options_));
+  Result<std::unique_ptr<Embedder>> Load(const std::string& name) {
+    ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(options_, name));
     LogInfo(StrCat("loading the embedder ", path));
     return LoadEmbedder(path, {.pool = &pool_, .packed_cache_dir = PackedDir(options_)});
   }
@@ -251,6 +316,8 @@ class LocalApiImpl final : public LocalApi {
     options.kv_budget_bytes = options_.kv_budget_bytes;
     options.kv_type = options_.kv_type;
     options.packed_cache_dir = PackedDir(options_);
+    options.device = options_.device;
+    options.gpu = options_.gpu;
     ASSIGN_OR_RETURN(auto decoder, LoadDecoder(path, options));
     const DecoderInfo& info = decoder->info();
     LogInfo(StrCat("keys and values: ", info.kv_type, ", ", info.kv_bytes_per_token,
@@ -280,7 +347,7 @@ class LocalApiImpl final : public LocalApi {
   const std::unique_ptr<Store> store_;
   const std::unique_ptr<BlockFiles> block_files_;
   ChangeFollower follower_;
-  Lazy<Embedder> embedder_;
+  Embedders embedders_;
   Lazy<Decoder> decoder_;
   Lazy<Generator> generator_;  // after the decoder that it runs
 };

@@ -4,6 +4,7 @@
 // docs list` needs neither and `vade search` no decoder. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,8 +33,13 @@ struct LocalOptions {
   uint64_t kept_bytes = 300ull << 20;
   uint64_t kept_disk_bytes = 4ull << 30;
   kernels::KvType kv_type = DecoderOptions().kv_type;
+  DeviceChoice device = DeviceChoice::kAuto;  // of the decoder
+  GpuOptions gpu;
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
+  // For questions that do not say: Query::mmr and Query::neighbours. Off.
+  double search_mmr = 1;
+  int search_neighbours = 0;
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
   GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3, .further_passages = 5};
 };
@@ -41,8 +47,10 @@ struct LocalOptions {
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a
 // test.
 struct LocalParts {
-  std::unique_ptr<Store> store;             // required
-  std::unique_ptr<Embedder> embedder;       // null: loaded at first use, as Open() does
+  std::unique_ptr<Store> store;        // required
+  std::unique_ptr<Embedder> embedder;  // null: loaded at first use, as Open() does
+  // Finds other embedders by name. Null: as Open() does.
+  std::function<Result<std::unique_ptr<Embedder>>(const std::string& name_or_path)> load_embedder;
   std::unique_ptr<Decoder> decoder;         // the same
   std::unique_ptr<BlockFiles> block_files;  // null: passages are kept in memory only
 };

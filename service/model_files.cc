@@ -30,10 +30,25 @@ std::string PackedDir(const LocalOptions& options) {
   return options.packed_dir.empty() ? JoinPath(CacheDirectory(), "packed") : options.packed_dir;
 }
 
+std::string UsualEmbedder(const LocalOptions& options) {
+  return options.embedder_model.empty() ? std::string(kDefaultEmbedder) : options.embedder_model;
+}
+
+bool IsPlainModelName(std::string_view name) {
+  return !name.empty() && name[0] != '.' && name.find_first_of("/\\") == std::string_view::npos;
+}
+
 Result<std::string> FindEmbedderFile(const LocalOptions& options) {
-  const std::string_view name =
-      options.embedder_model.empty() ? kDefaultEmbedder : options.embedder_model;
-  return ResolveModel(name, ModelsDir(options));
+  return FindEmbedderFile(options, UsualEmbedder(options));
+}
+
+Result<std::string> FindEmbedderFile(const LocalOptions& options, const std::string& name) {
+  const std::string dir = ModelsDir(options);
+  if (const std::string inside = JoinPath(dir, name);
+      IsPlainModelName(name) && FileExists(inside)) {
+    return inside;
+  }
+  return ResolveModel(name, dir);
 }
 
 Result<std::string> FindDecoderFile(const LocalOptions& options) {

@@ -249,6 +249,30 @@ class RemoteApi final : public Api {
     }
   }
 
+  Result<ReembedOutcome> Reembed(const std::string& collection, const std::string& embedder,
+                                 const ReembedProgress& progress, const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckEmbedderName(embedder));
+    v1::ReembedRequest request;
+    request.set_collection(collection);
+    request.set_embedder(embedder);
+    std::optional<ReembedOutcome> outcome;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      const auto stream = corpus_->Reembed(rpc, request);
+      for (v1::ReembedResponse message; stream->Read(&message);) {
+        if (message.has_outcome()) {
+          const v1::ReembedOutcome& out = message.outcome();
+          outcome = {{out.commit(), out.passages(), out.embedded()}, out.cut()};
+        } else if (progress) {
+          progress(message.progress().done(), message.progress().total());
+        }
+      }
+      return stream->Finish();
+    }));
+    if (outcome) return *outcome;
+    return DataLoss(StrCat("the service at ", address_, " ended without saying what became of it"));
+  }
+
   Result<ExportReport> Export(const std::string& collection, const std::string& path,
                               const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));

@@ -28,6 +28,9 @@ const std::vector<std::string>& KnownKeys() {
                                                 "model.context_tokens",
                                                 "model.kv_bytes",
                                                 "model.kv_type",
+                                                "model.device",
+                                                "model.gpu",
+                                                "model.gpu_bytes",
                                                 "answer.max_active",
                                                 "answer.max_waiting",
                                                 "answer.max_prompt_tokens",
@@ -40,6 +43,8 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.reading",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "search.mmr",
+                                                "search.neighbours",
                                                 "store.block_cache_bytes",
                                                 "store.hnsw_ef_search",
                                                 "store.erase_within_seconds",
@@ -116,6 +121,15 @@ class Reader {
     return OkStatus();
   }
 
+  Status Device(std::string_view key, DeviceChoice* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    const auto choice = ParseDeviceChoice(name);
+    if (!choice) return InvalidArgument(StrCat(key, " is '", name, "'; give auto, cpu or cuda"));
+    *out = *choice;
+    return OkStatus();
+  }
+
   static Status CheckRange(std::string_view key, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most) return OkStatus();
     return InvalidArgument(StrCat(key, " is ", value, "; give ", least, " to ", most));
@@ -135,6 +149,11 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("model.context_tokens", 256, 131072, &local->context_tokens));
   RETURN_IF_ERROR(file.Bytes("model.kv_bytes", 1 << 20, 1ull << 40, &local->kv_budget_bytes));
   RETURN_IF_ERROR(file.Type("model.kv_type", &local->kv_type));
+  RETURN_IF_ERROR(file.Device("model.device", &local->device));
+  RETURN_IF_ERROR(file.Int("model.gpu", 0, 63, &local->gpu.device));
+  RETURN_IF_ERROR(file.Bytes("model.gpu_bytes", 0, 1ull << 44, &local->gpu.memory_bytes));
+  RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
+  RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
@@ -184,6 +203,7 @@ Status Override(const ServeOptions& options, ServeSettings* settings) {
   if (options.decoder_model) settings->local.decoder_model = *options.decoder_model;
   if (options.embedder_model) settings->local.embedder_model = *options.embedder_model;
   if (options.grpc_address) settings->server.grpc_address = *options.grpc_address;
+  if (options.device) settings->local.device = *options.device;
   if (options.threads) settings->local.threads = *options.threads;
   return Reader::CheckRange("--threads", settings->local.threads, 0, 1024);
 }

@@ -25,6 +25,10 @@
 //   model.kv_bytes             memory for keys and values, default 512M
 //   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), f16, f32;
 //                              default q8
+//   model.device               auto (default): an NVIDIA GPU when there is one that can, else the
+//                              processor; cpu, cuda
+//   model.gpu                  which GPU, 0 (default) to 63, as the driver counts them
+//   model.gpu_bytes            its memory, at most; 0 (default): nine tenths of what is free
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
@@ -48,6 +52,9 @@
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
+//   search.mmr                 0 to 1, for questions that do not say, default 1 (off): the share of the
+//                              score beside unlikeness to better hits
+//   search.neighbours          0 to 10, default 0: passages joined to each hit on each side
 //   store.block_cache_bytes    default 64M
 //   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
 //   store.erase_within_seconds bytes of what was deleted or replaced leave the files within this
@@ -77,6 +84,7 @@ struct ServeOptions {
   std::optional<std::string> decoder_model;
   std::optional<std::string> embedder_model;
   std::optional<int> threads;
+  std::optional<DeviceChoice> device;
   // What standard output says once it serves: nothing, "listening on HOST:PORT",
   // {"listening":"HOST:PORT"}.
   enum class Announce { kNothing, kLine, kJson } announce = Announce::kNothing;

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/strings.h"
 #include "base/unicode.h"
 
@@ -14,14 +15,6 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxParts = 2000;
-
-int Base64Digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;
-  return c == '/' || c == '_' ? 63 : -1;
-}
 
 using Headers = std::map<std::string, std::string>;  // lower-case name -> raw value, unfolded
 
@@ -224,22 +217,6 @@ std::string DecodeEncodedWords(std::string_view text) {
     pos = at + 2;
   }
   return IsValidUtf8(out) ? out : ReadAnyText(out, "");
-}
-
-std::string DecodeBase64(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() / 4 * 3);
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const int digit = Base64Digit(c);
-    if (digit < 0) continue;
-    bits = (bits << 6) | static_cast<uint32_t>(digit);
-    if (++count % 4 == 1) continue;
-    const int left = 6 - 2 * ((count - 1) % 4);  // bits of this digit that begin the next byte
-    out.push_back(static_cast<char>((bits >> left) & 0xFF));
-  }
-  return out;
 }
 
 std::string DecodeQuotedPrintable(std::string_view text) {

@@ -27,7 +27,6 @@ std::string DecodeEncodedWords(std::string_view text);
 // "Tue, 1 Jul 2003 10:52:37 +0200" -> "2003-07-01T10:52:37+02:00"; "" when it is none.
 std::string MailDateToIso(std::string_view date);
 
-std::string DecodeBase64(std::string_view text);           // what is no digit is passed over
 std::string DecodeQuotedPrintable(std::string_view text);  // bad escapes stay as they are
 
 }  // namespace vade

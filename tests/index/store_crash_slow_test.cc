@@ -1,6 +1,7 @@
-// A process that writes (puts, replaces, deletes, erases; seals and merges go on beside them) is
-// killed at random moments, fifty times over one directory, or as often as VADE_TEST_KILLS says.
-// What it had acknowledged must be there, whole; what it had not may be there whole or not at all.
+// A process that writes (puts, replaces, deletes, erases, re-embeds; seals and merges go on beside
+// them) is killed at random moments, fifty times over one directory, or as often as VADE_TEST_KILLS
+// says. What it had acknowledged must be there, whole; what it had not may be there whole or not at
+// all.
 //
 // The writer is this very binary, run again with VADE_CRASH_WRITER set to the directory. It reports
 // each commit and each delete on a pipe once the store has answered.
@@ -46,6 +47,30 @@ std::vector<std::string> Parts(int document, uint64_t mark) {
   return parts;
 }
 
+// The collection goes back and forth between two embedders: with which one it is written and asked.
+HashingEmbedder EmbedderNow(Store* store) {
+  return HashingEmbedder(store->GetCollection("default").value().dimension);
+}
+
+Status Reembed(Store* store) {
+  const HashingEmbedder next(EmbedderNow(store).dimension() == 64 ? 48 : 64);
+  return store
+      ->Reembed("default",
+                {.embedder_id = next.id(),
+                 .dimension = next.dimension(),
+                 .embed = [&](std::span<const PassageToEmbed> passages,
+                              const Context&) -> Result<std::vector<float>> {
+                   std::vector<float> vectors;
+                   for (const PassageToEmbed& one : passages) {
+                     const auto vector = next.EmbedOne(one.passage.text);
+                     vectors.insert(vectors.end(), vector.begin(), vector.end());
+                   }
+                   return vectors;
+                 }},
+                Context())
+      .status();
+}
+
 Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, uint64_t mark) {
   DocumentInfo info;
   info.id = StrCat("doc", document);
@@ -74,12 +99,14 @@ Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, ui
     report(StrCat("!", store.status().ToString(), "\n"));
     _exit(2);
   }
-  const HashingEmbedder embedder;
   std::mt19937_64 random(seed);
   while (true) {
-    if (random() % 40 == 0) {  // changes nothing that anybody can read
-      if (const Status erased = (*store)->Erase(Context()); !erased.ok()) {
-        report(StrCat("!", erased.ToString(), "\n"));
+    // What changes nothing that anybody can read.
+    const uint64_t unseen = random() % 40;
+    if (unseen < 2) {
+      const Status done = unseen == 0 ? (*store)->Erase(Context()) : Reembed(store->get());
+      if (!done.ok()) {
+        report(StrCat("!", done.ToString(), "\n"));
         _exit(2);
       }
     }
@@ -91,7 +118,7 @@ Status PutMarked(Store* store, const HashingEmbedder& embedder, int document, ui
                         ->DeleteDocuments(
                             "default", std::vector<std::string>{StrCat("doc", document)}, Context())
                         .status()
-                  : PutMarked(store->get(), embedder, document, mark);
+                  : PutMarked(store->get(), EmbedderNow(store->get()), document, mark);
     if (!status.ok()) {
       report(StrCat("!", status.ToString(), "\n"));
       _exit(2);
@@ -170,7 +197,11 @@ class StoreCrash : public StoreFixture {
     ASSERT_TRUE(passages.ok());
     ASSERT_EQ(passages->size(), parts.size());
     for (size_t i = 0; i < parts.size(); ++i) EXPECT_EQ((*passages)[i].text, parts[i]);
-    ASSERT_FALSE(Search(parts[0], 1).empty());
+    SearchRequest request = Question(parts[0], 1);
+    request.vector = EmbedderNow(store_.get()).EmbedOne(parts[0]);
+    const auto hits = store_->Search(request, Context());
+    ASSERT_TRUE(hits.ok()) << hits.status().ToString();
+    ASSERT_FALSE(hits->hits.empty());
   }
 
   std::map<int, uint64_t> marks_;  // 0: not there

@@ -19,7 +19,8 @@ namespace vade {
 
 class StoreFixture : public testing::Test {
  protected:
-  StoreFixture() : directory_(testing::TempDir() + "vade-store-" + NewRequestId()) {
+  explicit StoreFixture(const std::string& parent = testing::TempDir())
+      : directory_(parent + "vade-store-" + NewRequestId()) {
     SetLogLevel(LogLevel::kOff);  // damage is what many tests are about
     options_.background = false;
     options_.seal_tail_at = 0;

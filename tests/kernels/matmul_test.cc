@@ -215,12 +215,12 @@ TEST_P(Matmul, ExtremesDoNotSaturate) {
   const size_t rows = 16, cols = 512;
   for (int byte : {0xff, 0x80, 0x7f, 0x00}) {
     auto tensor = RandomTensor(type(), rows, cols, 100);
-    const HalfOffsets halves = HalvesOf(type());
+    const TensorTypeInfo& info = InfoOf(type());
     const size_t block_bytes = InfoOf(type()).block_bytes;
     for (size_t i = 0; i < tensor.size(); ++i) {
       const auto in_block = static_cast<int>(i % block_bytes);
-      const bool is_half = (halves.scale >= 0 && in_block / 2 * 2 == halves.scale) ||
-                           (halves.minimum >= 0 && in_block / 2 * 2 == halves.minimum);
+      const bool is_half = (info.scale_at >= 0 && in_block / 2 * 2 == info.scale_at) ||
+                           (info.minimum_at >= 0 && in_block / 2 * 2 == info.minimum_at);
       if (!is_half) tensor[i] = static_cast<uint8_t>(byte);
     }
     const OwnedMatrix w(type(), tensor, rows, cols);

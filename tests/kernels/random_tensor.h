@@ -21,28 +21,6 @@ inline constexpr TensorType kAllTypes[] = {
     TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0, TensorType::kQ2_K, TensorType::kQ3_K,
     TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
 
-// Where the float16 scale and minimum of a block lie; -1 for none.
-struct HalfOffsets {
-  int scale = -1;
-  int minimum = -1;
-};
-
-inline HalfOffsets HalvesOf(TensorType type) {
-  switch (type) {
-    case TensorType::kQ4_0:
-    case TensorType::kQ5_0:
-    case TensorType::kQ8_0: return {0, -1};
-    case TensorType::kQ4_1:
-    case TensorType::kQ5_1:
-    case TensorType::kQ4_K:
-    case TensorType::kQ5_K: return {0, 2};
-    case TensorType::kQ2_K: return {80, 82};
-    case TensorType::kQ3_K: return {108, -1};
-    case TensorType::kQ6_K: return {208, -1};
-    default: return {};
-  }
-}
-
 inline void PutValue(TensorType type, float value, uint8_t* out) {
   uint32_t bits;
   std::memcpy(&bits, &value, 4);
@@ -68,8 +46,7 @@ inline std::vector<uint8_t> RandomTensor(TensorType type, size_t rows, size_t co
       continue;
     }
     for (size_t i = 0; i < info.block_bytes; ++i) out[i] = static_cast<uint8_t>(random());
-    const HalfOffsets halves = HalvesOf(type);
-    for (int offset : {halves.scale, halves.minimum}) {
+    for (int offset : {info.scale_at, info.minimum_at}) {
       if (offset < 0) continue;
       const uint16_t half = FloatToHalf(0.05f * normal(random));
       std::memcpy(out + offset, &half, 2);
@@ -84,6 +61,36 @@ inline std::vector<float> RandomFloats(size_t count, uint32_t seed) {
   std::vector<float> values(count);
   for (float& value : values) value = normal(random);
   return values;
+}
+
+// The same, its scales chosen so that the values' root mean square is about `size`: weights that a
+// network can be made of.
+inline std::vector<uint8_t> RandomWeights(TensorType type, size_t rows, size_t cols, uint32_t seed,
+                                          float size) {
+  auto tensor = RandomTensor(type, rows, cols, seed);
+  std::vector<float> values(rows * cols);
+  Dequantize(type, tensor.data(), values.size(), values.data());
+  double squares = 0;
+  for (float value : values) squares += static_cast<double>(value) * value;
+  const float factor = size / static_cast<float>(std::sqrt(squares / values.size()));
+  const TensorTypeInfo& info = InfoOf(type);
+  if (info.block_elements == 1) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      PutValue(type, values[i] * factor, tensor.data() + i * info.block_bytes);
+    }
+    return tensor;
+  }
+  for (size_t block = 0; block < tensor.size(); block += info.block_bytes) {
+    for (int offset : {info.scale_at, info.minimum_at}) {
+      if (offset < 0) continue;
+      uint8_t* at = tensor.data() + block + offset;
+      uint16_t half;
+      std::memcpy(&half, at, 2);
+      half = FloatToHalf(HalfToFloat(half) * factor);
+      std::memcpy(at, &half, 2);
+    }
+  }
+  return tensor;
 }
 
 // A packed matrix that owns its bytes, 64-byte aligned.

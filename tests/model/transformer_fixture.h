@@ -15,6 +15,7 @@
 #include "base/threads.h"
 #include "model/decoder.h"
 #include "model/gguf_writer.h"
+#include "tests/kernels/random_tensor.h"
 #include "tests/testing/golden.h"
 #include "tests/testing/temp_dir.h"
 
@@ -25,7 +26,7 @@ struct TinyModel {
   std::string architecture = "qwen2";
   uint32_t layers = 2, width = 64, hidden = 96, heads = 4, kv_heads = 2, vocab = 300,
            context = 1200;
-  TensorType type = TensorType::kF32;
+  TensorType type = TensorType::kF32;  // of the matrices
   std::string extra_tensor = {};
   std::vector<std::pair<std::string, uint32_t>> numbers =
       {};  // set behind the others: last one counts
@@ -59,12 +60,20 @@ struct TinyModel {
     std::normal_distribution<float> normal(0, 0.15f);
     std::vector<std::vector<float>> storage;
     storage.reserve(1000);
+    std::vector<std::vector<uint8_t>> blocks;
+    blocks.reserve(1000);
     auto tensor = [&](const std::string& name, std::vector<uint64_t> shape) {
       size_t count = 1;
       for (uint64_t n : shape) count *= n;
       auto& values = storage.emplace_back(count);
       for (float& x : values)
         x = normal(random) + (name.find("norm") != std::string::npos ? 1.0f : 0.0f);
+      if (shape.size() == 2 && type != TensorType::kF32) {
+        auto& bytes = blocks.emplace_back(kernels::RandomWeights(
+            type, shape[1], shape[0], static_cast<uint32_t>(storage.size()), 0.15f));
+        writer.AddTensor(name, type, std::move(shape), bytes);
+        return;
+      }
       writer.AddTensor(name, TensorType::kF32, std::move(shape),
                        {reinterpret_cast<const uint8_t*>(values.data()), count * 4});
     };

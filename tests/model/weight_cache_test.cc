@@ -13,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/threads.h"
+#include "model/gguf.h"
 #include "model/gguf_writer.h"
 #include "tests/testing/temp_dir.h"
 

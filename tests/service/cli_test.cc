@@ -6,6 +6,7 @@
 
 #include "index/index.h"
 #include "kernels/kernels.h"
+#include "model/cuda_library.h"
 #include "service/cli_session.h"
 #include "service/endpoint.h"
 #include "service/limits.h"
@@ -124,13 +125,24 @@ TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
                                              {"ask", "q", "--mode", "cot"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
-                                             {"doctor", "--gpu"},
                                              {"serve", "--http", "127.0.0.1:0"}}) {
     const Ran ran = Run(arguments);
     EXPECT_TRUE(ran.FailedInOneLine()) << arguments[0] << " " << arguments[1] << "\n"
                                        << ran.Shown();
     EXPECT_TRUE(ran.Says("in this version") || ran.Says("supported yet")) << ran.Shown();
   }
+}
+
+TEST_F(Cli, WithoutAGpuTheProcessorIsUsedAndDoctorSaysWhy) {
+  if (OpenCudaBackend({}).ok()) GTEST_SKIP() << "this machine has a GPU";
+  MakeStore().reset();
+  const Ran looked = Run({"doctor", "--json"});
+  EXPECT_NE(looked.out.find("\"gpu\":{\"found\":false,\"why_not\":"), std::string::npos)
+      << looked.Shown();
+  const Ran examined = Run({"doctor", "--gpu"});
+  EXPECT_NE(examined.out.find("problem: no GPU: "), std::string::npos) << examined.Shown();
+  EXPECT_EQ(examined.status, 1);
+  EXPECT_EQ(Run({"collections", "list", "--device", "tpu"}).status, 2);
 }
 
 // --- a directory without anything

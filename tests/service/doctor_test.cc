@@ -56,6 +56,29 @@ TEST_F(Doctor, SaysWhatTheMachineIs) {
   EXPECT_GT(report.data.free_disk_bytes, 0u);
 }
 
+TEST_F(Doctor, AMissingGpuIsAProblemOnlyToWhoAsksForOne) {
+  const DoctorReport looked = Examine(options_);
+  EXPECT_FALSE(Has(looked, "no GPU", ""));
+  if (looked.gpu.why_not.empty()) GTEST_SKIP() << "this machine has a GPU";
+  EXPECT_TRUE(Has(Examine(options_, GpuExam::kCompute), "no GPU: ", "--device cpu"));
+  options_.device = DeviceChoice::kCuda;
+  EXPECT_TRUE(Has(Examine(options_), "no GPU: ", "--device cpu"));
+  EXPECT_NE(DoctorText(looked).find("no GPU: " + looked.gpu.why_not), std::string::npos);
+}
+
+TEST_F(Doctor, ChecksOfTheGpuThatFailBecomeProblems) {
+  DoctorReport report;
+  report.gpu.gpu.compute_major = 9;
+  report.gpu.checks = {{"products of F32 weights", 1e-7, 1e-4, true},
+                       {"products of Q4_K weights", 0.5, 0.02, true},
+                       {"attention over q8 pages", 0, 1e-4, false}};
+  const auto problems = internal::ProblemsOf(report.gpu.checks);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_NE(problems[0].what.find("Q4_K"), std::string::npos);
+  EXPECT_NE(problems[1].what.find("depend on"), std::string::npos);
+  EXPECT_NE(DoctorText(report).find("1 of 3 checks passed"), std::string::npos);
+}
+
 TEST_F(Doctor, ADirectoryThatIsNotThereYetIsNoProblemAndIsNotMade) {
   const DoctorReport report = Examine(options_);
   EXPECT_EQ(report.data.state, DataState::kMissing);

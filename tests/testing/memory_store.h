@@ -288,6 +288,26 @@ class MemoryStore : public Store {
     return report;
   }
 
+  Result<ReembedReport> Reembed(std::string_view collection, const ReembedRequest& request,
+                                const Context& ctx) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ReembedReport report;
+    for (auto& [id, stored] : found->documents) {
+      std::vector<PassageToEmbed> passages;
+      for (const Passage& passage : stored.passages)
+        passages.push_back({stored.info.title, passage});
+      ASSIGN_OR_RETURN(stored.vectors, request.embed(passages, ctx));
+      report.embedded += passages.size();
+    }
+    found->info.embedder_id = request.embedder_id;
+    found->info.dimension = request.dimension;
+    Log(++commit_, StoreChange::Kind::kReembed, found->info.id);
+    report.commit = commit_;
+    report.passages = report.embedded;
+    return report;
+  }
+
   Status Erase(const Context& ctx) override {
     ++erased;
     return ctx.Check();

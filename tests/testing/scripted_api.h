@@ -121,6 +121,10 @@ class ScriptedApi : public Api {
     return Unimplemented("a scripted api ingests nothing");
   }
 
+  Result<ReembedOutcome> Reembed(const std::string&, const std::string&, const ReembedProgress&,
+                                 const Context&) override {
+    return Unimplemented("a scripted api embeds nothing");
+  }
   Result<ExportReport> Export(const std::string&, const std::string&, const Context&) override {
     return Unimplemented("a scripted api exports nothing");
   }

@@ -1,0 +1,23 @@
+# The kernels of kernels/cuda compiled by the C++ compiler against the emulation of tests/testing/cuda:
+# what their tests run on machines without a GPU (docs/gpu.md).
+include_guard(GLOBAL)
+find_package(Boost REQUIRED COMPONENTS context)
+
+file(GLOB kernel_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
+set_source_files_properties(${kernel_files} PROPERTIES LANGUAGE CXX)
+add_library(vade_cuda_emulated STATIC
+            ${kernel_files}
+            ${PROJECT_SOURCE_DIR}/kernels/cuda/plans.cc
+            ${PROJECT_SOURCE_DIR}/kernels/cuda/arena.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
+            ${PROJECT_SOURCE_DIR}/tests/testing/cuda/engine.cc
+            ${PROJECT_SOURCE_DIR}/tests/testing/cuda/fake_device.cc
+            ${PROJECT_SOURCE_DIR}/tests/testing/cuda/shadow.cc
+            ${PROJECT_SOURCE_DIR}/tests/testing/cuda/memory_emulated.cc)
+target_include_directories(vade_cuda_emulated PUBLIC ${PROJECT_SOURCE_DIR}/tests/testing/cuda)
+target_compile_options(vade_cuda_emulated PRIVATE -Wno-unknown-pragmas)  # unroll
+target_link_libraries(vade_cuda_emulated PUBLIC vade_model vade_kernels vade_base PRIVATE Boost::context)
+
+file(GLOB suites CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/*_test.cc)
+vade_test_binary(cuda_emulated unit cuda_emulated_test "${suites}" "emulated:")

@@ -1,0 +1,17 @@
+# cmake -DOUTPUT=FILE -P run_logged.cmake -- COMMAND...: what the command says goes to the file, and to the
+# terminal too when it fails.
+set(command "")
+set(begun FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(begun)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(begun TRUE)
+  endif()
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
+file(WRITE ${OUTPUT} "${said}")
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${said}")
+endif()

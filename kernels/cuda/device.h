@@ -1,0 +1,54 @@
+// A CUDA device as the host sees it beside kernels: memory and one stream. Two of them: the CUDA
+// runtime (runtime_device.cc) and the fake of the tests, which runs kernels on the processor and
+// checks lifetimes, order and leaks (tests/testing/cuda/fake_device.h).
+//
+// Everything but Allocate, Free and Synchronize is queued and done in order. Host memory that is
+// copied from must stay as it is, and host memory that is copied to must not be looked at, until
+// Synchronize. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "kernels/cuda/operations.h"
+
+namespace vade::kernels::cuda {
+
+struct DeviceInfo {
+  std::string name;
+  int compute_major = 0, compute_minor = 0;
+  int multiprocessors = 0;
+  uint64_t total_bytes = 0, free_bytes = 0;
+  int driver_version = 0, runtime_version = 0;  // as CUDA numbers them: 13000 is 13.0
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual Result<DeviceInfo> Describe() = 0;
+
+  // 256-byte aligned. RESOURCE_EXHAUSTED when there is not enough.
+  virtual Result<uint8_t*> Allocate(uint64_t bytes) = 0;
+  virtual void Free(uint8_t* at) = 0;  // waits for what is queued
+  // Memory of the host that copies are fast from and to.
+  virtual Result<uint8_t*> AllocateHost(uint64_t bytes) = 0;
+  virtual void FreeHost(uint8_t* at) = 0;
+
+  virtual Stream stream() = 0;
+  virtual void CopyIn(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
+  virtual void CopyOut(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
+  virtual void CopyWithin(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
+  virtual void Clear(uint8_t* at, uint64_t bytes) = 0;
+  // Whether everything could be queued so far.
+  virtual Status Check() = 0;
+  // Waits for everything; the first error since the last call.
+  virtual Status Synchronize() = 0;
+};
+
+// Device `index` of the CUDA runtime. UNAVAILABLE says why there is none: no driver, no device, one
+// that is too old. FAILED_PRECONDITION for an index beyond the devices.
+Result<std::unique_ptr<Device>> OpenRuntimeDevice(int index);
+
+}  // namespace vade::kernels::cuda

@@ -1,0 +1,114 @@
+// How kernels are launched: pure functions of the shapes, so that every size can be tested without
+// a device. The order of sums is decided here too, by the shape of a row alone: SliceCount and
+// kSplitKeys.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/matrix.h"
+
+namespace vade::kernels::cuda {
+
+struct LaunchPlan {
+  uint32_t grid_x = 1, grid_y = 1;
+  uint32_t block = 32;        // threads; whole warps
+  uint32_t shared_bytes = 0;  // dynamic; there is no static shared memory
+};
+
+// What devices of compute capability 8.0 and later offer.
+inline constexpr uint32_t kMaxSharedBytes = 99 << 10;  // of a block, once a kernel asks for it
+inline constexpr uint32_t kMaxGridX = 0x7fffffff, kMaxGridY = 65535;
+
+// --- matrix products -----------------------------------------------------------------------------
+// A row of weights is cut into slices of whole units. A slice is summed from its first unit to its
+// last, then the slices' sums are added, first to last: on every path, for any number of tokens.
+constexpr size_t UnitCols(Format format) {
+  switch (format) {
+    case Format::kQ4Super:
+    case Format::kQ5Super:
+    case Format::kQ6Super: return 256;
+    default: return 32;
+  }
+}
+constexpr uint32_t UnitCount(Format format, size_t cols) {
+  return static_cast<uint32_t>((cols + UnitCols(format) - 1) / UnitCols(format));
+}
+inline constexpr uint32_t kMaxSlices = 16;
+// A power of two, at most kMaxSlices and at most the units.
+constexpr uint32_t SliceCount(uint32_t units) {
+  uint32_t slices = 1;
+  while (2 * slices <= units && 2 * slices <= kMaxSlices) slices *= 2;
+  return slices;
+}
+constexpr uint32_t SliceBegin(uint32_t units, uint32_t slices, uint32_t slice) {
+  return static_cast<uint32_t>(uint64_t{units} * slice / slices);
+}
+
+// The dot-product path: half a warp takes a slice of a tile, a lane one of its rows.
+inline constexpr uint32_t kVectorThreads = 256;
+inline constexpr uint32_t kVectorTokens = 8;  // tokens that share one reading of the weights
+LaunchPlan PlanMatrixVector(uint32_t tiles, uint32_t slices, uint32_t tokens);
+// Tokens of a block of the plan: 1, 2, 4 or 8.
+uint32_t VectorTokens(uint32_t tokens);
+
+// The tensor-core path: a warp takes a tile by kMatrixTokens tokens, a block 4 tiles. Activations
+// pass through shared memory in steps of 256 columns.
+inline constexpr uint32_t kMatrixWarps = 4;
+inline constexpr uint32_t kMatrixTokens = 32;
+inline constexpr uint32_t kStepCols = 256;
+inline constexpr uint32_t kStepPitch = kStepCols + 16;  // bytes of a token: no two in one bank
+inline constexpr uint32_t kRecordBytes = 96;            // of a token's step: 8 of 12, or one of 52
+LaunchPlan PlanMatrix(uint32_t tiles, uint32_t tokens);
+// Whether that path takes the product; the other one takes any.
+bool UsesTensorCores(Format format, uint32_t tokens);
+
+// --- rows
+// ------------------------------------------------------------------------------------------
+LaunchPlan PlanRows(uint32_t rows);       // a block of 256 threads a row
+LaunchPlan PlanElements(uint64_t count);  // a thread an element
+LaunchPlan PlanStore(uint32_t rows, uint32_t kv_heads, uint32_t head_dim);
+
+// --- attention
+// --------------------------------------------------------------------------------------- Keys are
+// cut into splits of this many from index 0. A split is summed by itself, page after page; the
+// splits' results are merged first to last, whether one block saw all of them or one each.
+inline constexpr uint32_t kSplitKeys = 256;
+inline constexpr uint32_t kAttendThreads = 128;
+inline constexpr uint32_t kAttendPairs = 16;  // (row, head of the group) pairs of a block
+inline constexpr uint32_t kMaxHeadDim = 256;
+
+// Rows of one sequence, as the plan needs them.
+struct AttendShape {
+  uint32_t row_count = 0;
+  std::span<const uint32_t> visible;  // [row_count]
+};
+// What one block does for each key/value head.
+struct AttendItem {
+  int32_t span = 0;
+  int32_t pair_begin = 0, pair_end = 0;    // row * group + head of the group
+  int32_t split_begin = 0, split_end = 0;  // of the keys
+  int32_t partial = -1;  // where its kAttendPairs results go, counted in such; -1: it ends them
+};
+// Rows whose splits went to several blocks: to be merged.
+struct MergeItem {
+  int32_t span = 0;
+  int32_t pair_begin = 0, pair_end = 0;
+  int32_t partial = 0;      // of the first split
+  int32_t split_count = 0;  // the others follow
+};
+struct AttendPlan {
+  std::vector<AttendItem> items;
+  std::vector<MergeItem> merges;
+  uint32_t partials = 0;  // pieces of kAttendPairs results, for each key/value head
+};
+// Splits go to blocks of their own only where there would be fewer than `enough_blocks` otherwise.
+AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uint32_t kv_heads,
+                         uint32_t enough_blocks);
+uint32_t AttendSharedBytes(uint32_t head_dim);
+inline constexpr uint32_t PartialFloats(uint32_t head_dim) { return head_dim + 2; }
+
+}  // namespace vade::kernels::cuda

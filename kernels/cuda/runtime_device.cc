@@ -1,0 +1,143 @@
+#include <cuda_runtime_api.h>
+
+#include <mutex>
+
+#include "base/strings.h"
+#include "kernels/cuda/device.h"
+
+namespace vade::kernels::cuda {
+namespace {
+
+// The one place where CUDA's errors become ours.
+Status ToStatus(cudaError_t error, const std::string& what) {
+  if (error == cudaSuccess) return OkStatus();
+  const std::string message = StrCat(what, ": ", cudaGetErrorString(error));
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return ResourceExhausted(message +
+                               "; lower model.gpu_bytes or the key/value budget, or use "
+                               "--device cpu");
+    case cudaErrorInsufficientDriver:
+    case cudaErrorNoDevice:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorInitializationError: return Unavailable(message);
+    default: return Internal(message);
+  }
+}
+
+class RuntimeDevice final : public Device {
+ public:
+  RuntimeDevice(int index, cudaStream_t stream) : index_(index), stream_(stream) {}
+  ~RuntimeDevice() override {
+    Enter();
+    cudaStreamSynchronize(stream_);
+    cudaStreamDestroy(stream_);
+  }
+
+  Result<DeviceInfo> Describe() override {
+    Enter();
+    cudaDeviceProp properties;
+    RETURN_IF_ERROR(ToStatus(cudaGetDeviceProperties(&properties, index_), "asking for the GPU"));
+    DeviceInfo info;
+    info.name = properties.name;
+    info.compute_major = properties.major;
+    info.compute_minor = properties.minor;
+    info.multiprocessors = properties.multiProcessorCount;
+    size_t free = 0, total = 0;
+    RETURN_IF_ERROR(ToStatus(cudaMemGetInfo(&free, &total), "asking for the GPU's memory"));
+    info.free_bytes = free;
+    info.total_bytes = total;
+    cudaDriverGetVersion(&info.driver_version);
+    cudaRuntimeGetVersion(&info.runtime_version);
+    return info;
+  }
+
+  Result<uint8_t*> Allocate(uint64_t bytes) override {
+    Enter();
+    void* at = nullptr;
+    const cudaError_t error = cudaMalloc(&at, bytes);
+    if (error != cudaSuccess) cudaGetLastError();  // it is reported here and not once more later
+    RETURN_IF_ERROR(ToStatus(error, StrCat("no ", bytes, " bytes of GPU memory")));
+    return static_cast<uint8_t*>(at);
+  }
+  void Free(uint8_t* at) override {
+    Enter();
+    cudaFree(at);
+  }
+  Result<uint8_t*> AllocateHost(uint64_t bytes) override {
+    Enter();
+    void* at = nullptr;
+    RETURN_IF_ERROR(ToStatus(cudaMallocHost(&at, bytes), "no memory for copies to the GPU"));
+    return static_cast<uint8_t*>(at);
+  }
+  void FreeHost(uint8_t* at) override {
+    Enter();
+    cudaFreeHost(at);
+  }
+
+  Stream stream() override {
+    Enter();
+    return {stream_};
+  }
+  void CopyIn(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
+    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (Enter(), stream_)));
+  }
+  void CopyOut(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
+    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, (Enter(), stream_)));
+  }
+  void CopyWithin(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
+    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (Enter(), stream_)));
+  }
+  void Clear(uint8_t* at, uint64_t bytes) override {
+    Queue(cudaMemsetAsync(at, 0, bytes, (Enter(), stream_)));
+  }
+
+  Status Check() override {
+    Queue(cudaGetLastError());  // of launches
+    return ToStatus(first_error_, "the GPU refused work");
+  }
+  Status Synchronize() override {
+    Enter();
+    Queue(cudaGetLastError());
+    Queue(cudaStreamSynchronize(stream_));
+    const cudaError_t error = std::exchange(first_error_, cudaSuccess);
+    return ToStatus(error, "the GPU's work failed");
+  }
+
+ private:
+  // Callers come on different threads; the device in use is a setting of the thread.
+  void Enter() { cudaSetDevice(index_); }
+  void Queue(cudaError_t error) {
+    if (first_error_ == cudaSuccess) first_error_ = error;
+  }
+
+  int index_;
+  cudaStream_t stream_;
+  cudaError_t first_error_ = cudaSuccess;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> OpenRuntimeDevice(int index) {
+  int count = 0;
+  RETURN_IF_ERROR(ToStatus(cudaGetDeviceCount(&count), "the CUDA driver finds no GPU"));
+  if (count == 0) return Unavailable("the CUDA driver finds no GPU");
+  if (index < 0 || index >= count) {
+    return FailedPrecondition(
+        StrCat("there is no GPU ", index, ": the driver finds ", count, ", counted from 0"));
+  }
+  RETURN_IF_ERROR(ToStatus(cudaSetDevice(index), StrCat("using GPU ", index)));
+  int major = 0;
+  RETURN_IF_ERROR(ToStatus(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index),
+                           "asking for the GPU"));
+  if (major < 8) {
+    return Unavailable(StrCat("GPU ", index, " has compute capability ", major,
+                              "; the kernels need 8.0 (Ampere) or later"));
+  }
+  cudaStream_t stream = nullptr;
+  RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
+                           "making a stream on the GPU"));
+  return std::unique_ptr<Device>(std::make_unique<RuntimeDevice>(index, stream));
+}
+
+}  // namespace vade::kernels::cuda

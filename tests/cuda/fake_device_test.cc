@@ -1,0 +1,148 @@
+// The fake device finds what it is there to find, and the arena keeps to its budget.
+#include "tests/testing/cuda/fake_device.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "kernels/cuda/arena.h"
+#include "kernels/cuda/launch.cuh"
+#include "tests/testing/cuda/engine.h"
+
+namespace vade::kernels::cuda {
+namespace {
+
+using ::testing::HasSubstr;
+using vade::testing::FakeDevice;
+
+std::string Faults() { return emulation::Engine::Get().TakeFaults(); }
+
+class FakeDeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(Faults(), ""); }
+  std::unique_ptr<FakeDevice> device_ = std::make_unique<FakeDevice>(1 << 20);
+};
+
+TEST_F(FakeDeviceTest, WorkIsDoneWhenItIsWaitedForAndInOrder) {
+  uint8_t* at = *device_->Allocate(64);
+  std::vector<uint8_t> in(64, 5), out(64, 1);
+  device_->CopyIn(at, in.data(), 64);
+  device_->Clear(at + 32, 32);
+  device_->CopyOut(out.data(), at, 64);
+  EXPECT_NE(out[0], 5) << "before anybody waits";
+  ASSERT_TRUE(device_->Synchronize().ok());
+  EXPECT_EQ(out[0], 5);
+  EXPECT_EQ(out[63], 0);
+  device_->Free(at);
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(FakeDeviceTest, HostMemoryThatChangesTooEarlyIsFound) {
+  uint8_t* at = *device_->Allocate(64);
+  std::vector<uint8_t> in(64, 5);
+  device_->CopyIn(at, in.data(), 64);
+  in[3] = 6;
+  ASSERT_TRUE(device_->Synchronize().ok());
+  device_->Free(at);
+  EXPECT_THAT(Faults(), HasSubstr("changed before it was copied"));
+}
+
+TEST_F(FakeDeviceTest, LifetimesAreChecked) {
+  uint8_t* at = *device_->Allocate(64);
+  device_->Clear(at, 64);
+  device_->Free(at);
+  EXPECT_THAT(Faults(), HasSubstr("while work is queued"));
+  device_ = std::make_unique<FakeDevice>(1 << 20);
+  Faults();
+  at = *device_->Allocate(64);
+  device_->Free(at);
+  device_->Free(at);
+  EXPECT_THAT(Faults(), HasSubstr("not out"));
+  (void)device_->Allocate(64);
+  device_.reset();
+  EXPECT_THAT(Faults(), HasSubstr("leak: 64 bytes"));
+}
+
+TEST_F(FakeDeviceTest, CopiesBeyondABufferAndOfUnwrittenMemoryAreFound) {
+  uint8_t* at = *device_->Allocate(64);
+  std::vector<uint8_t> host(128);
+  device_->CopyIn(at, host.data(), 65);
+  EXPECT_THAT(Faults(), HasSubstr("copy in of 65 bytes that no buffer holds"));
+  device_->CopyOut(host.data(), at, 64);
+  ASSERT_TRUE(device_->Synchronize().ok());
+  EXPECT_THAT(Faults(), HasSubstr("nobody has written"));
+  device_->Free(at);
+}
+
+TEST_F(FakeDeviceTest, FullDeviceRefuses) {
+  EXPECT_EQ(device_->Allocate((1 << 20) + 1).status().code(), StatusCode::kResourceExhausted);
+}
+
+class ArenaTest : public ::testing::Test {
+ protected:
+  void TearDown() override { EXPECT_EQ(Faults(), ""); }
+  FakeDevice device_{200ull << 20};
+};
+
+TEST_F(ArenaTest, PiecesAreAlignedApartAndUsedAgain) {
+  Arena arena(&device_, 100 << 20);
+  uint8_t* a = *arena.Allocate(100, "a");
+  uint8_t* b = *arena.Allocate(300, "b");
+  uint8_t* c = *arena.Allocate(1, "c");
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(b) % Arena::kAlignment, 0u);
+  EXPECT_EQ(b - a, 256);
+  EXPECT_EQ(c - b, 512);
+  EXPECT_EQ(arena.used_bytes(), 1024u);
+  arena.Free(a);
+  arena.Free(b);  // joined with a
+  EXPECT_EQ(*arena.Allocate(700, "d"), a);
+}
+
+TEST_F(ArenaTest, BudgetHoldsAndItsErrorSaysWhatHelps) {
+  Arena arena(&device_, 100 << 20);
+  ASSERT_TRUE(arena.Allocate(60 << 20, "weights").ok());
+  const auto more = arena.Allocate(50 << 20, "keys and values");
+  ASSERT_EQ(more.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(more.status().message(), HasSubstr("keys and values"));
+  EXPECT_THAT(more.status().message(), HasSubstr("model.gpu_bytes"));
+  EXPECT_LE(arena.taken_bytes(), arena.budget_bytes());
+  EXPECT_TRUE(arena.Allocate(30 << 20, "less").ok());
+  EXPECT_FALSE(arena.Allocate(0, "nothing").ok());
+}
+
+TEST_F(ArenaTest, FullDeviceIsSaidWithWhatItWasFor) {
+  Arena arena(&device_, 1ull << 40);
+  const auto piece = arena.Allocate(300ull << 20, "a weight matrix");
+  ASSERT_EQ(piece.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(piece.status().message(), HasSubstr("a weight matrix: the emulated device is full"));
+}
+
+TEST_F(ArenaTest, ManyRandomPiecesNeverOverlapAndAllComeBack) {
+  Arena arena(&device_, 150ull << 20);
+  std::mt19937 random(3);
+  std::map<uint8_t*, uint64_t> out;
+  for (int i = 0; i < 4000; ++i) {
+    if (out.size() > 40 || (!out.empty() && random() % 3 == 0)) {
+      auto piece = std::next(out.begin(), static_cast<long>(random() % out.size()));
+      arena.Free(piece->first);
+      out.erase(piece);
+      continue;
+    }
+    const uint64_t bytes = 1 + random() % (3 << 20);
+    const auto at = arena.Allocate(bytes, "a piece");
+    ASSERT_TRUE(at.ok()) << at.status().message();
+    const auto next = out.lower_bound(*at);
+    ASSERT_TRUE(next == out.end() || *at + bytes <= next->first);
+    ASSERT_TRUE(next == out.begin() || std::prev(next)->first + std::prev(next)->second <= *at);
+    out[*at] = bytes;
+  }
+  for (const auto& [at, bytes] : out) arena.Free(at);
+  EXPECT_EQ(arena.used_bytes(), 0u);
+  const uint64_t taken = arena.taken_bytes();
+  ASSERT_TRUE(arena.Allocate(Arena::kChunkBytes, "a whole chunk again").ok());
+  EXPECT_EQ(arena.taken_bytes(), taken) << "everything was joined";
+}
+
+}  // namespace
+}  // namespace vade::kernels::cuda

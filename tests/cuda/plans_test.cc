@@ -1,0 +1,155 @@
+// Launch plans for every size: within the limits of a device, covering everything once.
+#include "kernels/cuda/plans.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <set>
+
+namespace vade::kernels::cuda {
+namespace {
+
+void ExpectPossible(const LaunchPlan& plan) {
+  EXPECT_GE(plan.grid_x, 1u);
+  EXPECT_GE(plan.grid_y, 1u);
+  EXPECT_LE(plan.grid_x, kMaxGridX);
+  EXPECT_LE(plan.grid_y, kMaxGridY);
+  EXPECT_TRUE(plan.block % 32 == 0 && plan.block >= 32 && plan.block <= 1024);
+  EXPECT_LE(plan.shared_bytes, kMaxSharedBytes);
+}
+
+TEST(CudaPlans, SlicesCoverTheUnitsOfEveryWidthOnce) {
+  for (uint32_t units = 1; units <= 2000; ++units) {
+    const uint32_t slices = SliceCount(units);
+    ASSERT_TRUE(slices >= 1 && slices <= kMaxSlices && slices <= units &&
+                (slices & (slices - 1)) == 0);
+    ASSERT_EQ(SliceBegin(units, slices, 0), 0u);
+    ASSERT_EQ(SliceBegin(units, slices, slices), units);
+    for (uint32_t s = 0; s < slices; ++s) {
+      ASSERT_LT(SliceBegin(units, slices, s), SliceBegin(units, slices, s + 1)) << units;
+    }
+  }
+}
+
+TEST(CudaPlans, UnitsAreWholeBlocksAndCoverOddWidthsOfFloats) {
+  EXPECT_EQ(UnitCount(Format::kQ4Super, 1536), 6u);
+  EXPECT_EQ(UnitCount(Format::kQ8Block32, 896), 28u);
+  EXPECT_EQ(UnitCount(Format::kF32, 33), 2u);
+}
+
+TEST(CudaPlans, ProductsOfEverySizeCoverTheirTilesAndTokens) {
+  for (uint32_t tiles : {1u, 2u, 3u, 15u, 16u, 17u, 96u, 9496u, 100000u}) {
+    for (uint32_t slices : {1u, 2u, 4u, 8u, 16u}) {
+      for (uint32_t tokens : {1u, 2u, 3u, 4u, 5u, 8u, 9u, 64u, 512u}) {
+        const LaunchPlan dots = PlanMatrixVector(tiles, slices, tokens);
+        ExpectPossible(dots);
+        const uint32_t tiles_of_block = 16 / slices;
+        EXPECT_GE(uint64_t{dots.grid_x} * tiles_of_block, tiles);
+        EXPECT_LT(uint64_t{dots.grid_x - 1} * tiles_of_block, tiles);
+        EXPECT_GE(dots.grid_y * VectorTokens(tokens), tokens);
+        EXPECT_LT((dots.grid_y - 1) * VectorTokens(tokens), tokens);
+        const LaunchPlan tensors = PlanMatrix(tiles, tokens);
+        ExpectPossible(tensors);
+        EXPECT_GE(uint64_t{tensors.grid_x} * kMatrixWarps, tiles);
+        EXPECT_GE(tensors.grid_y * kMatrixTokens, tokens);
+      }
+    }
+  }
+}
+
+TEST(CudaPlans, RowsAndStoresOfEverySizeArePossible) {
+  for (uint32_t rows : {1u, 2u, 64u, 512u}) {
+    ExpectPossible(PlanRows(rows));
+    for (uint32_t kv_heads : {1u, 2u, 8u, 128u}) {
+      for (uint32_t dim : {1u, 31u, 32u, 48u, 64u, 128u, 256u}) {
+        const LaunchPlan plan = PlanStore(rows, kv_heads, dim);
+        ExpectPossible(plan);
+        EXPECT_GE(plan.grid_y * (plan.block / 32), 2 * kv_heads * ((dim + 31) / 32));
+      }
+    }
+  }
+  for (uint64_t count : {uint64_t{1}, uint64_t{256}, uint64_t{257}, uint64_t{1} << 33}) {
+    ExpectPossible(PlanElements(count));
+    EXPECT_GE(uint64_t{PlanElements(count).grid_x} * 256, count);
+  }
+}
+
+TEST(CudaPlans, AttentionFitsIntoSharedMemoryForEveryHead) {
+  for (uint32_t dim = 1; dim <= kMaxHeadDim; ++dim) {
+    EXPECT_LE(AttendSharedBytes(dim), kMaxSharedBytes) << dim;
+  }
+  EXPECT_LE(AttendSharedBytes(128), 48u << 10) << "without asking for more, for the usual heads";
+  // What stands beside the kernels as their budgets.
+  EXPECT_EQ(AttendSharedBytes(128), 43136u);
+  EXPECT_EQ(AttendSharedBytes(256), 84096u);
+  EXPECT_EQ(PlanMatrix(10, 100).shared_bytes, 11776u);
+  EXPECT_EQ(PlanMatrixVector(10, 4, 1).shared_bytes, 1024u);
+  EXPECT_EQ(PlanRows(3).shared_bytes, 128u);
+}
+
+// Every pair of every row meets every split of the keys that it sees, once.
+void ExpectCovers(const std::vector<AttendShape>& spans, uint32_t group, const AttendPlan& plan) {
+  std::set<std::tuple<int, int, int>> seen;
+  std::set<int> partials;
+  for (const AttendItem& item : plan.items) {
+    ASSERT_LE(item.pair_end - item.pair_begin, static_cast<int>(kAttendPairs));
+    ASSERT_LT(item.split_begin, item.split_end);
+    for (int pair = item.pair_begin; pair < item.pair_end; ++pair) {
+      for (int split = item.split_begin; split < item.split_end; ++split) {
+        ASSERT_TRUE(seen.insert({item.span, pair, split}).second);
+      }
+    }
+    if (item.partial >= 0) {
+      ASSERT_TRUE(partials.insert(item.partial).second);
+      ASSERT_EQ(item.split_end, item.split_begin + 1);
+    }
+  }
+  for (size_t s = 0; s < spans.size(); ++s) {
+    for (uint32_t pair = 0; pair < spans[s].row_count * group; ++pair) {
+      const uint32_t keys = spans[s].visible[pair / group];
+      for (uint32_t split = 0; split * kSplitKeys < keys; ++split) {
+        ASSERT_TRUE(
+            seen.contains({static_cast<int>(s), static_cast<int>(pair), static_cast<int>(split)}));
+      }
+    }
+  }
+  size_t merged = 0;
+  for (const MergeItem& merge : plan.merges) {
+    for (int i = 0; i < merge.split_count; ++i) {
+      ASSERT_TRUE(partials.contains(merge.partial + i));
+      ++merged;
+    }
+  }
+  EXPECT_EQ(merged, partials.size());
+  EXPECT_EQ(plan.partials, partials.size());
+}
+
+TEST(CudaPlans, AttentionCoversEveryRowAndKeyOnce) {
+  std::vector<std::vector<uint32_t>> visible;
+  for (const auto& [rows, keys] :
+       {std::pair{1u, 1u}, {1u, 8000u}, {40u, 300u}, {512u, 512u}, {3u, 257u}}) {
+    auto& v = visible.emplace_back();
+    for (uint32_t r = 0; r < rows; ++r) v.push_back(keys - rows + r + 1);
+  }
+  std::vector<AttendShape> spans;
+  for (const auto& v : visible) spans.push_back({static_cast<uint32_t>(v.size()), v});
+  for (uint32_t group : {1u, 6u, 7u, 16u, 24u}) {
+    for (uint32_t enough : {0u, 100u, 1u << 30}) {
+      ExpectCovers(spans, group, PlanAttention(spans, group, 2, enough));
+    }
+  }
+}
+
+TEST(CudaPlans, KeysAreSplitOnlyWhereBlocksAreFew) {
+  const std::vector<uint32_t> one = {4000};
+  const std::vector<AttendShape> spans = {{1, one}};
+  EXPECT_EQ(PlanAttention(spans, 7, 2, 264).items.size(), 16u);
+  EXPECT_EQ(PlanAttention(spans, 7, 2, 264).merges.size(), 1u);
+  EXPECT_EQ(PlanAttention(spans, 7, 2, 2).items.size(), 1u);
+  const std::vector<uint32_t> few = {256};
+  const std::vector<AttendShape> short_span = {{1, few}};
+  EXPECT_TRUE(PlanAttention(short_span, 7, 2, 264).merges.empty());
+}
+
+}  // namespace
+}  // namespace vade::kernels::cuda
