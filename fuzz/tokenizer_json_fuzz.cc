@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   for (const auto special : {vade::Special::kText, vade::Special::kParse}) {
-    for (const int32_t id : (*tokenizer)->Encode("The lamp, \xc3\x89 42 \xe7\x81\xaf [CLS]", special)) {
+    for (const int32_t id :
+         (*tokenizer)->Encode("The lamp, \xc3\x89 42 \xe7\x81\xaf [CLS]", special)) {
       if (id < 0 || id >= (*tokenizer)->vocab_size()) std::abort();
     }
   }

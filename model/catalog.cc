@@ -75,8 +75,9 @@ Result<std::string> ResolveModel(std::string_view name_or_path, const std::strin
     return NotFound(StrCat("weights file ", Quoted(path), " does not exist"));
   std::string names;
   for (const CatalogModel& model : kModels) names += StrCat(names.empty() ? "" : ", ", model.name);
-  return NotFound(StrCat("model ", Quoted(path), " is unknown; the known ones are ", names,
-                         "; or give the path of a GGUF file or, for an embedder, of a Hugging Face folder"));
+  return NotFound(
+      StrCat("model ", Quoted(path), " is unknown; the known ones are ", names,
+             "; or give the path of a GGUF file or, for an embedder, of a Hugging Face folder"));
 }
 
 }  // namespace vade

@@ -48,10 +48,9 @@ TEST_F(EncoderFolderTest, GivesTheBitsOfTheSameWeightsInAGgufFile) {
   const auto folder = OpenEncoderFolder(dir_.path());
   ASSERT_TRUE(folder.ok()) << folder.status().ToString();
   const std::vector<std::vector<int32_t>> texts = {{2, 4, 5, 6, 3}, {2, 3}, {2, 7, 7, 7, 8, 9, 3}};
-  const Encoder from_folder(EncoderWeights::Load(folder->weights, folder->config,
-                                                 EncoderNames::kHuggingFace, {})
-                                .value(),
-                            nullptr);
+  const Encoder from_folder(
+      EncoderWeights::Load(folder->weights, folder->config, EncoderNames::kHuggingFace, {}).value(),
+      nullptr);
   const Encoder from_gguf(EncoderWeights::Load(tiny_.Gguf(), {}).value(), nullptr);
   EXPECT_EQ(from_folder.Run(texts).value(), from_gguf.Run(texts).value());
 }
@@ -70,7 +69,8 @@ TEST_F(EncoderFolderTest, TextsBecomeUnitVectorsAndUnknownWordsOneToken) {
 
 TEST_F(EncoderFolderTest, TheFirstTokensVectorIsTakenWhereTheFolderSaysSo) {
   const auto mean = Embed("the lamp");
-  dir_.Write("1_Pooling/config.json", R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})");
+  dir_.Write("1_Pooling/config.json",
+             R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})");
   const auto first = Embed("the lamp");
   EXPECT_NE(mean, first);
   const auto folder = OpenEncoderFolder(dir_.path()).value();
@@ -108,7 +108,8 @@ TEST_F(EncoderFolderTest, PromptsOfTheFolderComeBeforeThoseOfTheFamily) {
   EXPECT_EQ(PrefixesOf("bge-small-en-v1.5").passage, "");
   EXPECT_NE(PrefixesOf("bge-small-en-v1.5").query, "");
   EXPECT_EQ(PrefixesOf("all-MiniLM-L6-v2").query, "");
-  dir_.Write("config_sentence_transformers.json", R"({"prompts": {"query": "q: ", "document": "d: "}})");
+  dir_.Write("config_sentence_transformers.json",
+             R"({"prompts": {"query": "q: ", "document": "d: "}})");
   const auto folder = OpenEncoderFolder(dir_.path()).value();
   EXPECT_EQ(folder.prefixes.query, "q: ");
   EXPECT_EQ(folder.prefixes.passage, "d: ");
@@ -125,9 +126,8 @@ TEST_F(EncoderFolderTest, RobertasFirstTokenHasTheThirdPosition) {
   const auto folder = OpenEncoderFolder(dir_.path());
   ASSERT_TRUE(folder.ok()) << folder.status().ToString();
   EXPECT_EQ(folder->max_tokens, testing::TinyEncoder::kPositions);
-  const auto weights = EncoderWeights::Load(folder->weights, folder->config,
-                                            EncoderNames::kHuggingFace, {})
-                           .value();
+  const auto weights =
+      EncoderWeights::Load(folder->weights, folder->config, EncoderNames::kHuggingFace, {}).value();
   const auto* table = folder->weights->Find("embeddings.position_embeddings.weight");
   const auto* types = folder->weights->Find("embeddings.token_type_embeddings.weight");
   float third, type;
@@ -163,8 +163,7 @@ TEST_F(EncoderFolderTest, ATensorOfAnotherShapeIsNamedWithBothShapes) {
 
 TEST_F(EncoderFolderTest, AMissingFileIsNamed) {
   ASSERT_TRUE(RemoveFile(dir_.File("model.safetensors")).ok());
-  ExpectRefused(LoadEmbedder(dir_.path(), {}).status(), StatusCode::kNotFound,
-                "model.safetensors");
+  ExpectRefused(LoadEmbedder(dir_.path(), {}).status(), StatusCode::kNotFound, "model.safetensors");
   ASSERT_TRUE(RemoveFile(dir_.File("config.json")).ok());
   ExpectRefused(LoadEmbedder(dir_.path(), {}).status(), StatusCode::kNotFound, "config.json");
 }
@@ -193,8 +192,8 @@ TEST_F(TokenizerJsonTest, WhatIsNotKnownIsRefusedByName) {
 }
 
 TEST_F(TokenizerJsonTest, DamagedVocabulariesAreRefused) {
-  EXPECT_EQ(With("/model/vocab/a", 5).code(), StatusCode::kInvalidArgument);      // b has it
-  EXPECT_EQ(With("/model/vocab/a", 500).code(), StatusCode::kInvalidArgument);    // leaves a gap
+  EXPECT_EQ(With("/model/vocab/a", 5).code(), StatusCode::kInvalidArgument);    // b has it
+  EXPECT_EQ(With("/model/vocab/a", 500).code(), StatusCode::kInvalidArgument);  // leaves a gap
   EXPECT_EQ(With("/model/vocab/a", -1).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(With("/model/vocab/a", "x").code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(With("/model/unk_token", "nope").code(), StatusCode::kInvalidArgument);
@@ -219,8 +218,14 @@ TEST_F(TokenizerJsonTest, UnigramReadsScoresAndEnds) {
        {{"type", "Unigram"},
         {"unk_id", 2},
         {"vocab",
-         {{"<s>", 0.0}, {"</s>", 0.0}, {"<unk>", 0.0}, {"▁", -3.0}, {"▁lamp", -1.0}, {"s", -2.0},
-          {"▁l", -1.5}, {"amps", -9.0}}}}},
+         {{"<s>", 0.0},
+          {"</s>", 0.0},
+          {"<unk>", 0.0},
+          {"▁", -3.0},
+          {"▁lamp", -1.0},
+          {"s", -2.0},
+          {"▁l", -1.5},
+          {"amps", -9.0}}}}},
       {"added_tokens",
        {{{"id", 0}, {"content", "<s>"}, {"special", true}},
         {{"id", 1}, {"content", "</s>"}, {"special", true}},
@@ -229,7 +234,8 @@ TEST_F(TokenizerJsonTest, UnigramReadsScoresAndEnds) {
       {"pre_tokenizer",
        {{"type", "Sequence"},
         {"pretokenizers", {{{"type", "WhitespaceSplit"}}, {{"type", "Metaspace"}}}}}},
-      {"post_processor", {{"type", "RobertaProcessing"}, {"cls", {"<s>", 0}}, {"sep", {"</s>", 1}}}}};
+      {"post_processor",
+       {{"type", "RobertaProcessing"}, {"cls", {"<s>", 0}}, {"sep", {"</s>", 1}}}}};
   const auto tokenizer = TokenizerFromJson(json.dump(), "t.json");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().ToString();
   EXPECT_EQ((*tokenizer)->vocab_size(), 9);

@@ -77,8 +77,8 @@ TEST(Safetensors, WhatLiesBehindTheEndIsDataLoss) {
 
 TEST(Safetensors, EveryCutIsRefused) {
   const std::string whole = testing::TinyEncoder({"a"}).Safetensors();
-  for (size_t size : {size_t{0}, size_t{7}, size_t{8}, size_t{100}, whole.size() / 2,
-                      whole.size() - 1}) {
+  for (size_t size :
+       {size_t{0}, size_t{7}, size_t{8}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     EXPECT_FALSE(SafetensorsFile::FromBytes(whole.substr(0, size), "w").ok()) << size;
   }
 }
@@ -90,7 +90,8 @@ TEST(Safetensors, HeadersThatAreNoneAreRefused) {
         "{\"a\": {\"dtype\": \"F32\", \"shape\": [-1], \"data_offsets\": [0, 4]}}",
         "{\"a\": {\"dtype\": \"F32\", \"shape\": [1.5], \"data_offsets\": [0, 4]}}",
         "{\"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4, 4]}}",
-        "{\"a\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,1], \"data_offsets\": [0, 4]}}"}) {
+        "{\"a\": {\"dtype\": \"F32\", \"shape\": [1,1,1,1,1,1,1,1,1], \"data_offsets\": [0, "
+        "4]}}"}) {
     EXPECT_EQ(SafetensorsFile::FromBytes(File(header, 64), "w").status().code(),
               StatusCode::kInvalidArgument)
         << header;

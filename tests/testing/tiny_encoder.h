@@ -47,10 +47,14 @@ class TinyEncoder {
   }
 
   nlohmann::json Config() const {
-    return {{"model_type", "bert"},      {"hidden_act", "gelu"},
-            {"hidden_size", kDim},       {"num_hidden_layers", kLayers},
-            {"layer_norm_eps", 1e-6},    {"num_attention_heads", kHeads},
-            {"intermediate_size", kInner}, {"max_position_embeddings", kPositions},
+    return {{"model_type", "bert"},
+            {"hidden_act", "gelu"},
+            {"hidden_size", kDim},
+            {"num_hidden_layers", kLayers},
+            {"layer_norm_eps", 1e-6},
+            {"num_attention_heads", kHeads},
+            {"intermediate_size", kInner},
+            {"max_position_embeddings", kPositions},
             {"vocab_size", vocabulary_.size()}};
   }
 
@@ -62,20 +66,20 @@ class TinyEncoder {
     const auto special = [](const char* id) {
       return nlohmann::json{{"SpecialToken", {{"id", id}, {"type_id", 0}}}};
     };
-    return {{"model",
-             {{"type", "WordPiece"},
-              {"unk_token", "[UNK]"},
-              {"continuing_subword_prefix", "##"},
-              {"max_input_chars_per_word", 100},
-              {"vocab", vocab}}},
-            {"added_tokens", added},
-            {"normalizer", {{"type", "BertNormalizer"}, {"lowercase", true}}},
-            {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
-            {"post_processor",
-             {{"type", "TemplateProcessing"},
-              {"single",
-               {special("[CLS]"), {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
-                special("[SEP]")}}}}};
+    return {
+        {"model",
+         {{"type", "WordPiece"},
+          {"unk_token", "[UNK]"},
+          {"continuing_subword_prefix", "##"},
+          {"max_input_chars_per_word", 100},
+          {"vocab", vocab}}},
+        {"added_tokens", added},
+        {"normalizer", {{"type", "BertNormalizer"}, {"lowercase", true}}},
+        {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+        {"post_processor",
+         {{"type", "TemplateProcessing"},
+          {"single",
+           {special("[CLS]"), {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, special("[SEP]")}}}}};
   }
 
   std::string Safetensors() const {
@@ -84,9 +88,8 @@ class TinyEncoder {
     for (const auto& [name, tensor] : tensors_) {
       const size_t begin = data.size();
       data.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * 4);
-      header[name] = {{"dtype", "F32"},
-                      {"shape", tensor.shape},
-                      {"data_offsets", {begin, data.size()}}};
+      header[name] = {
+          {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {begin, data.size()}}};
     }
     const std::string text = header.dump();
     std::string bytes;
