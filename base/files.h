@@ -86,6 +86,7 @@ struct FileEntry {
   std::string path;
   uint64_t size_bytes = 0;
   int64_t modified_unix_ns = 0;
+  uint64_t device = 0;  // of the file system
 };
 
 // Calls `visit` for every regular file under `root` (or for `root` itself when it is one), in byte

@@ -1,6 +1,7 @@
 // Threads that share the machine politely: a pool for data-parallel loops and a bounded queue.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -98,6 +99,23 @@ class BoundedQueue {
     return item;
   }
 
+  // The same, but waits no longer than that: nothing then, too.
+  std::optional<T> PopWithin(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    items_ready_.wait_for(lock, patience, [&] { return closed_ || !items_.empty(); });
+    if (items_.empty()) return std::nullopt;
+    std::optional<T> item(std::move(items_.front()));
+    items_.pop_front();
+    room_.notify_one();
+    return item;
+  }
+
+  // Closed, and all is popped.
+  bool Finished() const {
+    std::lock_guard lock(mutex_);
+    return closed_ && items_.empty();
+  }
+
   // No more pushes; pops drain what is left.
   void Close() {
     std::lock_guard lock(mutex_);
@@ -108,7 +126,7 @@ class BoundedQueue {
 
  private:
   const size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable room_, items_ready_;
   std::deque<T> items_;
   bool closed_ = false;

@@ -37,6 +37,7 @@ class Walk {
     entry.path = path;
     entry.size_bytes = static_cast<uint64_t>(info.st_size);
     entry.modified_unix_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+    entry.device = static_cast<uint64_t>(info.st_dev);
     return visit_(entry);
   }
 

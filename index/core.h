@@ -76,6 +76,12 @@ Result<std::unique_ptr<CollectionReader>> ReadCollectionOf(const StoreCore& core
                                                            std::string_view collection);
 Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
                                    std::span<const std::string> ids, const Context& ctx);
+Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const StoreNote> notes);
+Result<std::optional<std::string>> GetNoteOf(const StoreCore& core, std::string_view collection,
+                                             std::string_view key);
+Result<std::vector<StoreNote>> ListNotesOf(const StoreCore& core, std::string_view collection,
+                                           std::string_view prefix, std::string_view after,
+                                           int limit);
 Status CreateCollectionIn(StoreCore* core, const CollectionInfo& info);
 Status DeleteCollectionIn(StoreCore* core, std::string_view name);
 // Removes the files of a collection's segments. Views that still have them mapped keep them.

@@ -147,6 +147,12 @@ struct ChangeList {
   bool trimmed = false;
 };
 
+// A small fact that whoever fills a collection keeps with it.
+struct StoreNote {
+  std::string key;    // 1..16384 bytes
+  std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
+};
+
 // A consistency report of Verify().
 struct VerifyReport {
   uint64_t documents = 0, passages = 0, vectors = 0;
@@ -184,6 +190,16 @@ class Store {
   virtual Result<uint64_t> DeleteDocuments(std::string_view collection,
                                            std::span<const std::string> document_ids,
                                            const Context& ctx) = 0;
+
+  // Notes of a collection live and die with it, travel in no export and change no view. A note that
+  // was put is durable together with the next commit: never after it.
+  virtual Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) = 0;
+  virtual Result<std::optional<std::string>> GetNote(std::string_view collection,
+                                                     std::string_view key) = 0;
+  // Those whose keys begin with `prefix`, behind the key `after` ("": from the first), by key.
+  virtual Result<std::vector<StoreNote>> ListNotes(std::string_view collection,
+                                                   std::string_view prefix, std::string_view after,
+                                                   int limit) = 0;
 
   // Takes the bytes of all that was deleted or replaced out of the files of the directory, and
   // returns once they are gone: from the database with its log, and from the segments. What names

@@ -1,6 +1,6 @@
 // The Store of this machine: one process, one data directory. This file is the facade and the plain
 // reads; the parts are document_writer.cc, delete_documents.cc, collections.cc, changes.cc,
-// search.cc, sealer.cc, term_keeper.cc, eraser.cc, open.cc, verify.cc.
+// notes.cc, search.cc, sealer.cc, term_keeper.cc, eraser.cc, open.cc, verify.cc.
 #include <algorithm>
 
 #include "base/strings.h"
@@ -57,6 +57,17 @@ class LocalStore : public Store {
                                    std::span<const std::string> document_ids,
                                    const Context& ctx) override {
     return DeleteDocumentsOf(&core_, collection, document_ids, ctx);
+  }
+  Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
+    return PutNotesIn(&core_, collection, notes);
+  }
+  Result<std::optional<std::string>> GetNote(std::string_view collection,
+                                             std::string_view key) override {
+    return GetNoteOf(core_, collection, key);
+  }
+  Result<std::vector<StoreNote>> ListNotes(std::string_view collection, std::string_view prefix,
+                                           std::string_view after, int limit) override {
+    return ListNotesOf(core_, collection, prefix, after, limit);
   }
   Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
     return SearchView(&core_, *core_.committer->Current(), request, ctx);

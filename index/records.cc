@@ -153,6 +153,10 @@ std::string VersionKey(CollectionId c, std::string_view document_id) {
   return FamilyPrefix(c, 'v').append(document_id);
 }
 
+std::string NoteKey(CollectionId c, std::string_view key) {
+  return FamilyPrefix(c, 'n').append(key);
+}
+
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece) {
   std::string key = CollectionPrefix(c);
   AppendKey64(&key, r);

@@ -87,6 +87,7 @@ std::string HashPrefix(CollectionId c, std::string_view content_hash);
 std::string HashKey(CollectionId c, std::string_view content_hash, std::string_view document_id);
 std::string RevisionRecordKey(CollectionId c, RevisionKey r);
 std::string VersionKey(CollectionId c, std::string_view document_id);
+std::string NoteKey(CollectionId c, std::string_view key);
 std::string TextKey(CollectionId c, RevisionKey r, uint32_t piece);
 // Of `passages`, of `vectors` and of `forward`.
 std::string PassageKey(CollectionId c, PassageId p);

@@ -42,7 +42,8 @@ class BlockScanner {
   virtual bool Next(Block* block) = 0;  // false at the end
 };
 
-// For kPlainTextType paragraphs between blank lines; the text of all other types is Markdown.
+// For kPlainTextType paragraphs between blank lines, for kSourceCodeType definitions; the text of
+// all other types is Markdown.
 std::unique_ptr<BlockScanner> ScanBlocks(std::string_view text, std::string_view mime_type);
 
 // A heading's words as a reader sees them: without link targets, emphasis, code marks, tags,

@@ -39,6 +39,16 @@ bool HasMarkdownSigns(std::string_view text) {
   return false;
 }
 
+bool IsSourceExtension(std::string_view extension) {
+  static constexpr std::array<std::string_view, 50> kExtensions = {
+      ".c",   ".h",    ".cc",  ".cpp",   ".cxx", ".hpp",   ".hh",    ".cu",  ".m",      ".mm",
+      ".cs",  ".java", ".kt",  ".scala", ".go",  ".rs",    ".swift", ".py",  ".rb",     ".pl",
+      ".pm",  ".php",  ".lua", ".r",     ".jl",  ".js",    ".mjs",   ".jsx", ".ts",     ".tsx",
+      ".sh",  ".bash", ".zsh", ".ps1",   ".sql", ".proto", ".f90",   ".hs",  ".ml",     ".ex",
+      ".exs", ".erl",  ".clj", ".dart",  ".zig", ".d",     ".pas",   ".vb",  ".groovy", ".nim"};
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+}
+
 Result<std::string_view> TypeOf(std::string_view text, std::string_view extension,
                                 std::string_view mime_type) {
   const std::string given =
@@ -51,6 +61,7 @@ Result<std::string_view> TypeOf(std::string_view text, std::string_view extensio
   for (std::string_view known : kMarkdownExtensions) {
     if (extension == known) return kMarkdownType;
   }
+  if (given.empty() && IsSourceExtension(extension)) return kSourceCodeType;
   const bool telling = !extension.empty();
   if (telling || !HasMarkdownSigns(text)) return kPlainTextType;
   return kMarkdownType;
@@ -136,6 +147,7 @@ Result<ParsedDocument> ParseDocument(std::string_view bytes, std::string_view na
 }
 
 std::string TitleOf(std::string_view text, std::string_view mime_type, std::string_view name) {
+  if (mime_type == kSourceCodeType) return BaseName(name);
   std::string title;
   const bool markdown = mime_type != kPlainTextType;
   if (markdown) title = MarkdownTitle(text);

@@ -20,11 +20,12 @@ namespace vade {
 
 inline constexpr std::string_view kMarkdownType = "text/markdown";
 inline constexpr std::string_view kPlainTextType = "text/plain";
+inline constexpr std::string_view kSourceCodeType = "text/x-source-code";  // of any language
 
 struct ParsedDocument {
   std::string text;
   std::string title;  // front matter, else first heading, else a short first line, else the name
-  std::string mime_type;  // of the file; the text is Markdown but for kPlainTextType
+  std::string mime_type;  // of the file; the text is Markdown but for the two above
   Metadata metadata;      // "author", "created" and so on: docs/ingestion.md
   // Where the file has pages (a form feed in the text begins the next one): 1, else 0.
   uint32_t first_page = 0;
@@ -40,8 +41,9 @@ struct ParsedPart {
   Status status;
 };
 
-// As ParseDocument does for text and Markdown, for parsers of other formats: first heading, else
-// the first line of the text when it is short, else the stem of the name.
+// As ParseDocument does for text and Markdown (source code has its file's name), for parsers of
+// other formats: first heading, else the first line of the text when it is short, else the stem of
+// the name.
 std::string TitleOf(std::string_view text, std::string_view mime_type, std::string_view name);
 
 // `name` is a file name, path or id: its extension helps to tell the type, its stem may be the

@@ -6,9 +6,12 @@
 //
 // Formats other than text and Markdown are read by a process of their own (ingest/jail.h), which
 // the Ingestor starts when the first such file comes. One bad file is reported and stops nothing.
+// Of files, not of what is put, the store remembers hash and documents: the next run does not parse
+// what has the same bytes, and finds what has gone.
 // Thread-safe for distinct documents; owns nothing but that process.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,9 +27,17 @@
 
 namespace vade {
 
+class FileExchange;
 class Jail;
 
-enum class IngestOutcome { kCreated, kUpdated, kUnchanged, kDuplicate, kFailed };
+enum class IngestOutcome {
+  kCreated,
+  kUpdated,
+  kUnchanged,
+  kDuplicate,  // created or updated; another document has the same bytes
+  kFailed,
+  kRenamed,  // as kDuplicate, and that other document goes in the same run: its file has vanished
+};
 
 struct IngestError {
   std::string source;
@@ -34,16 +45,18 @@ struct IngestError {
 };
 
 struct IngestReport {
-  uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0;
+  uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0, renamed = 0;
+  uint64_t deleted = 0;   // with options.prune: documents whose file has gone
   uint64_t passages = 0;  // newly stored
   std::vector<IngestError> errors;
-  std::vector<IngestError> notes;  // what of a stored file could not be read: pages without text
+  std::vector<IngestError> notes;  // PutResult::note, by file
 };
 
 struct IngestProgress {
   uint64_t files_done = 0, files_total = 0;
   uint64_t bytes_done = 0, bytes_total = 0;
   uint64_t passages = 0;
+  uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0, renamed = 0;
   double bytes_per_second = 0;
   double seconds_left = 0;  // negative: unknown
   std::string current;      // source at work
@@ -59,10 +72,22 @@ struct PutRequest {
 struct PutResult {
   IngestOutcome outcome = IngestOutcome::kFailed;
   std::string document_id;
-  std::string duplicate_of;  // id of the document with the same bytes, when kDuplicate
+  std::string duplicate_of;  // id of the document with the same bytes: kDuplicate, kRenamed
   uint64_t revision = 0;
   uint64_t passages = 0;
   uint64_t commit = 0;
+  // What a reader should know of it, "" for nothing: pages without text, another document that says
+  // nearly the same.
+  std::string note;
+};
+
+// How pages of the web are fetched: http:// and https:// among the paths.
+struct WebOptions {
+  bool allow_private = false;  // loopback, private and link-local addresses
+  uint64_t max_page_bytes = 32ull << 20;
+  std::chrono::milliseconds timeout{60'000};  // for one page, redirects included
+  // Where ETag, Last-Modified and hash of pages are kept; "": nowhere, pages are fetched each time.
+  std::string cache_dir = {};
 };
 
 struct IngestOptions {
@@ -74,6 +99,12 @@ struct IngestOptions {
   std::vector<std::string> groups;  // given to every document
   std::string password;             // tried on encrypted files; "": none
   std::string parser_path;          // of vade-parse; "": beside this executable
+  // Documents whose file lay at or below the paths and has gone are deleted, those of files that
+  // have left an archive too. Nothing below a path that is missing or cannot be read.
+  bool prune = false;
+  // Absolute paths at or below the paths: the run is about these parts alone. Empty: about all.
+  std::vector<std::string> only = {};
+  WebOptions web = {};
 };
 
 class Ingestor {
@@ -85,6 +116,9 @@ class Ingestor {
   // at all (no such path, store closed, cancelled); else the report has the failures.
   Result<IngestReport> IngestPaths(const std::vector<std::string>& paths,
                                    const ProgressFunction& progress, const Context& ctx);
+
+  // The same for files that come from elsewhere (ingest/file_exchange.h).
+  Result<IngestReport> IngestFrom(FileExchange* files, const Context& ctx);
 
   // One file: one document, or several where it is a container; those in it have ids like
   // "ID!/inner.txt". The result is the first one's, with the passages of all. The error is the

@@ -1,6 +1,7 @@
 #include "ingest/job.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -117,38 +118,142 @@ Status FillJob(Store* store, const IngestOptions& options, DocumentInfo info,
   return OkStatus();
 }
 
-}  // namespace
+// A job's place in messages: as the user named the file, and the place in a container behind that.
+std::string ShownName(const IncomingFile& file, std::string_view inner) {
+  const std::string& source = file.request.info.source;
+  const std::string& name = !file.shown.empty() ? file.shown
+                            : source.empty()    ? file.request.info.id
+                                                : source;
+  return inner.empty() ? name : StrCat(name, kInnerMark, inner);
+}
 
-Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
-                                             PutRequest request, const Context& ctx) {
-  RETURN_IF_ERROR(CheckRequest(request, options));
-  const std::string name = request.info.source.empty() ? request.info.id : request.info.source;
-  ASSIGN_OR_RETURN(std::vector<ParsedPart> parts, ParseParts(jail, options, request, name, ctx));
-  const std::string hash = Sha256Hex(request.bytes);
-  const uint64_t source_bytes = request.bytes.size();
-  std::string().swap(request.bytes);
+std::shared_ptr<FileTrail> TrailOf(const IncomingFile& file, const IngestOptions& options) {
+  auto trail = std::make_shared<FileTrail>();
+  trail->number = file.number;
+  trail->before = file.before;
+  trail->record.origin = file.origin;
+  trail->record.document_id = file.request.info.id;
+  trail->record.hash = file.hash;
+  trail->record.device = file.device;
+  trail->record.setup = SetupOf(options.groups);
+  return trail;
+}
+
+PreparedJob Failed(const IncomingFile& file, const std::shared_ptr<FileTrail>& trail,
+                   const Status& why) {
+  PreparedJob failed{std::make_shared<Job>(), why};
+  failed.job->source = ShownName(file, "");
+  failed.job->source_bytes = file.size_bytes;
+  trail->whole = false;
+  failed.job->file = trail;
+  return failed;
+}
+
+// What of an earlier version of the file is not in this one.
+void KeepStale(FileTrail* trail) {
+  if (!trail->before) return;
+  std::map<std::string_view, const MadeDocument*> before;
+  for (const MadeDocument& made : trail->before->documents) {
+    if (made.digest != 0) before.emplace(made.id, &made);
+  }
+  for (MadeDocument& made : trail->record.documents) {
+    const auto at = before.find(made.id);
+    if (at == before.end()) continue;
+    // What cannot be read any more keeps what was stored of it, as a whole file does.
+    if (!made.failure.empty()) made.digest = at->second->digest;
+    before.erase(at);
+  }
+  for (const auto& [id, made] : before) {
+    trail->record.documents.push_back({std::string(id), made->digest, "", /*stale=*/true});
+  }
+}
+
+// The documents of a file that is as it was, without its bytes.
+std::vector<PreparedJob> UnchangedJobs(IncomingFile file, std::shared_ptr<FileTrail> trail) {
+  trail->record = *file.before;
+  trail->record.device = file.device;
+  std::vector<PreparedJob> jobs;
+  size_t next = 0;
+  for (const MadeDocument& made : file.before->documents) {
+    if (made.stale) continue;
+    PreparedJob& one = jobs.emplace_back();
+    one.job = std::make_shared<Job>();
+    one.job->file = trail;
+    one.job->source = ShownName(file, std::string_view(made.id).substr(std::min(
+                                          made.id.size(), file.request.info.id.size() + 2)));
+    one.job->source_bytes = jobs.size() == 1 ? file.size_bytes : 0;
+    one.job->ends_file = next + 1 == file.documents.size();
+    one.job->unchanged = made.failure.empty();
+    one.job->previous = std::move(file.documents[next++]);
+    if (one.job->previous) one.job->info = *one.job->previous;
+    if (!made.failure.empty()) one.status = InvalidArgument(made.failure);
+  }
+  return jobs;
+}
+
+// Parts of a file -> its jobs. An error is the store's.
+Result<std::vector<PreparedJob>> JobsOf(Store* store, const IngestOptions& options,
+                                        const IncomingFile& file, std::vector<ParsedPart> parts,
+                                        const std::shared_ptr<FileTrail>& trail) {
   std::vector<PreparedJob> jobs;
   std::set<std::string> ids;
   for (ParsedPart& part : parts) {
     const std::string inner = part.document.inner;
     PreparedJob prepared{std::make_shared<Job>(), std::move(part.status)};
-    prepared.job->source = inner.empty() ? name : StrCat(name, kInnerMark, inner);
-    prepared.job->source_bytes = jobs.empty() ? source_bytes : 0;
-    prepared.job->ends_file = &part == &parts.back();
+    Job& job = *prepared.job;
+    job.file = trail;
+    job.source = ShownName(file, inner);
+    job.source_bytes = jobs.empty() ? file.size_bytes : 0;
+    job.ends_file = &part == &parts.back();
     if (prepared.status.ok() && !ids.insert(inner).second) {
       prepared.status = InvalidArgument("has the name of another file beside it; rename one");
     }
     if (prepared.status.ok()) {
-      prepared.status = FillJob(store, options, InfoOf(request.info, hash, &part.document),
-                                &part.document, prepared.job.get());
+      prepared.status =
+          FillJob(store, options, InfoOf(file.request.info, file.hash, &part.document),
+                  &part.document, &job);
     }
     // The store's own failures are not the document's.
     if (!prepared.status.ok() && prepared.status.code() != StatusCode::kInvalidArgument) {
       return prepared.status;
     }
+    const bool good = prepared.status.ok();
+    std::string id = file.request.info.id;
+    if (!inner.empty()) id += StrCat(kInnerMark, inner);
+    trail->record.documents.push_back({.id = std::move(id),
+                                       .digest = good ? DigestOf(job.info) : 0,
+                                       .failure = good ? "" : prepared.status.message()});
     jobs.push_back(std::move(prepared));
   }
+  KeepStale(trail.get());
   return jobs;
+}
+
+}  // namespace
+
+Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
+                                             IncomingFile file, const Context& ctx) {
+  if (file.hash.empty() && !file.unchanged) file.hash = Sha256Hex(file.request.bytes);
+  const auto trail = TrailOf(file, options);
+  if (file.unchanged) return UnchangedJobs(std::move(file), trail);
+  PutRequest& request = file.request;
+  const std::string name = request.info.source.empty() ? request.info.id : request.info.source;
+  Status status = file.failure;
+  if (status.ok()) status = CheckRequest(request, options);
+  std::vector<ParsedPart> parts;
+  if (status.ok()) {
+    auto parsed = ParseParts(jail, options, request, name, ctx);
+    status = parsed.status();
+    if (parsed.ok()) parts = std::move(*parsed);
+  }
+  if (!status.ok() && status.code() != StatusCode::kInvalidArgument) return status;
+  std::string().swap(request.bytes);
+  std::vector<PreparedJob> jobs;
+  if (!status.ok()) {
+    jobs.push_back(Failed(file, trail, status));
+    return jobs;
+  }
+  return JobsOf(store, options, file, std::move(parts), trail);
 }
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder) {

@@ -1,4 +1,5 @@
-// One document on its way through the stages, and the part of it that travels between two stages.
+// A file on its way through the stages, its documents, and the part of one that travels between two
+// stages.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,36 @@
 #include "index/passage.h"
 #include "ingest/ingest.h"
 #include "ingest/jail.h"
+#include "ingest/sketch.h"
+#include "ingest/source_record.h"
 #include "ingest/splitter.h"
 
 namespace vade {
+
+struct IncomingFile {
+  uint64_t number = 0;  // the caller's
+  std::string shown;    // as the user named it: for messages; "": the document's source
+  std::string origin;   // SourceRecord::origin; "": nothing is remembered of it
+  uint64_t device = 0;
+  uint64_t size_bytes = 0;
+  PutRequest request;
+  std::string hash;  // SHA-256 of request.bytes, hexadecimal; "": to be computed
+  Status failure;    // it cannot be read
+
+  std::optional<SourceRecord> before;  // what is remembered of it
+  bool unchanged = false;              // and still holds: request.bytes are not needed
+  std::vector<std::optional<DocumentInfo>>
+      documents;  // then: those of `before`, without stale ones
+};
+
+// What all documents of a file share.
+struct FileTrail {
+  uint64_t number = 0;
+  std::optional<SourceRecord> before;
+  SourceRecord record;     // as it is to be remembered; without an origin: not at all
+  bool announced = false;  // `record`'s documents are in the ledger
+  bool whole = true;       // nothing failed but for what a parser said
+};
 
 struct Job {
   std::string source;  // as the user named it: for messages
@@ -25,9 +53,11 @@ struct Job {
   std::string embedded_title;
   LanguageCode language = kUnknownLanguage;  // of the text's beginning
   std::optional<DocumentInfo> previous;      // the revision that is current now
+  std::optional<Sketch> sketch;              // of the text
   bool unchanged = false;                    // `previous` says the same: nothing to do
   uint32_t first_page = 0;                   // as ParsedDocument has it
   bool ends_file = true;                     // no other document of the file follows
+  std::shared_ptr<FileTrail> file = std::make_shared<FileTrail>();
 };
 
 // Passages of one job, in order. A job has one batch or more, and the last says so.
@@ -45,12 +75,11 @@ struct PreparedJob {
   Status status;
 };
 
-// Bytes -> jobs, one for each document that the file holds (an archive and a mail have several):
-// parsed, hashed and compared with what the store has. An error is the whole file's.
-// INVALID_ARGUMENT: it cannot be read, with a reason that reads behind its name. NOT_FOUND: no such
-// collection.
+// A file -> jobs, one for each document that it holds (an archive and a mail have several): parsed,
+// hashed and compared with what the store has. A file that cannot be read is one job with an error.
+// An error of the call is the store's, or CANCELLED. NOT_FOUND: no such collection.
 Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
-                                             PutRequest request, const Context& ctx);
+                                             IncomingFile file, const Context& ctx);
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder);
 TokenCounter CounterOf(const Embedder& embedder);  // the embedder outlives it

@@ -7,6 +7,7 @@
 #include "base/unicode.h"
 #include "ingest/document.h"
 #include "ingest/plain_text.h"
+#include "ingest/source_code.h"
 
 namespace vade {
 namespace {
@@ -130,6 +131,7 @@ size_t MarkupIndex(const Line& line, std::string_view content) {
 
 std::unique_ptr<BlockScanner> ScanBlocks(std::string_view text, std::string_view mime_type) {
   if (mime_type == kPlainTextType) return std::make_unique<PlainTextScanner>(text);
+  if (mime_type == kSourceCodeType) return std::make_unique<SourceCodeScanner>(text);
   return std::make_unique<MarkdownScanner>(text);
 }
 

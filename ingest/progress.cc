@@ -19,16 +19,22 @@ ProgressMeter::ProgressMeter(const ProgressFunction& function, uint64_t files_to
   progress_.seconds_left = -1;
 }
 
-void ProgressMeter::FileDone(uint64_t bytes, uint64_t passages) {
-  ++progress_.files_done;
-  finished_bytes_ += bytes;
-  progress_.passages += passages;
-}
-
-void ProgressMeter::DocumentDone(const Job& job, uint64_t passages) {
+void ProgressMeter::DocumentDone(const Job& job, const Result<PutResult>& result) {
   if (job.ends_file) ++progress_.files_done;
   finished_bytes_ += job.source_bytes;
-  progress_.passages += passages;
+  if (!result.ok()) {
+    ++progress_.failed;
+    return;
+  }
+  switch (result->outcome) {
+    case IngestOutcome::kCreated: ++progress_.created; break;
+    case IngestOutcome::kUpdated: ++progress_.updated; break;
+    case IngestOutcome::kUnchanged: ++progress_.unchanged; return;
+    case IngestOutcome::kDuplicate: ++progress_.duplicate; break;
+    case IngestOutcome::kRenamed: ++progress_.renamed; break;
+    case IngestOutcome::kFailed: ++progress_.failed; return;
+  }
+  progress_.passages += result->passages;
 }
 
 void ProgressMeter::Report(const std::string& current, double bytes_under_way) {

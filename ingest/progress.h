@@ -13,8 +13,7 @@ class ProgressMeter {
  public:
   ProgressMeter(const ProgressFunction& function, uint64_t files_total, uint64_t bytes_total);
 
-  void FileDone(uint64_t bytes, uint64_t passages);
-  void DocumentDone(const Job& job, uint64_t passages);  // a file may have several
+  void DocumentDone(const Job& job, const Result<PutResult>& result);  // a file may have several
   // `bytes_under_way`: of files that are partly done.
   void Report(const std::string& current, double bytes_under_way);
   void ReportEnd();

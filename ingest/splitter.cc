@@ -201,6 +201,7 @@ void Splitter::ReadWindow(size_t begin, size_t end) {
     return;
   }
   if (IsByLine(block_.kind)) {
+    if (block_begins_) EnterTable();
     for (size_t pos = begin; pos < end;) {
       const Line line = LineAt(text_.substr(0, end), pos);
       AddUnit(line.begin, line.end, false);
@@ -215,17 +216,41 @@ void Splitter::ReadWindow(size_t begin, size_t end) {
     AddUnit(begin + span.begin, begin + span.end, false);
 }
 
+// What the columns are called stands over all rows but the header and the line below it. A passage
+// that has the header too has its section's path alone, since that is what all of it shares.
+void Splitter::EnterTable() {
+  rows_section_.reset();
+  if (block_.kind != BlockKind::kTable) return;
+  const std::string_view table = text_.substr(0, block_.end);
+  const Line header = LineAt(table, block_.begin);
+  if (header.next >= block_.end) return;
+  const Line below = LineAt(table, header.next);
+  std::string_view columns =
+      StripAsciiWhitespace(text_.substr(header.begin, header.end - header.begin));
+  if (columns.starts_with('|')) columns.remove_prefix(1);
+  if (columns.ends_with('|')) columns.remove_suffix(1);
+  std::string label = ShortLabel(columns);
+  if (label.empty() || below.next >= block_.end) return;
+  std::vector<std::string> path = section_->path;
+  path.push_back(std::move(label));
+  if (count_(EmbeddingText(title_, Join(path, " > "), "")) > options_.passage_tokens / 4) return;
+  rows_section_ = MakeSection(std::move(path), section_->top, section_->level);
+  rows_begin_ = below.next;
+}
+
 void Splitter::AddUnit(size_t begin, size_t end, bool piece) {
   std::tie(begin, end) = Trimmed(begin, end, block_.kind == BlockKind::kCode && !piece);
   if (begin == end) return;
+  const bool row = block_.kind == BlockKind::kTable && rows_section_ && begin >= rows_begin_;
+  const SectionPtr& section = row ? rows_section_ : section_;
   const size_t tokens = Count(begin, end);
-  if (tokens > Room(*section_) && FloorToCodePoint(text_, end - 1) > begin) {
+  if (tokens > Room(*section) && FloorToCodePoint(text_, end - 1) > begin) {
     const size_t middle = CutNear(begin + 1, end - 1);
     AddUnit(begin, middle, true);
     AddUnit(middle, end, true);
     return;
   }
-  units_.push_back({begin, end, tokens, block_.kind, block_begins_, piece, section_});
+  units_.push_back({begin, end, tokens, block_.kind, block_begins_, piece, section});
   block_begins_ = false;
   has_body_ |= IsBody(block_.kind);
   total_tokens_ += tokens;
@@ -343,7 +368,10 @@ double Splitter::BorderCost(size_t index) const {
   }
   if (!IsByLine(after.kind)) return 0.25;
   const std::string_view gap = text_.substr(before.end, after.begin - before.end);
-  return std::count(gap.begin(), gap.end(), '\n') > 1 ? 0.25 : 0.45;
+  if (std::count(gap.begin(), gap.end(), '\n') < 2) return 0.45;
+  // Behind an empty line, what is not indented most often begins a definition.
+  const char c = text_[after.begin];
+  return c == ' ' || c == '\t' || c == '}' ? 0.25 : 0.1;
 }
 
 // A cut right behind a heading would leave it alone: cuts the long unit behind it instead.

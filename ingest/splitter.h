@@ -10,6 +10,7 @@
 //   - the text that is embedded (EmbeddingText) has at most `passage_tokens` tokens, and a passage
 //   at most
 //     kMaxBytesPerToken bytes for each of these;
+//   - rows of a table that stand without its header row have that in their heading path;
 //   - a heading stands with what follows it; only whole sentences of one section are repeated at
 //   the
 //     start of the next passage.
@@ -104,6 +105,7 @@ class Splitter {
   bool BelongsApart(const Section& next) const;  // a new passage must begin at this heading
 
   void ReadWindow(size_t begin, size_t end);
+  void EnterTable();
   void AddUnit(size_t begin, size_t end, bool piece);
   size_t WindowEnd() const;
   std::pair<size_t, size_t> Trimmed(size_t begin, size_t end, bool keep_indent) const;
@@ -138,6 +140,8 @@ class Splitter {
 
   std::vector<std::pair<int, std::string>> headings_;  // open ones: level and label
   SectionPtr section_;
+  size_t rows_begin_ = 0;
+  SectionPtr rows_section_;  // of the rows below the header of the table at work; null: section_
   std::deque<Unit> units_;   // of the run at work: sections that stay together
   size_t total_tokens_ = 0;  // of units_
   size_t overlap_ = 0;       // leading units that the passage before holds too

@@ -27,6 +27,8 @@ namespace {
 
 // Tokens that one pass over the weights serves: enough independent sums to hide dpbusd's latency.
 constexpr size_t kTokens = 8;
+// And a pass over two tiles, so that sums and operands still fit the registers.
+constexpr int kPairTokens = 4;
 
 VADE_AVX512_INLINE __m512i Load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
@@ -128,69 +130,93 @@ VADE_AVX512_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
 }
 
 // --- integer sums --------------------------------------------------------------------------------
+//
+// The functions below work on R tiles and T tokens at once; result r * T + t is that of tile r
+// and token t. One tile takes each activation from memory as it multiplies, which keeps the load
+// ports as busy as the multipliers; two tiles share it, and multiply faster by as much.
 
-// Few tokens alone would wait for dpbusd's latency: they get two running sums each. For more, a
-// second one would only take registers and additions.
-template <int T>
-struct Dots {
-  static constexpr bool kTwo = T < 6;
-  __m512i even[T], odd[kTwo ? T : 1];
+template <int R>
+struct Pointers {
+  const uint8_t* of[R];
 };
 
-template <int T>
-VADE_AVX512_INLINE __m512i SumOf(const Dots<T>& dots, int t) {
-  if constexpr (Dots<T>::kTwo) return _mm512_add_epi32(dots.even[t], dots.odd[t]);
-  return dots.even[t];
+template <int R>
+VADE_AVX512_INLINE void Advance(Pointers<R>& pointers, size_t bytes) {
+  VADE_UNROLL for (int r = 0; r < R; ++r) pointers.of[r] += bytes;
 }
 
-template <Format F, bool kUnpacked, int kPair, int T>
-VADE_AVX512_INLINE void AddSteps(const uint8_t* group, const TokenRows& x, Dots<T>& dots) {
-  const StepPair codes = LoadSteps<F, kUnpacked, kPair>(group);
+// Few sums alone would wait for dpbusd's latency: they get two running ones each. For more, a
+// second one would only take registers and additions.
+template <int N>
+struct Dots {
+  static constexpr bool kTwo = N < 6;
+  __m512i even[N], odd[kTwo ? N : 1];
+};
+
+template <int N>
+VADE_AVX512_INLINE __m512i SumOf(const Dots<N>& dots, int i) {
+  if constexpr (Dots<N>::kTwo) return _mm512_add_epi32(dots.even[i], dots.odd[i]);
+  return dots.even[i];
+}
+
+template <Format F, bool kUnpacked, int kPair, int R, int T>
+VADE_AVX512_INLINE void AddSteps(const Pointers<R>& groups, const TokenRows& x, Dots<R * T>& dots) {
+  StepPair codes[R];
+  VADE_UNROLL for (int r = 0; r < R; ++r) codes[r] = LoadSteps<F, kUnpacked, kPair>(groups.of[r]);
   VADE_UNROLL for (int t = 0; t < T; ++t) {
     const uint8_t* row = x.first + static_cast<size_t>(t) * x.stride + 8 * kPair;
-    dots.even[t] = _mm512_dpbusd_epi32(dots.even[t], codes.even, Broadcast32(row));
-    __m512i& odd = Dots<T>::kTwo ? dots.odd[t] : dots.even[t];
-    odd = _mm512_dpbusd_epi32(odd, codes.odd, Broadcast32(row + 4));
+    const __m512i even = Broadcast32(row), odd = Broadcast32(row + 4);
+    VADE_UNROLL for (int r = 0; r < R; ++r) {
+      const int i = r * T + t;
+      dots.even[i] = _mm512_dpbusd_epi32(dots.even[i], codes[r].even, even);
+      __m512i& last = Dots<R * T>::kTwo ? dots.odd[i] : dots.even[i];
+      last = _mm512_dpbusd_epi32(last, codes[r].odd, odd);
+    }
   }
 }
 
 // Sixteen columns: half 0 or 1 of a group.
-template <Format F, bool kUnpacked, int kHalf, int T>
-VADE_AVX512_INLINE void AddHalfGroup(const uint8_t* group, const TokenRows& x, Dots<T>& dots) {
-  AddSteps<F, kUnpacked, 2 * kHalf, T>(group, x, dots);
-  AddSteps<F, kUnpacked, 2 * kHalf + 1, T>(group, x, dots);
+template <Format F, bool kUnpacked, int kHalf, int R, int T>
+VADE_AVX512_INLINE void AddHalfGroup(const Pointers<R>& groups, const TokenRows& x,
+                                     Dots<R * T>& dots) {
+  AddSteps<F, kUnpacked, 2 * kHalf, R, T>(groups, x, dots);
+  AddSteps<F, kUnpacked, 2 * kHalf + 1, R, T>(groups, x, dots);
 }
 
-template <int T>
-VADE_AVX512_INLINE Dots<T> ZeroDots() {
-  Dots<T> dots;
-  VADE_UNROLL for (int t = 0; t < T; ++t) {
-    dots.even[t] = _mm512_setzero_si512();
-    if (Dots<T>::kTwo) dots.odd[t] = _mm512_setzero_si512();
+template <int N>
+VADE_AVX512_INLINE Dots<N> ZeroDots() {
+  Dots<N> dots;
+  VADE_UNROLL for (int i = 0; i < N; ++i) {
+    dots.even[i] = _mm512_setzero_si512();
+    if (Dots<N>::kTwo) dots.odd[i] = _mm512_setzero_si512();
   }
   return dots;
 }
 
-template <int T>
-VADE_AVX512_INLINE void AddTimes(const Dots<T>& dots, __m512i scale, __m512i (&sums)[T]) {
-  VADE_UNROLL for (int t = 0; t < T; ++t) {
-    const __m512i dot = SumOf(dots, t);
-    sums[t] = _mm512_add_epi32(sums[t], _mm512_mullo_epi32(dot, scale));
+template <int R, int T>
+VADE_AVX512_INLINE void AddTimes(const Dots<R * T>& dots, const __m512i (&scales)[R],
+                                 __m512i (&sums)[R * T]) {
+  VADE_UNROLL for (int i = 0; i < R * T; ++i) {
+    sums[i] = _mm512_add_epi32(sums[i], _mm512_mullo_epi32(SumOf(dots, i), scales[i / T]));
   }
 }
 
-// sums[t] = sum over kPairs of scales (pairs of 16 rows) by the tokens' sums of codes.
-template <bool kSigned, int kPairs, int T>
-VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sums,
-                                __m512i (&sums)[T]) {
-  VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+// sums = sum over kPairs of scales (pairs of 16 rows) by the tokens' sums of codes.
+template <bool kSigned, int kPairs, int R, int T>
+VADE_AVX512_INLINE void DotSums(const Pointers<R>& scales, const TokenRows& code_sums,
+                                __m512i (&sums)[R * T]) {
+  VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   for (int pair = 0; pair < kPairs; ++pair) {
-    const __m256i bytes = LoadHalfLine(scales + 32 * pair);
-    const __m512i words = kSigned ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+    __m512i words[R];
+    VADE_UNROLL for (int r = 0; r < R; ++r) {
+      const __m256i bytes = LoadHalfLine(scales.of[r] + 32 * pair);
+      words[r] = kSigned ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes);
+    }
     VADE_UNROLL for (int t = 0; t < T; ++t) {
       const __m512i both =
           Broadcast32(code_sums.first + static_cast<size_t>(t) * code_sums.stride + 4 * pair);
-      sums[t] = _mm512_add_epi32(sums[t], _mm512_madd_epi16(words, both));
+      VADE_UNROLL for (int r = 0; r < R; ++r) sums[r * T + t] =
+          _mm512_dpwssd_epi32(sums[r * T + t], words[r], both);
     }
   }
 }
@@ -199,31 +225,36 @@ VADE_AVX512_INLINE void DotSums(const uint8_t* scales, const TokenRows& code_sum
 
 constexpr int32_t ZeroOfUnsigned(Format f) { return f == Format::kQ8Block32 ? 128 : ZeroOf(f); }
 
-template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddBlock32(const uint8_t* block, const uint8_t* codes, const TokenRows& x,
-                                   const TokenRows& records, __m512 (&sums)[T]) {
-  Dots<T> dots = ZeroDots<T>();
+template <Format F, bool kUnpacked, int R, int T>
+VADE_AVX512_INLINE void AddBlock32(const Pointers<R>& blocks, const Pointers<R>& codes,
+                                   const TokenRows& x, const TokenRows& records,
+                                   __m512 (&sums)[R * T]) {
+  Dots<R* T> dots = ZeroDots<R * T>();
   if constexpr (ZeroOfUnsigned(F) != 0) {
     VADE_UNROLL for (int t = 0; t < T; ++t) {
       const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
       int32_t sum;
       std::memcpy(&sum, record + offsetof(Prepared32, sum), sizeof(sum));
-      dots.even[t] = _mm512_set1_epi32(-ZeroOfUnsigned(F) * sum);
+      const __m512i start = _mm512_set1_epi32(-ZeroOfUnsigned(F) * sum);
+      VADE_UNROLL for (int r = 0; r < R; ++r) dots.even[r * T + t] = start;
     }
   }
-  AddHalfGroup<F, kUnpacked, 0, T>(codes, x, dots);
-  AddHalfGroup<F, kUnpacked, 1, T>(codes, x, dots);
-  const __m512 scale = LoadHalves(block);
-  __m512 minimum = _mm512_setzero_ps();
-  if constexpr (HasMinimum(F)) minimum = LoadHalves(block + kMinimumOffset);
-  VADE_UNROLL for (int t = 0; t < T; ++t) {
-    const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
-    const __m512 both = _mm512_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
-    const __m512 dot = _mm512_cvtepi32_ps(SumOf(dots, t));
-    sums[t] = _mm512_fmadd_ps(dot, both, sums[t]);
-    if constexpr (HasMinimum(F)) {
-      const __m512 sum = BroadcastFloat(record + offsetof(Prepared32, scaled_sum));
-      sums[t] = _mm512_fmadd_ps(minimum, sum, sums[t]);
+  AddHalfGroup<F, kUnpacked, 0, R, T>(codes, x, dots);
+  AddHalfGroup<F, kUnpacked, 1, R, T>(codes, x, dots);
+  VADE_UNROLL for (int r = 0; r < R; ++r) {
+    const __m512 scale = LoadHalves(blocks.of[r]);
+    __m512 minimum = _mm512_setzero_ps();
+    if constexpr (HasMinimum(F)) minimum = LoadHalves(blocks.of[r] + kMinimumOffset);
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const int i = r * T + t;
+      const uint8_t* record = records.first + static_cast<size_t>(t) * records.stride;
+      const __m512 both =
+          _mm512_mul_ps(scale, BroadcastFloat(record + offsetof(Prepared32, scale)));
+      sums[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(SumOf(dots, i)), both, sums[i]);
+      if constexpr (HasMinimum(F)) {
+        const __m512 sum = BroadcastFloat(record + offsetof(Prepared32, scaled_sum));
+        sums[i] = _mm512_fmadd_ps(minimum, sum, sums[i]);
+      }
     }
   }
 }
@@ -231,112 +262,138 @@ VADE_AVX512_INLINE void AddBlock32(const uint8_t* block, const uint8_t* codes, c
 // --- blocks of 256 -------------------------------------------------------------------------------
 
 // sums += (or -=) float(dots) * (weight scale * activation scale)
-template <bool kSubtract, int T>
-VADE_AVX512_INLINE void AddScaled(const uint8_t* halves, const TokenRows& records,
-                                  const __m512i (&dots)[T], __m512 (&sums)[T]) {
-  const __m512 weight_scale = LoadHalves(halves);
-  VADE_UNROLL for (int t = 0; t < T; ++t) {
-    const __m512 scale = BroadcastFloat(records.first + static_cast<size_t>(t) * records.stride +
-                                        offsetof(Prepared256, scale));
-    const __m512 both = _mm512_mul_ps(weight_scale, scale);
-    const __m512 value = _mm512_cvtepi32_ps(dots[t]);
-    sums[t] =
-        kSubtract ? _mm512_fnmadd_ps(value, both, sums[t]) : _mm512_fmadd_ps(value, both, sums[t]);
+template <bool kSubtract, int R, int T>
+VADE_AVX512_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves,
+                                  const TokenRows& records, const __m512i (&dots)[R * T],
+                                  __m512 (&sums)[R * T]) {
+  VADE_UNROLL for (int r = 0; r < R; ++r) {
+    const __m512 weight_scale = LoadHalves(blocks.of[r] + halves);
+    VADE_UNROLL for (int t = 0; t < T; ++t) {
+      const int i = r * T + t;
+      const __m512 scale = BroadcastFloat(records.first + static_cast<size_t>(t) * records.stride +
+                                          offsetof(Prepared256, scale));
+      const __m512 both = _mm512_mul_ps(weight_scale, scale);
+      const __m512 value = _mm512_cvtepi32_ps(dots[i]);
+      sums[i] = kSubtract ? _mm512_fnmadd_ps(value, both, sums[i])
+                          : _mm512_fmadd_ps(value, both, sums[i]);
+    }
   }
 }
 
 // kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit
 // words.
-template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, const TokenRows& x,
-                                  __m512i (&sums)[T]) {
+template <Format F, bool kUnpacked, int R, int T>
+VADE_AVX512_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes,
+                                  const TokenRows& x, __m512i (&sums)[R * T]) {
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(F);
-  VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_setzero_si512();
+  VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   TokenRows columns = x;
   for (int pair = 0; pair < 4; ++pair) {
-    const __m512i words = _mm512_cvtepu16_epi32(LoadHalfLine(six_bits + 32 * pair));
-    const __m512i scales[2] = {_mm512_and_si512(words, _mm512_set1_epi32(255)),
-                               _mm512_srli_epi32(words, 8)};
+    __m512i words[R], scales[R];
+    VADE_UNROLL for (int r = 0; r < R; ++r) words[r] =
+        _mm512_cvtepu16_epi32(LoadHalfLine(six_bits.of[r] + 32 * pair));
     VADE_UNROLL for (int which = 0; which < 2; ++which) {
-      Dots<T> dots = ZeroDots<T>();
-      AddHalfGroup<F, kUnpacked, 0, T>(codes, columns, dots);
-      AddHalfGroup<F, kUnpacked, 1, T>(codes, columns, dots);
-      AddTimes<T>(dots, scales[which], sums);
-      codes += kStep;
+      VADE_UNROLL for (int r = 0; r < R; ++r) {
+        scales[r] = which == 0 ? _mm512_and_si512(words[r], _mm512_set1_epi32(255))
+                               : _mm512_srli_epi32(words[r], 8);
+      }
+      Dots<R* T> dots = ZeroDots<R * T>();
+      AddHalfGroup<F, kUnpacked, 0, R, T>(codes, columns, dots);
+      AddHalfGroup<F, kUnpacked, 1, R, T>(codes, columns, dots);
+      AddTimes<R, T>(dots, scales, sums);
+      Advance(codes, kStep);
       columns.first += 32;
     }
   }
 }
 
 // kQ6Super: a signed scale for each half of a group, and codes around 32.
-template <bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* codes,
+template <bool kUnpacked, int R, int T>
+VADE_AVX512_INLINE void AddSixBitGroups(const Pointers<R>& scales, Pointers<R> codes,
                                         const TokenRows& x, const TokenRows& code_sums,
-                                        __m512i (&sums)[T]) {
+                                        __m512i (&sums)[R * T]) {
   constexpr Format kFormat = Format::kQ6Super;
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(kFormat);
-  DotSums<true, 8, T>(scales, code_sums, sums);
-  VADE_UNROLL for (int t = 0; t < T; ++t) {
-    sums[t] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums[t], 5));
+  DotSums<true, 8, R, T>(scales, code_sums, sums);
+  VADE_UNROLL for (int i = 0; i < R * T; ++i) {
+    sums[i] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums[i], 5));
   }
   TokenRows columns = x;
   for (int group = 0; group < 8; ++group) {
-    const __m512i words = _mm512_cvtepi16_epi32(LoadHalfLine(scales + 32 * group));
-    Dots<T> first = ZeroDots<T>();
-    AddHalfGroup<kFormat, kUnpacked, 0, T>(codes, columns, first);
-    AddTimes<T>(first, _mm512_srai_epi32(_mm512_slli_epi32(words, 24), 24), sums);
-    Dots<T> second = ZeroDots<T>();
-    AddHalfGroup<kFormat, kUnpacked, 1, T>(codes, columns, second);
-    AddTimes<T>(second, _mm512_srai_epi32(words, 8), sums);
-    codes += kStep;
+    __m512i words[R], half[R];
+    VADE_UNROLL for (int r = 0; r < R; ++r) {
+      words[r] = _mm512_cvtepi16_epi32(LoadHalfLine(scales.of[r] + 32 * group));
+      half[r] = _mm512_srai_epi32(_mm512_slli_epi32(words[r], 24), 24);
+    }
+    Dots<R* T> first = ZeroDots<R * T>();
+    AddHalfGroup<kFormat, kUnpacked, 0, R, T>(codes, columns, first);
+    AddTimes<R, T>(first, half, sums);
+    VADE_UNROLL for (int r = 0; r < R; ++r) half[r] = _mm512_srai_epi32(words[r], 8);
+    Dots<R* T> second = ZeroDots<R * T>();
+    AddHalfGroup<kFormat, kUnpacked, 1, R, T>(codes, columns, second);
+    AddTimes<R, T>(second, half, sums);
+    Advance(codes, kStep);
     columns.first += 32;
   }
 }
 
-template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddSuperBlock(const uint8_t* block, const uint8_t* codes,
-                                      const uint8_t* six_bits, const TokenRows& x,
-                                      const TokenRows& records, __m512 (&sums)[T]) {
-  __m512i dots[T];
+template <int R>
+VADE_AVX512_INLINE Pointers<R> At(const Pointers<R>& pointers, size_t bytes) {
+  Pointers<R> moved = pointers;
+  Advance(moved, bytes);
+  return moved;
+}
+
+template <Format F, bool kUnpacked, int R, int T>
+VADE_AVX512_INLINE void AddSuperBlock(const Pointers<R>& blocks, const Pointers<R>& codes,
+                                      Pointers<R> six_bits, const TokenRows& x,
+                                      const TokenRows& records, __m512 (&sums)[R * T]) {
+  __m512i dots[R * T];
   if constexpr (F == Format::kQ6Super) {
     const TokenRows sums16 = {records.first + offsetof(Prepared256, sums16), records.stride};
-    AddSixBitGroups<kUnpacked, T>(block + ScalesOffset(F), codes, x, sums16, dots);
-    AddScaled<false, T>(block, records, dots, sums);
+    AddSixBitGroups<kUnpacked, R, T>(At(blocks, ScalesOffset(F)), codes, x, sums16, dots);
+    AddScaled<false, R, T>(blocks, 0, records, dots, sums);
   } else {
-    alignas(64) uint8_t values[256];
+    alignas(64) uint8_t values[R][256];
     if constexpr (!kUnpacked) {
-      UnpackSixBits(block + ScalesOffset(F), values);
-      six_bits = values;
+      VADE_UNROLL for (int r = 0; r < R; ++r) {
+        UnpackSixBits(blocks.of[r] + ScalesOffset(F), values[r]);
+        six_bits.of[r] = values[r];
+      }
     }
-    AddGroups<F, kUnpacked, T>(six_bits, codes, x, dots);
-    AddScaled<false, T>(block, records, dots, sums);
+    AddGroups<F, kUnpacked, R, T>(six_bits, codes, x, dots);
+    AddScaled<false, R, T>(blocks, 0, records, dots, sums);
     const TokenRows sums32 = {records.first + offsetof(Prepared256, sums32), records.stride};
-    DotSums<false, 4, T>(six_bits + 128, sums32, dots);
-    AddScaled<true, T>(block + kMinimumOffset, records, dots, sums);
+    DotSums<false, 4, R, T>(At(six_bits, 128), sums32, dots);
+    AddScaled<true, R, T>(blocks, kMinimumOffset, records, dots, sums);
   }
 }
 
 // --- runs of blocks ------------------------------------------------------------------------------
 
-template <Format F, bool kUnpacked, int T>
-VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun& run, const TokenRows& x,
-                                           __m512 (&sums)[T]) {
+template <Format F, bool kUnpacked, int R, int T>
+VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun (&runs)[R], const TokenRows& x,
+                                           __m512 (&sums)[R * T]) {
   constexpr size_t kRecordBytes = IsSuper(F) ? sizeof(Prepared256) : sizeof(Prepared32);
-  const uint8_t* block = run.packed;
-  const uint8_t* codes = kUnpacked ? run.codes : block + CodesOffset(F);
-  const uint8_t* six_bits = run.six_bits;
+  Pointers<R> blocks, codes, six_bits;
+  VADE_UNROLL for (int r = 0; r < R; ++r) {
+    blocks.of[r] = runs[r].packed;
+    codes.of[r] = kUnpacked ? runs[r].codes : runs[r].packed + CodesOffset(F);
+    six_bits.of[r] = runs[r].six_bits;
+  }
+  const BlockRun& run = runs[0];  // all of them are of the same columns
   TokenRows columns = {x.first + BlockCols(F) * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + kRecordBytes * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
-    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(block);
+    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(blocks.of[0]);
     if constexpr (IsSuper(F)) {
-      AddSuperBlock<F, kUnpacked, T>(block, codes, six_bits, columns, records, sums);
-      if (kUnpacked && F != Format::kQ6Super) six_bits += 256;
+      AddSuperBlock<F, kUnpacked, R, T>(blocks, codes, six_bits, columns, records, sums);
+      if (kUnpacked && F != Format::kQ6Super) Advance(six_bits, 256);
     } else {
-      AddBlock32<F, kUnpacked, T>(block, codes, columns, records, sums);
+      AddBlock32<F, kUnpacked, R, T>(blocks, codes, columns, records, sums);
     }
-    block += BlockBytes(F);
-    codes += kUnpacked ? BlockCols(F) / 32 * kUnpackedGroupBytes : BlockBytes(F);
+    Advance(blocks, BlockBytes(F));
+    Advance(codes, kUnpacked ? BlockCols(F) / 32 * kUnpackedGroupBytes : BlockBytes(F));
     columns.first += BlockCols(F);
     records.first += kRecordBytes;
   }
@@ -374,7 +431,7 @@ VADE_AVX512 void AddTokens(const BlockRun& run, const TokenRows& x, float* total
   if constexpr (IsFloat(F)) {
     AddColumns<F, T>(run, x, sums);
   } else {
-    AddQuantisedBlocks<F, kUnpacked, T>(run, x, sums);
+    AddQuantisedBlocks<F, kUnpacked, 1, T>({run}, x, sums);
   }
   VADE_UNROLL for (int t = 0; t < T; ++t) _mm512_storeu_ps(totals + 16 * t, sums[t]);
 }
@@ -391,6 +448,18 @@ void AddRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums)
     case 7: return AddTokens<F, kUnpacked, 7>(run, x, sums);
     default: return AddTokens<F, kUnpacked, 8>(run, x, sums);
   }
+}
+
+// Two tiles by kPairTokens tokens.
+template <Format F>
+VADE_AVX512 void AddPair(const BlockRun (&runs)[2], const TokenRows& x, float* const (&totals)[2]) {
+  constexpr int T = kPairTokens;
+  __m512 sums[2 * T];
+  VADE_UNROLL for (int i = 0; i < 2 * T; ++i) sums[i] =
+      _mm512_loadu_ps(totals[i / T] + 16 * (i % T));
+  AddQuantisedBlocks<F, true, 2, T>(runs, x, sums);
+  VADE_UNROLL for (int i = 0; i < 2 * T; ++i)
+      _mm512_storeu_ps(totals[i / T] + 16 * (i % T), sums[i]);
 }
 
 template <Format F>
@@ -412,7 +481,7 @@ constexpr RunFunctions Functions() {
   if constexpr (IsFloat(F) || F == Format::kQ8Block32) {
     return {AddRun<F, false>, nullptr, nullptr, kTokens};
   } else {
-    return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kTokens};
+    return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kTokens, AddPair<F>, kPairTokens};
   }
 }
 

@@ -47,6 +47,9 @@ static inline __attribute__((always_inline)) void PrefetchAhead(const uint8_t* b
 // tokens_a_pass.
 using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, size_t tokens,
                                 float* sums);
+// The same for two tiles and exactly pair_tokens tokens, both with their codes unpacked.
+using AddPairFunction = void (*)(const BlockRun (&runs)[2], const TokenRows& x,
+                                 float* const (&sums)[2]);
 // Unpacks the codes (and scales) of run.packed to where run.codes and run.six_bits will point.
 using UnpackRunFunction = void (*)(const BlockRun& run, uint8_t* codes, uint8_t* six_bits);
 
@@ -55,6 +58,8 @@ struct RunFunctions {
   AddRunFunction add_unpacked;
   UnpackRunFunction unpack;  // null: always multiplied as packed
   size_t tokens_a_pass;
+  AddPairFunction add_pair = nullptr;  // null: tiles are multiplied one by one
+  size_t pair_tokens = 0;
 };
 
 // MatmulKernels::multiply with the functions of the matrix' format.

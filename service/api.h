@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "index/index.h"
 #include "index/portable.h"
 #include "ingest/ingest.h"
+#include "ingest/near_documents.h"
 #include "service/answer.h"
 
 namespace vade {
@@ -34,6 +36,10 @@ class Api {
                                         const Context& ctx) = 0;
   virtual Result<Document> GetDocument(const std::string& collection,
                                        const std::string& document_id, const Context& ctx) = 0;
+  // Another document that says nearly the same, with other bytes; nothing when there is none.
+  virtual Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
+                                                                const std::string& document_id,
+                                                                const Context& ctx) = 0;
   virtual Result<DocumentPage> ListDocuments(const std::string& collection,
                                              const DocumentQuery& query, const Context& ctx) = 0;
   virtual Result<uint64_t> DeleteDocuments(const std::string& collection,

@@ -78,6 +78,7 @@ int RunCli(int argc, char** argv) {
   });
 
   AddServeCommand(app, session);
+  AddIngestCommand(app, session);
   AddCorpusCommands(app, session);
   AddPortableCommands(app, session);
   AddAskCommands(app, session);

@@ -1,4 +1,4 @@
-// ingest, docs, collections, verify.
+// docs, collections, warm, verify.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -7,7 +7,6 @@
 
 #include "base/files.h"
 #include "base/strings.h"
-#include "base/trace.h"
 #include "service/cli_input.h"
 #include "service/cli_session.h"
 #include "service/json_output.h"
@@ -15,81 +14,6 @@
 
 namespace vade {
 namespace {
-
-// --- ingest
-// ---------------------------------------------------------------------------------------------
-
-struct IngestFlags {
-  std::vector<std::string> paths;
-  bool watch = false;
-  bool prune = false;
-  std::string source_root;
-  std::string groups;
-  std::string password;
-  std::string parser;
-};
-
-// A line that is redrawn in place on a terminal and not shown elsewhere.
-void PrintProgress(const IngestProgress& p) {
-  const double percent = p.bytes_total ? 100.0 * p.bytes_done / p.bytes_total : 100.0;
-  const std::string left = p.seconds_left < 0 ? "?" : HumanTime(p.seconds_left * 1000);
-  std::fprintf(
-      stderr, "\r\033[K%3.0f%%  %llu of %llu files, %llu passages, %.1f KB/s, %s left  %.40s",
-      percent, static_cast<unsigned long long>(p.files_done),
-      static_cast<unsigned long long>(p.files_total), static_cast<unsigned long long>(p.passages),
-      p.bytes_per_second / 1000, left.c_str(), PrintableLine(p.current).c_str());
-}
-
-void PrintReport(const IngestReport& report, double milliseconds) {
-  for (const IngestError& error : report.errors) {
-    std::fprintf(stderr, "failed: %s: %s\n", PrintableLine(error.source).c_str(),
-                 PrintableLine(error.reason).c_str());
-  }
-  for (const IngestError& note : report.notes) {
-    std::fprintf(stderr, "note: %s: %s\n", PrintableLine(note.source).c_str(),
-                 PrintableLine(note.reason).c_str());
-  }
-  std::printf(
-      "%llu created, %llu updated, %llu unchanged, %llu duplicate, %llu failed; %llu passages in "
-      "%s\n",
-      static_cast<unsigned long long>(report.created),
-      static_cast<unsigned long long>(report.updated),
-      static_cast<unsigned long long>(report.unchanged),
-      static_cast<unsigned long long>(report.duplicate),
-      static_cast<unsigned long long>(report.failed),
-      static_cast<unsigned long long>(report.passages), HumanTime(milliseconds).c_str());
-}
-
-Status RunIngest(CliSession& session, const IngestFlags& flags) {
-  if (flags.watch)
-    return Unimplemented("--watch is not available in this version; run ingest again instead");
-  if (flags.prune)
-    return Unimplemented("--prune is not available in this version; use vade docs delete");
-  ASSIGN_OR_RETURN(Api * api, session.api());
-  IngestOptions options;
-  options.collection = session.options.collection;
-  options.source_root = flags.source_root;
-  options.groups = SplitList(flags.groups);
-  options.password = flags.password;
-  options.parser_path = flags.parser;
-  Trace trace(NewRequestId());
-  const bool progress = StderrIsTerminal() && !session.options.json;
-  auto report = api->Ingest(flags.paths, options, progress ? PrintProgress : ProgressFunction(),
-                            session.ctx().WithTrace(&trace));
-  if (progress) std::fprintf(stderr, "\r\033[K");
-  if (!report.ok()) return report.status();
-  trace.SetTime("total", trace.ElapsedMs());
-  if (session.options.json) {
-    std::printf("%s\n", IngestJson(*report, trace).c_str());
-  } else {
-    PrintReport(*report, trace.ElapsedMs());
-  }
-  if (report->failed > 0 &&
-      report->created + report->updated + report->unchanged + report->duplicate == 0) {
-    return InvalidArgument("no file could be ingested; the reasons stand above");
-  }
-  return OkStatus();
-}
 
 // --- docs
 // -----------------------------------------------------------------------------------------------
@@ -133,12 +57,18 @@ Status RunShow(CliSession& session, const DocsFlags& flags) {
   const auto found = api->GetDocument(session.options.collection, flags.id, session.ctx());
   if (!found.ok()) return session.Explain(found.status());
   const Document& document = *found;
+  const auto near = api->FindNearDuplicate(session.options.collection, flags.id, session.ctx());
+  RETURN_IF_ERROR(near.status());
   if (session.options.json) {
-    std::printf("%s\n", DocumentJson(document).c_str());
+    std::printf("%s\n", DocumentJson(document, *near).c_str());
   } else {
     const std::string text = ShownText(document.text);
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!document.text.empty() && document.text.back() != '\n') std::printf("\n");
+    if (*near) {
+      std::fprintf(stderr, "nearly the same (%d%%): %s\n",
+                   static_cast<int>(100 * (*near)->likeness), PrintableLine((*near)->id).c_str());
+    }
   }
   return OkStatus();
 }
@@ -335,18 +265,6 @@ Status RunVerify(CliSession& session) {
 }  // namespace
 
 void AddCorpusCommands(CLI::App& app, CliSession& session) {
-  auto flags = std::make_shared<IngestFlags>();
-  CLI::App* ingest = app.add_subcommand("ingest", "Take files and folders into the collection");
-  ingest->add_option("path", flags->paths, "Files and folders")->required();
-  ingest->add_flag("--watch", flags->watch, "Go on following the folders");
-  ingest->add_flag("--prune", flags->prune, "Delete documents whose file has vanished");
-  ingest->add_option("--password", flags->password, "Tried on encrypted files");
-  ingest->add_option("--parser", flags->parser, "Where vade-parse is, if not beside vade");
-  ingest->add_option("--source-root", flags->source_root,
-                     "Document ids are paths relative to this folder");
-  ingest->add_option("--groups", flags->groups, "Who may find the documents, comma-separated");
-  ingest->callback([&session, flags] { session.Run([&] { return RunIngest(session, *flags); }); });
-
   AddDocs(app, session);
   AddCollections(app, session);
   app.add_subcommand("warm", "Read passages ahead of the questions, within the budget of the cache")

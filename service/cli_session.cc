@@ -71,8 +71,9 @@ CliSession::CliSession() : ctx_(Context().WithCancel(Interrupt().token())) {
   struct sigaction action = {};
   action.sa_handler = OnInterrupt;
   sigemptyset(&action.sa_mask);
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the process at once
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the process at once
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGALRM, OnGraceOver);
   std::signal(SIGPIPE, SIG_IGN);
 }

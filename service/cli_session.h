@@ -49,7 +49,8 @@ class CliSession {
   // names those that do, and the command that makes it. Other errors pass unchanged.
   Status Explain(const Status& status);
 
-  // Cancelled by Ctrl-C; a command that does not end within three seconds of it is ended.
+  // Cancelled by Ctrl-C or SIGTERM; a command that does not end within three seconds of it is
+  // ended.
   const Context& ctx() const { return ctx_; }
 
   // Runs a command unless something has failed before it; keeps the first error.
@@ -79,7 +80,8 @@ std::vector<std::string> SplitList(const std::string& text);
 
 // Each adds its commands to the application; callbacks go through session.Run().
 void AddAskCommands(CLI::App& app, CliSession& session);       // search, ask, chat
-void AddCorpusCommands(CLI::App& app, CliSession& session);    // ingest, docs, collections, verify
+void AddIngestCommand(CLI::App& app, CliSession& session);     // ingest
+void AddCorpusCommands(CLI::App& app, CliSession& session);    // docs, collections, warm, verify
 void AddPortableCommands(CLI::App& app, CliSession& session);  // export, import
 void AddModelCommands(CLI::App& app, CliSession& session);     // models
 void AddServeCommand(CLI::App& app, CliSession& session);      // serve

@@ -276,7 +276,8 @@ void ToProto(const PutResult& result, v1::PutDocumentResponse* out) {
       case IngestOutcome::kUpdated: return Response::OUTCOME_UPDATED;
       case IngestOutcome::kUnchanged: return Response::OUTCOME_UNCHANGED;
       case IngestOutcome::kDuplicate: return Response::OUTCOME_DUPLICATE;
-      case IngestOutcome::kFailed: break;
+      case IngestOutcome::kRenamed: return Response::OUTCOME_RENAMED;
+      case IngestOutcome::kFailed: return Response::OUTCOME_FAILED;
     }
     return Response::OUTCOME_UNSPECIFIED;
   };
@@ -425,6 +426,7 @@ PutResult FromProto(const v1::PutDocumentResponse& in) {
     case Response::OUTCOME_UPDATED: result.outcome = IngestOutcome::kUpdated; break;
     case Response::OUTCOME_UNCHANGED: result.outcome = IngestOutcome::kUnchanged; break;
     case Response::OUTCOME_DUPLICATE: result.outcome = IngestOutcome::kDuplicate; break;
+    case Response::OUTCOME_RENAMED: result.outcome = IngestOutcome::kRenamed; break;
     default: result.outcome = IngestOutcome::kFailed;
   }
   result.document_id = in.document_id();

@@ -1,13 +1,15 @@
 // CorpusService over a LocalApi: each method converts, calls, converts back.
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <chrono>
 #include <vector>
 
+#include "ingest/ledger.h"
 #include "service/convert_proto.h"
+#include "service/ingest_stream.h"
 #include "service/limits.h"
 #include "service/local_api.h"
+#include "service/patient_stream.h"
 #include "service/rpc_host.h"
 #include "service/transfer.h"
 #include "vade/v1/corpus.grpc.pb.h"
@@ -15,44 +17,10 @@
 namespace vade {
 namespace {
 
-// Writes to a client that may take its time, but not for ever.
-class PatientWriter {
- public:
-  PatientWriter(grpc::ServerContext* rpc, grpc::ServerWriter<v1::ExportCollectionResponse>* writer,
-                std::chrono::milliseconds patience, CallWatch* watch)
-      : writer_(writer), watching_(watch, [this, rpc, patience] {
-          const int64_t since = writing_since_;
-          if (since == 0 || Now() - since < patience.count()) return;
-          impatient_ = true;
-          rpc->TryCancel();
-        }) {}
-
-  Status Write(const v1::ExportCollectionResponse& message, const Context& ctx) {
-    writing_since_ = Now();
-    const bool taken = writer_->Write(message);
-    writing_since_ = 0;
-    if (taken) return OkStatus();
-    if (impatient_) return Aborted("the client took nothing of the export for too long");
-    RETURN_IF_ERROR(ctx.Check());
-    return Cancelled("the client has gone");
-  }
-
- private:
-  static int64_t Now() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  }
-  grpc::ServerWriter<v1::ExportCollectionResponse>* const writer_;
-  std::atomic<int64_t> writing_since_{0};  // milliseconds; 0: nothing is being written
-  std::atomic<bool> impatient_{false};
-  const CallWatch::Watching watching_;  // last: it looks at the above
-};
-
 class CorpusService final : public v1::CorpusService::Service {
  public:
-  CorpusService(LocalApi* api, RpcHost* host, std::chrono::milliseconds export_patience)
-      : api_(api), host_(host), export_patience_(export_patience) {}
+  CorpusService(LocalApi* api, RpcHost* host, std::chrono::milliseconds patience)
+      : api_(api), host_(host), patience_(patience) {}
 
   grpc::Status PutDocument(grpc::ServerContext* rpc, const v1::PutDocumentRequest* request,
                            v1::PutDocumentResponse* response) override {
@@ -75,6 +43,20 @@ class CorpusService final : public v1::CorpusService::Service {
                                          request->document_id(), ctx));
       ToProto(document.info, response->mutable_info());
       response->set_text(std::move(document.text));
+      return OkStatus();
+    });
+  }
+
+  grpc::Status FindNearDuplicate(grpc::ServerContext* rpc,
+                                 const v1::FindNearDuplicateRequest* request,
+                                 v1::FindNearDuplicateResponse* response) override {
+    return host_->Run(rpc, "FindNearDuplicate", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(const auto near,
+                       api_->FindNearDuplicate(CollectionOrDefault(request->collection()),
+                                               request->document_id(), ctx));
+      if (!near) return OkStatus();
+      response->set_near_duplicate_of(near->id);
+      response->set_likeness(near->likeness);
       return OkStatus();
     });
   }
@@ -117,11 +99,27 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
+  grpc::Status IngestDocuments(grpc::ServerContext* rpc, IngestServerStream* stream) override {
+    return host_->Run(rpc, "IngestDocuments", [&](const Context& ctx) -> Status {
+      return ServeIngest(rpc, stream, {api_, patience_, &watch_}, ctx);
+    });
+  }
+
+  grpc::Status ListSources(grpc::ServerContext* rpc, const v1::ListSourcesRequest* request,
+                           grpc::ServerWriter<v1::ListSourcesResponse>* writer) override {
+    return host_->Run(rpc, "ListSources", [&](const Context& ctx) -> Status {
+      PatientStream patient(writer, patience_, &watch_, [rpc] { rpc->TryCancel(); });
+      return SendSources(api_, *request, [&](const v1::ListSourcesResponse& page) {
+        return patient.Write(page, ctx);
+      });
+    });
+  }
+
   grpc::Status ExportCollection(grpc::ServerContext* rpc,
                                 const v1::ExportCollectionRequest* request,
                                 grpc::ServerWriter<v1::ExportCollectionResponse>* writer) override {
     return host_->Run(rpc, "ExportCollection", [&](const Context& ctx) -> Status {
-      PatientWriter patient(rpc, writer, export_patience_, &watch_);
+      PatientStream patient(writer, patience_, &watch_, [rpc] { rpc->TryCancel(); });
       v1::ExportCollectionResponse message;
       PartSink parts([&](std::string_view part) {
         message.set_data(part.data(), part.size());
@@ -190,15 +188,15 @@ class CorpusService final : public v1::CorpusService::Service {
  private:
   LocalApi* api_;
   RpcHost* host_;
-  const std::chrono::milliseconds export_patience_;
+  const std::chrono::milliseconds patience_;  // with clients that take or send nothing
   CallWatch watch_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeCorpusService(LocalApi* api, RpcHost* host,
-                                                 std::chrono::milliseconds export_patience) {
-  return std::make_unique<CorpusService>(api, host, export_patience);
+                                                 std::chrono::milliseconds patience) {
+  return std::make_unique<CorpusService>(api, host, patience);
 }
 
 }  // namespace vade

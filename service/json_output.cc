@@ -219,6 +219,8 @@ std::string IngestJson(const IngestReport& report, const Trace& trace) {
                        {"unchanged", report.unchanged},
                        {"duplicate", report.duplicate},
                        {"failed", report.failed},
+                       {"renamed", report.renamed},
+                       {"deleted", report.deleted},
                        {"passages", report.passages},
                        {"errors", errors},
                        {"notes", notes},
@@ -256,9 +258,11 @@ std::string DocumentListJson(const DocumentPage& page) {
   return JsonText(Json{{"documents", documents}, {"next", page.next}});
 }
 
-std::string DocumentJson(const Document& document) {
+std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near) {
   Json json = InfoJson(document.info);
   json["text"] = document.text;
+  json["near_duplicate_of"] = near ? near->id : "";
+  json["likeness"] = near ? near->likeness : 0;
   return JsonText(json);
 }
 
@@ -290,6 +294,7 @@ std::string_view OutcomeName(IngestOutcome outcome) {
     case IngestOutcome::kUnchanged: return "unchanged";
     case IngestOutcome::kDuplicate: return "duplicate";
     case IngestOutcome::kFailed: return "failed";
+    case IngestOutcome::kRenamed: return "renamed";
   }
   return "failed";
 }

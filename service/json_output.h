@@ -2,6 +2,7 @@
 // end. Ids are strings; byte offsets are half-open UTF-8; times are milliseconds.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,12 +23,12 @@ std::string ExportJson(const std::string& file, const ExportReport& report, cons
 std::string ImportJson(const ImportReport& report, const Trace& trace);
 std::string PutJson(const PutResult& result);
 std::string DocumentListJson(const DocumentPage& page);
-std::string DocumentJson(const Document& document);
+std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near);
 std::string DeletedJson(uint64_t deleted);
 std::string CollectionsJson(const std::vector<CollectionInfo>& collections);
 std::string VerifyJson(const VerifyReport& report);
 
-// "created", "updated", "unchanged", "duplicate", "failed".
+// "created", "updated", "unchanged", "duplicate", "failed", "renamed".
 std::string_view OutcomeName(IngestOutcome outcome);
 
 }  // namespace vade

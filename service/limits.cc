@@ -42,15 +42,6 @@ Status CheckReal(std::string_view field, double value, double least, double most
   return InvalidArgument(StrCat(field, " is ", value, "; give ", least, " to ", most));
 }
 
-Status CheckGroups(const std::vector<std::string>& groups) {
-  if (groups.size() > kMaxGroups) {
-    return InvalidArgument(StrCat(groups.size(), " groups; at most ", kMaxGroups, " are allowed"));
-  }
-  for (const std::string& group : groups)
-    RETURN_IF_ERROR(CheckFilled("a name in groups", group, kMaxGroupBytes));
-  return OkStatus();
-}
-
 Status CheckMetadataValue(const std::string& field, const MetadataValue& value) {
   if (const auto* text = std::get_if<std::string>(&value))
     return CheckText(field, *text, kMaxMetadataValueBytes);
@@ -195,6 +186,15 @@ Status CheckDeleteIds(const std::vector<std::string>& ids) {
   RETURN_IF_ERROR(
       CheckRange("the number of document_ids", static_cast<int64_t>(ids.size()), 1, kMaxDeleteIds));
   for (const std::string& id : ids) RETURN_IF_ERROR(CheckDocumentId(id));
+  return OkStatus();
+}
+
+Status CheckGroups(const std::vector<std::string>& groups) {
+  if (groups.size() > kMaxGroups) {
+    return InvalidArgument(StrCat(groups.size(), " groups; at most ", kMaxGroups, " are allowed"));
+  }
+  for (const std::string& group : groups)
+    RETURN_IF_ERROR(CheckFilled("a name in groups", group, kMaxGroupBytes));
   return OkStatus();
 }
 

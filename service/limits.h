@@ -60,6 +60,7 @@ Status CheckCollectionName(std::string_view name);
 Status CheckDocumentId(std::string_view id);
 Status CheckListDocuments(const DocumentQuery& query);
 Status CheckDeleteIds(const std::vector<std::string>& ids);
+Status CheckGroups(const std::vector<std::string>& groups);
 Status CheckPut(const PutRequest& request);
 Status CheckQuery(const Query& query);
 Status CheckAsk(const AskRequest& request);

@@ -17,6 +17,7 @@
 #include "service/lazy.h"
 #include "service/limits.h"
 #include "service/model_files.h"
+#include "service/query_gate.h"
 #include "service/transfer.h"
 #include "service/warm.h"
 
@@ -47,7 +48,8 @@ class LocalApiImpl final : public LocalApi {
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     IngestOptions options;
     options.collection = collection;
-    auto put = Ingestor(store_.get(), embedder, options).Put(request, ctx);
+    PoliteEmbedder polite(embedder, &gate_);
+    auto put = Ingestor(store_.get(), &polite, options).Put(request, ctx);
     if (put.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return put;
@@ -59,6 +61,15 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckDocumentId(document_id));
     RETURN_IF_ERROR(ctx.Check());
     return store_->GetDocument(collection, document_id);
+  }
+
+  Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
+                                                        const std::string& document_id,
+                                                        const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    RETURN_IF_ERROR(ctx.Check());
+    return NearDocuments(store_.get(), collection).Nearest(document_id);
   }
 
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
@@ -75,6 +86,7 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckDeleteIds(ids));
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
+    if (deleted.ok()) RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
     RETURN_IF_ERROR(ForgetWhatWent());
     return deleted;
   }
@@ -113,6 +125,7 @@ class LocalApiImpl final : public LocalApi {
 
   Result<Retrieved> Search(const Query& query, const Context& ctx) override {
     RETURN_IF_ERROR(CheckQuery(query));
+    const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(
         store_->GetCollection(query.collection).status());  // before a model is loaded for it
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
@@ -124,6 +137,7 @@ class LocalApiImpl final : public LocalApi {
   Result<AskReply> Ask(const AskRequest& request, const AskObserver& observer,
                        const Context& ctx) override {
     RETURN_IF_ERROR(CheckAsk(request));
+    const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));
@@ -136,8 +150,19 @@ class LocalApiImpl final : public LocalApi {
                               const ProgressFunction& progress, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
-    auto report = Ingestor(store_.get(), embedder, options).IngestPaths(paths, progress, ctx);
+    PoliteEmbedder polite(embedder, &gate_);
+    auto report = Ingestor(store_.get(), &polite, options).IngestPaths(paths, progress, ctx);
     if (report.ok() && !options_.store.background) SealOrWarn(ctx);
+    RETURN_IF_ERROR(ForgetWhatWent());
+    return report;
+  }
+
+  Result<IngestReport> IngestFrom(FileExchange* files, const IngestOptions& options,
+                                  const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(options.collection));
+    ASSIGN_OR_RETURN(Embedder * embedder, GetEmbedder(ctx));
+    PoliteEmbedder polite(embedder, &gate_);
+    auto report = Ingestor(store_.get(), &polite, options).IngestFrom(files, ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return report;
   }
@@ -198,7 +223,7 @@ class LocalApiImpl final : public LocalApi {
   Result<Decoder*> decoder() override { return GetDecoder({}); }
 
   // Before whoever changed documents hears that it is done, and when the store has been opened.
-  Status ForgetWhatWent() { return follower_.CatchUp(generator_.Peek()); }
+  Status ForgetWhatWent() override { return follower_.CatchUp(generator_.Peek()); }
 
  private:
   Result<Embedder*> GetEmbedder(const Context& ctx) {
@@ -250,6 +275,7 @@ class LocalApiImpl final : public LocalApi {
   }
 
   const LocalOptions options_;
+  QueryGate gate_;
   ThreadPool pool_;  // before those that use it
   const std::unique_ptr<Store> store_;
   const std::unique_ptr<BlockFiles> block_files_;

@@ -16,6 +16,8 @@
 
 namespace vade {
 
+class FileExchange;
+
 struct LocalOptions {
   std::string data_dir;        // required
   std::string decoder_model;   // catalog name or path; "": the first of the catalog that is there
@@ -54,6 +56,12 @@ class LocalApi : public Api {
   // Loads what is not loaded yet, so that the first request does not wait for it.
   virtual Status LoadEmbedderNow() = 0;
   virtual Status LoadDecoderNow() = 0;
+
+  // Ingest where the files come from elsewhere. Parsers are those of this process.
+  virtual Result<IngestReport> IngestFrom(FileExchange* files, const IngestOptions& options,
+                                          const Context& ctx) = 0;
+  // On return nothing is kept of what had been replaced or deleted in the store.
+  virtual Status ForgetWhatWent() = 0;
 
   // Export and Import where the bytes come from elsewhere.
   virtual Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink,

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/strings.h"
 #include "base/trace.h"
+#include "ingest/sources.h"
 #include "service/call_watch.h"
 #include "service/convert_proto.h"
 #include "service/grpc_log.h"
@@ -24,6 +26,10 @@ namespace {
 
 constexpr int kMaxMessageBytes = 64 << 20;
 constexpr uint64_t kMaxPutBytes = kMaxMessageBytes - (1 << 20);  // leaves room for the description
+
+// A service that is busy is asked again: that says nothing about what is asked.
+constexpr int kBusyRetries = 3;
+constexpr std::chrono::seconds kRetryAfter(1);
 
 bool Contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
@@ -45,6 +51,7 @@ class RemoteApi final : public Api {
  public:
   RemoteApi(std::string address, const std::shared_ptr<grpc::Channel>& channel)
       : address_(std::move(address)),
+        channel_(channel),
         corpus_(v1::CorpusService::NewStub(channel)),
         search_(v1::SearchService::NewStub(channel)),
         answer_(v1::AnswerService::NewStub(channel)) {}
@@ -84,6 +91,22 @@ class RemoteApi final : public Api {
     ASSIGN_OR_RETURN(document.info, FromProto(response.info()));
     document.text = std::move(*response.mutable_text());
     return document;
+  }
+
+  Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
+                                                        const std::string& document_id,
+                                                        const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    v1::FindNearDuplicateRequest message;
+    message.set_collection(collection);
+    message.set_document_id(document_id);
+    v1::FindNearDuplicateResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->FindNearDuplicate(rpc, message, &response);
+    }));
+    if (response.near_duplicate_of().empty()) return std::optional<NearDocument>();
+    return std::optional(NearDocument{response.near_duplicate_of(), response.likeness()});
   }
 
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
@@ -206,7 +229,24 @@ class RemoteApi final : public Api {
   Result<IngestReport> Ingest(const std::vector<std::string>& paths, const IngestOptions& options,
                               const ProgressFunction& progress, const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
-    return IngestThrough(*this, kMaxPutBytes, paths, options, progress, ctx);
+    RETURN_IF_ERROR(CheckRemoteIngest(options));
+    const TraceSpan span(ctx, "ingest");
+    ASSIGN_OR_RETURN(const SourceList sources, vade::ListSources(paths, options, ctx));
+    FileCarrier carrier(sources, options, MachineBefore(address_), progress, ctx);
+    if (options.prune) {
+      for (const std::string& scope : sources.scopes)
+        RETURN_IF_ERROR(FindGone(scope, &carrier, ctx));
+    }
+    for (int tries = 0;; ++tries) {
+      const Status status =
+          Call(ctx, [&](grpc::ClientContext* rpc) { return carrier.Carry(channel_, rpc); });
+      const bool busy = status.code() == StatusCode::kResourceExhausted && !carrier.begun();
+      if (!busy || tries == kBusyRetries) {
+        RETURN_IF_ERROR(status);
+        return carrier.TakeReport(address_);
+      }
+      RETURN_IF_ERROR(Pause(ctx));
+    }
   }
 
   Result<ExportReport> Export(const std::string& collection, const std::string& path,
@@ -238,6 +278,28 @@ class RemoteApi final : public Api {
   }
 
  private:
+  // What the service remembers of files at and below `scope` that are no more.
+  Status FindGone(const std::string& scope, FileCarrier* carrier, const Context& ctx) {
+    v1::ListSourcesRequest request;
+    carrier->Fill(scope, &request);
+    Status status = Call(ctx, [&](grpc::ClientContext* rpc) {
+      const auto stream = corpus_->ListSources(rpc, request);
+      for (v1::ListSourcesResponse page; stream->Read(&page);) carrier->Look(page);
+      return stream->Finish();
+    });
+    // Of a collection that is not there yet, nothing is remembered.
+    return status.code() == StatusCode::kNotFound ? OkStatus() : status;
+  }
+
+  static Status Pause(const Context& ctx) {
+    const auto end = std::chrono::steady_clock::now() + kRetryAfter;
+    while (std::chrono::steady_clock::now() < end) {
+      RETURN_IF_ERROR(ctx.Check());
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return ctx.Check();
+  }
+
   Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink, const Context& ctx) {
     v1::ExportCollectionRequest request;
     request.set_collection(collection);
@@ -371,6 +433,7 @@ class RemoteApi final : public Api {
   }
 
   const std::string address_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::CorpusService::Stub> corpus_;
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::AnswerService::Stub> answer_;

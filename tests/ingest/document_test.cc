@@ -84,5 +84,15 @@ TEST(ParseDocument, ReadsCharsetsOfTheWorld) {
   }
 }
 
+TEST(ParseDocument, TellsSourceCodeByItsNameAndCallsItByThat) {
+  const auto parsed = ParseDocument("# not a heading\nx = 1\n", "src/tool.py", "");
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed->mime_type, kSourceCodeType);
+  EXPECT_EQ(parsed->title, "tool.py");
+  const auto told = ParseDocument("# not a heading\nx = 1\n", "src/tool.py", "text/plain");
+  ASSERT_TRUE(told.ok());
+  EXPECT_EQ(told->mime_type, kPlainTextType);
+}
+
 }  // namespace
 }  // namespace vade

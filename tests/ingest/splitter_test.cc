@@ -354,5 +354,63 @@ TEST(Splitter, MakesPassagesOfUsefulSizeFromARealManual) {
   }
 }
 
+TEST(Splitter, RowsWithoutTheirHeaderHaveItInTheirPath) {
+  std::string table = "| Part | Shelf |\n| --- | --- |\n";
+  for (int i = 0; i < 60; ++i) table += StrCat("| bolt", i, " | shelf", i, " |\n");
+  const std::string text = StrCat("# Stock\n\nWhat lies where.\n\n", table, "\nThe end of it.\n");
+  const SplitOptions options{.passage_tokens = 40, .overlap_tokens = 0, .least_tokens = 5};
+  const Split split = SplitText(text, kMarkdownType, options);
+  ASSERT_GT(split.passages.size(), 3u);
+  EXPECT_EQ(split.passages.front().heading_path, "Stock") << "it has the header itself";
+  for (size_t i = 1; i + 1 < split.passages.size(); ++i) {
+    const Passage& passage = split.passages[i];
+    EXPECT_EQ(passage.heading_path, "Stock > Part | Shelf");
+    EXPECT_TRUE(passage.text.starts_with("| bolt")) << "whole rows: " << passage.text;
+    EXPECT_TRUE(passage.text.ends_with(" |")) << passage.text;
+    EXPECT_LE(CountWords(EmbeddingText("", passage)), options.passage_tokens);
+  }
+}
+
+TEST(Splitter, AHeaderTooWideToRepeatIsNotRepeated) {
+  std::string table = "|";
+  for (int i = 0; i < 15; ++i) table += StrCat(" column", i, " |");
+  table += "\n|" + std::string(15, '-') + "|\n";
+  for (int i = 0; i < 20; ++i) table += StrCat("| a", i, " | b", i, " |\n");
+  const SplitOptions options{.passage_tokens = 40, .overlap_tokens = 0, .least_tokens = 5};
+  for (const Passage& passage : SplitText("# S\n\n" + table, kMarkdownType, options).passages) {
+    EXPECT_EQ(passage.heading_path, "S");
+  }
+}
+
+TEST(Splitter, CutsCodeBeforeADefinitionRatherThanWithinOne) {
+  std::string code = "```\n";
+  for (int i = 0; i < 6; ++i) {
+    code += StrCat("def f", i, "(x):\n    a = x + 1\n\n    b = a + 2\n    return b\n\n");
+  }
+  const SplitOptions options{.passage_tokens = 22, .overlap_tokens = 0, .least_tokens = 2};
+  const Split split = SplitText(code + "```\n", kMarkdownType, options);
+  ASSERT_GT(split.passages.size(), 2u);
+  for (size_t i = 1; i < split.passages.size(); ++i) {
+    EXPECT_TRUE(split.passages[i].text.starts_with("def f")) << split.passages[i].text;
+  }
+}
+
+TEST(Splitter, CutsSourceCodeAlongItsDefinitions) {
+  std::string code = "#include <a>\n\nnamespace n {\n\n";
+  for (int i = 0; i < 8; ++i) {
+    code += StrCat("// Says what f", i, " does.\nint f", i,
+                   "(int x) {\n  int a = x + 1;\n\n  int b = a + 2;\n\n  return b;\n}\n\n");
+  }
+  code += "}  // namespace n\n";
+  const SplitOptions options{.passage_tokens = 36, .overlap_tokens = 8, .least_tokens = 4};
+  const Split split = SplitText(code, kSourceCodeType, options);
+  ASSERT_GE(split.passages.size(), 4u);
+  for (size_t i = 1; i < split.passages.size(); ++i) {
+    EXPECT_TRUE(split.passages[i].text.starts_with("// Says what f")) << split.passages[i].text;
+  }
+  CheckPromises(code, kSourceCodeType, options, "n.cc");
+  CheckPromises("\n\n  indented\n\n}\n\n\tmore\n\n\nat the left", kSourceCodeType, options, "");
+}
+
 }  // namespace
 }  // namespace vade

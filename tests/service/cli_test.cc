@@ -122,8 +122,6 @@ TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"ask", "q", "--explain"},
                                              {"ask", "q", "--mode", "cot"},
-                                             {"ingest", "x", "--watch"},
-                                             {"ingest", "x", "--prune"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
                                              {"doctor", "--gpu"},

@@ -130,6 +130,8 @@ TEST(IngestJson, CountsAndReasons) {
                         {"unchanged", 3},
                         {"duplicate", 4},
                         {"failed", 1},
+                        {"renamed", 0},
+                        {"deleted", 0},
                         {"passages", 9},
                         {"errors", Json::array({{{"source", "a.bin"}, {"reason", "no text"}}})},
                         {"notes", Json::array()}}));
@@ -145,7 +147,7 @@ TEST(DocumentJson, MetadataKeepsItsTypes) {
                             {"tags", std::vector<std::string>{"a", "b"}}};
   document.info.groups = {"staff"};
   document.info.created_unix_micros = 1'000'000;
-  const Json json = Json::parse(DocumentJson(document));
+  const Json json = Json::parse(DocumentJson(document, NearDocument{"other", 0.875}));
   EXPECT_EQ(json["document_id"], "leave.md");
   EXPECT_EQ(json["text"], "Thirty days.");
   EXPECT_EQ(json["metadata"],

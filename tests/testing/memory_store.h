@@ -176,6 +176,37 @@ class MemoryStore : public Store {
     return deleted;
   }
 
+  Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    for (const StoreNote& note : notes) {
+      if (note.value.empty()) found->notes.erase(note.key);
+      if (!note.value.empty()) found->notes[note.key] = note.value;
+    }
+    return OkStatus();
+  }
+  Result<std::optional<std::string>> GetNote(std::string_view collection,
+                                             std::string_view key) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    const auto at = found->notes.find(key);
+    if (at == found->notes.end()) return std::optional<std::string>();
+    return std::optional<std::string>(at->second);
+  }
+  Result<std::vector<StoreNote>> ListNotes(std::string_view collection, std::string_view prefix,
+                                           std::string_view after, int limit) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    std::vector<StoreNote> notes;
+    for (auto at = found->notes.lower_bound(prefix);
+         at != found->notes.end() && at->first.starts_with(prefix) &&
+         notes.size() < static_cast<size_t>(limit);
+         ++at) {
+      if (after.empty() || at->first > after) notes.push_back({at->first, at->second});
+    }
+    return notes;
+  }
+
   Result<SearchResult> Search(const SearchRequest& request, const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
     std::lock_guard lock(mutex_);
@@ -280,6 +311,7 @@ class MemoryStore : public Store {
   struct Collection {
     CollectionInfo info;
     std::map<std::string, Stored, std::less<>> documents;
+    std::map<std::string, std::string, std::less<>> notes = {};
   };
   struct Failure {
     int skip = 0;

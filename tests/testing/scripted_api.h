@@ -56,6 +56,11 @@ class ScriptedApi : public Api {
     return found->second;
   }
 
+  Result<std::optional<NearDocument>> FindNearDuplicate(const std::string&, const std::string&,
+                                                        const Context&) override {
+    return std::optional<NearDocument>();
+  }
+
   Result<DocumentPage> ListDocuments(const std::string&, const DocumentQuery&,
                                      const Context&) override {
     DocumentPage page;

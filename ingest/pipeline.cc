@@ -1,0 +1,204 @@
+#include "ingest/pipeline.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+constexpr size_t kBatchPassages = 32;
+constexpr size_t kQueuedFiles = 256, kQueuedBatches = 64, kQueuedEmbedded = 32;
+constexpr uint64_t kFileBytes = 32ull << 20;
+constexpr uint64_t kTextBytes = 64ull << 20;
+// When no batch comes for so long, those that wait for company are embedded without it: the stage
+// before may be waiting for the bytes that they hold.
+constexpr std::chrono::milliseconds kWaitForCompany(20);
+
+// PageAt() for places that ascend, without counting again from the start.
+class PageCounter {
+ public:
+  PageCounter(std::string_view text, uint32_t first_page) : text_(text), page_(first_page) {}
+  uint32_t PageAt(size_t at) {
+    page_ = vade::PageAt(text_.substr(counted_), page_, at - counted_);
+    counted_ = at;
+    return page_;
+  }
+
+ private:
+  const std::string_view text_;
+  uint32_t page_;
+  size_t counted_ = 0;
+};
+
+// Questions, and the embedding of passages, come before what these threads do; parsers inherit it.
+void GiveWay() { (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5); }
+
+}  // namespace
+
+Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, PipelineHooks hooks,
+                   const Context& ctx)
+    : parts_(parts),
+      hooks_(std::move(hooks)),
+      options_(options),
+      ctx_(ctx),
+      files_(kQueuedFiles),
+      batches_(kQueuedBatches),
+      embedded_(kQueuedEmbedded),
+      file_bytes_(kFileBytes),
+      text_bytes_(kTextBytes),
+      storing_(parts.store, options, hooks_.done),
+      embedding_(parts.store, parts.embedder, options,
+                 {.take =
+                      [this](EmbeddedBatch batch) {
+                        {
+                          const std::lock_guard lock(mutex_);
+                          ++handed_;
+                        }
+                        return embedded_.Push(std::move(batch)) ? OkStatus() : Cancelled("closed");
+                      },
+                  .settle = [this] { return Settle(); }}) {}
+
+Status Pipeline::Run(const Feed& feed) {
+  RETURN_IF_ERROR(ctx_.Check());
+  std::thread feeding([&] {
+    GiveWay();
+    FeedAll(feed);
+  });
+  std::thread parsing([&] {
+    GiveWay();
+    ParseAll();
+  });
+  std::thread storing([&] { StoreAll(); });
+  EmbedAll();
+  feeding.join();
+  parsing.join();
+  storing.join();
+  RETURN_IF_ERROR(failure_);
+  return ctx_.Check();
+}
+
+void Pipeline::Stop(const Status& why) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = failure_.ok();
+    if (first) failure_ = why;
+  }
+  stored_.notify_all();
+  files_.Close();
+  batches_.Close();
+  embedded_.Close();
+  file_bytes_.Close();
+  text_bytes_.Close();
+  if (first && hooks_.failed) hooks_.failed();
+}
+
+void Pipeline::FeedAll(const Feed& feed) {
+  for (;;) {
+    if (const Status wanted = ctx_.Check(); !wanted.ok()) return Stop(wanted);
+    auto file = feed();
+    if (!file.ok()) return Stop(file.status());
+    if (!*file) break;
+    const uint64_t bytes = (*file)->request.bytes.size();
+    if (!file_bytes_.Take(bytes) || !files_.Push(*std::move(*file))) return;
+  }
+  files_.Close();
+}
+
+void Pipeline::ParseAll() {
+  while (auto file = files_.Pop()) {
+    const uint64_t bytes = file->request.bytes.size();
+    const Status parsed = ParseOne(*std::move(file));
+    file_bytes_.Return(bytes);
+    if (!parsed.ok()) return Stop(parsed);
+  }
+  batches_.Close();
+}
+
+Status Pipeline::ParseOne(IncomingFile file) {
+  RETURN_IF_ERROR(ctx_.Check());
+  ASSIGN_OR_RETURN(const std::vector<PreparedJob> jobs,
+                   PrepareJobs(parts_.store, parts_.jail, options_, std::move(file), ctx_));
+  for (const PreparedJob& one : jobs) {
+    if (one.status.ok() && !one.job->unchanged) {
+      RETURN_IF_ERROR(Split(one.job));
+      continue;
+    }
+    std::string().swap(one.job->text);
+    RETURN_IF_ERROR(HandOn({one.job, {}, true, true, one.status}));
+  }
+  return OkStatus();
+}
+
+Status Pipeline::Split(const std::shared_ptr<Job>& job) {
+  Splitter splitter(job->text, job->info.mime_type, job->info.title,
+                    SplitOptionsOf(options_, *parts_.embedder), CounterOf(*parts_.embedder));
+  job->embedded_title = splitter.embedded_title();
+  job->sketch = SketchOf(job->text);
+  PageCounter pages(job->text, job->first_page);
+  Passage next;
+  bool more = splitter.Next(&next);
+  for (bool first = true;; first = false) {
+    Batch batch;
+    batch.job = job;
+    batch.first = first;
+    while (more && batch.passages.size() < kBatchPassages) {
+      const std::string_view words =
+          std::string_view(job->text).substr(next.begin, next.end - next.begin);
+      next.language = LanguageName(DetectLanguage(words, job->language));
+      next.page = pages.PageAt(next.begin);
+      batch.passages.push_back(std::move(next));
+      more = splitter.Next(&next);
+    }
+    batch.last = !more;
+    RETURN_IF_ERROR(HandOn(std::move(batch)));
+    if (!more) return OkStatus();
+  }
+}
+
+Status Pipeline::HandOn(Batch batch) {
+  RETURN_IF_ERROR(ctx_.Check());
+  const bool taken = !batch.first || text_bytes_.Take(batch.job->text.size());
+  return taken && batches_.Push(std::move(batch)) ? OkStatus() : Cancelled("closed");
+}
+
+void Pipeline::EmbedAll() {
+  Status status;
+  while (status.ok() && !batches_.Finished()) {
+    auto batch = batches_.PopWithin(kWaitForCompany);
+    status = batch ? embedding_.Add(*std::move(batch), ctx_) : embedding_.Flush(ctx_);
+  }
+  if (status.ok()) status = embedding_.Flush(ctx_);
+  if (!status.ok()) return Stop(status);
+  embedded_.Close();
+}
+
+void Pipeline::StoreAll() {
+  while (auto batch = embedded_.Pop()) {
+    const std::shared_ptr<Job> job = batch->batch.job;
+    const bool last = batch->batch.last;
+    const Status stored = storing_.Take(*std::move(batch), ctx_);
+    if (last) text_bytes_.Return(job->text.size());
+    if (!stored.ok()) return Stop(stored);
+    if (hooks_.stored) hooks_.stored(*job);
+    {
+      const std::lock_guard lock(mutex_);
+      ++taken_;
+    }
+    stored_.notify_all();
+  }
+}
+
+Status Pipeline::Settle() {
+  std::unique_lock lock(mutex_);
+  stored_.wait(lock, [&] { return taken_ == handed_ || !failure_.ok(); });
+  return failure_;
+}
+
+}  // namespace vade
