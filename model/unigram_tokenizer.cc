@@ -142,20 +142,9 @@ void UnigramTokenizer::IndexPieces() {
 }
 
 std::vector<int32_t> UnigramTokenizer::Encode(std::string_view text, Special special) const {
-  std::string replaced;
-  if (!IsValidUtf8(text)) {
-    replaced = ReplaceInvalidUtf8(text);
-    text = replaced;
-  }
-  std::vector<int32_t> ids;
-  ids.reserve(text.size() / 3 + 4);
-  for (size_t from = 0; from < text.size();) {
-    const Vocabulary::Match match = vocabulary_.NextSpecial(text, from, special);
-    EncodeText(text.substr(from, match.begin - from), &ids);
-    if (match.id >= 0) ids.push_back(match.id);
-    from = match.end;
-  }
-  return ids;
+  return vocabulary_.Encode(
+      text, special,
+      [this](std::string_view part, std::vector<int32_t>* out) { EncodeText(part, out); });
 }
 
 size_t UnigramTokenizer::Count(std::string_view text) const {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/strings.h"
+#include "base/unicode.h"
 
 namespace vade {
 namespace {
@@ -152,6 +153,24 @@ void Vocabulary::IndexSpecials() {
 int32_t Vocabulary::FindControl(std::string_view text) const {
   const int32_t id = tokens_.Find(text);
   return IsControl(id) ? id : -1;
+}
+
+std::vector<int32_t> Vocabulary::Encode(std::string_view text, Special special,
+                                        const TextEncoder& encode) const {
+  std::string replaced;
+  if (!IsValidUtf8(text)) {
+    replaced = ReplaceInvalidUtf8(text);
+    text = replaced;
+  }
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 3 + 4);
+  for (size_t from = 0; from < text.size();) {
+    const Match match = NextSpecial(text, from, special);
+    encode(text.substr(from, match.begin - from), &ids);
+    if (match.id >= 0) ids.push_back(match.id);
+    from = match.end;
+  }
+  return ids;
 }
 
 Vocabulary::Match Vocabulary::NextSpecial(std::string_view text, size_t from,

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +62,8 @@ class TokenTable {
 // A vocabulary that was read from a file of another kind.
 struct VocabularyParts {
   std::vector<std::string> tokens;
-  std::vector<TokenType> types;                   // as many
-  int32_t bos = -1, eos = -1, unknown = -1;       // -1: none
+  std::vector<TokenType> types;              // as many
+  int32_t bos = -1, eos = -1, unknown = -1;  // -1: none
 };
 
 class Vocabulary {
@@ -93,6 +94,12 @@ class Vocabulary {
     int32_t id = -1;
   };
   Match NextSpecial(std::string_view text, size_t from, Special special) const;
+
+  // The ids of a text, of which what is not UTF-8 was replaced: special tokens as they stand, what
+  // is between them by `encode`, which appends the ids of a text without any.
+  using TextEncoder = std::function<void(std::string_view text, std::vector<int32_t>* out)>;
+  std::vector<int32_t> Encode(std::string_view text, Special special,
+                              const TextEncoder& encode) const;
 
  private:
   Status ReadTypes(const GgufFile& file);

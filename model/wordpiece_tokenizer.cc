@@ -16,8 +16,9 @@ bool IsAscii(char32_t c) { return c < 0x80; }
 
 // What is cut off as a word of its own: ASCII's symbols too, but no other script's.
 bool IsCut(char32_t c) {
-  if (IsAscii(c)) return c > 0x20 && c < 0x7f && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') &&
-                         !(c >= '0' && c <= '9');
+  if (IsAscii(c))
+    return c > 0x20 && c < 0x7f && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') &&
+           !(c >= '0' && c <= '9');
   return IsPunctuationMark(c);
 }
 
@@ -31,9 +32,7 @@ bool IsIdeograph(char32_t c) {
                      [c](const auto& block) { return c >= block.first && c <= block.second; });
 }
 
-bool IsSpace(char32_t c) {
-  return IsAscii(c) ? c == ' ' || (c >= 9 && c <= 13) : IsWhitespace(c);
-}
+bool IsSpace(char32_t c) { return IsAscii(c) ? c == ' ' || (c >= 9 && c <= 13) : IsWhitespace(c); }
 
 // Tab and line ends are white space, not controls.
 bool IsDropped(char32_t c) {
@@ -50,7 +49,8 @@ Status WordPieceTokenizer::Pieces::Build(const std::vector<std::string_view>& te
 
 Result<std::unique_ptr<Tokenizer>> WordPieceTokenizer::FromParts(Vocabulary vocabulary,
                                                                  const WordPieceOptions& options) {
-  if (vocabulary.unknown() < 0) return InvalidArgument("a WordPiece vocabulary without unknown token");
+  if (vocabulary.unknown() < 0)
+    return InvalidArgument("a WordPiece vocabulary without unknown token");
   std::unique_ptr<WordPieceTokenizer> tokenizer(
       new WordPieceTokenizer(std::move(vocabulary), options));
   RETURN_IF_ERROR(tokenizer->IndexPieces());
@@ -82,20 +82,9 @@ Status WordPieceTokenizer::IndexPieces() {
 }
 
 std::vector<int32_t> WordPieceTokenizer::Encode(std::string_view text, Special special) const {
-  std::string replaced;
-  if (!IsValidUtf8(text)) {
-    replaced = ReplaceInvalidUtf8(text);
-    text = replaced;
-  }
-  std::vector<int32_t> ids;
-  ids.reserve(text.size() / 4 + 4);
-  for (size_t from = 0; from < text.size();) {
-    const Vocabulary::Match match = vocabulary_.NextSpecial(text, from, special);
-    EncodeText(text.substr(from, match.begin - from), &ids);
-    if (match.id >= 0) ids.push_back(match.id);
-    from = match.end;
-  }
-  return ids;
+  return vocabulary_.Encode(
+      text, special,
+      [this](std::string_view part, std::vector<int32_t>* out) { EncodeText(part, out); });
 }
 
 size_t WordPieceTokenizer::Count(std::string_view text) const {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "generator/engine.h"
-#include "tests/testing/scripted_decoder.h"
+#include "tests/generator/engine_jobs.h"
 
 namespace vade {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 using testing::ByteTokenizer;
 using testing::ScriptedDecoder;
 
-class SharedPrompts : public ::testing::Test {
+class SharedPrompts : public EngineJobs {
  protected:
   // What follows the prompt so far: "" at its first token.
   static std::string Said(const ScriptedDecoder& decoder, const std::vector<int32_t>& sequence) {
@@ -33,29 +33,6 @@ class SharedPrompts : public ::testing::Test {
       for (const auto& [id, p] : next(Said(decoder_, sequence)))
         logits[static_cast<size_t>(id)] = static_cast<float>(std::log(p));
     });
-  }
-  EngineJob Job(const std::string& prompt, Sampling sampling) {
-    EngineJob job;
-    job.prefix = decoder_.tokenizer().Encode("the shared prefix", Special::kText);
-    job.rest = decoder_.tokenizer().Encode(prompt, Special::kText);
-    job.rest.push_back(ByteTokenizer::kImStart);
-    for (int32_t id : decoder_.tokenizer().Encode("assistant\n", Special::kText))
-      job.rest.push_back(id);
-    job.sampling = std::move(sampling);
-    return job;
-  }
-  std::string Read(TokenStream& stream) {
-    std::string out;
-    for (;;) {
-      auto token = stream.Next();
-      if (!token.ok()) return std::string(StatusCodeName(token.status().code()));
-      if (!*token) return out;
-      out += decoder_.tokenizer().Piece((*token)->id);
-    }
-  }
-  std::string Ask(Engine& engine, EngineJob job) {
-    auto stream = engine.Start(std::move(job));
-    return stream.ok() ? Read(**stream) : std::string(StatusCodeName(stream.status().code()));
   }
   std::vector<std::string> AskAll(Engine& engine, EngineJob job) {
     auto streams = engine.StartSeveral(std::move(job));
@@ -86,8 +63,6 @@ class SharedPrompts : public ::testing::Test {
     if (said == "b") return {{'c', 1}};
     return {{ByteTokenizer::kImEnd, 1}};
   }
-
-  ScriptedDecoder decoder_;
 };
 
 constexpr char kPrompt[] = "a prompt of some length, so that reading it twice would show";

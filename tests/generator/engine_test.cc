@@ -6,13 +6,12 @@
 #include <condition_variable>
 #include <thread>
 
-#include "tests/testing/scripted_decoder.h"
+#include "tests/generator/engine_jobs.h"
 
 namespace vade {
 namespace {
 
 using testing::ByteTokenizer;
-using testing::ScriptedDecoder;
 
 // Holds the decoder inside Forward until the test opens it.
 class Gate {
@@ -49,37 +48,11 @@ class Gate {
   bool open_ = false;
 };
 
-class Engines : public ::testing::Test {
+class Engines : public EngineJobs {
  protected:
   EngineJob Job(const std::string& prompt, int max_tokens = 64, Context ctx = {}) {
-    EngineJob job;
-    job.prefix = decoder_.tokenizer().Encode("the shared prefix", Special::kText);
-    job.rest = decoder_.tokenizer().Encode(prompt, Special::kText);
-    job.rest.push_back(ByteTokenizer::kImStart);
-    for (int32_t id : decoder_.tokenizer().Encode("assistant\n", Special::kText))
-      job.rest.push_back(id);
-    job.sampling.max_tokens = max_tokens;
-    job.ctx = ctx;
-    return job;
+    return EngineJobs::Job(prompt, {.max_tokens = max_tokens}, std::move(ctx));
   }
-
-  // The text of a whole answer, or its error.
-  std::string Read(TokenStream& stream) {
-    std::string out;
-    for (;;) {
-      auto token = stream.Next();
-      if (!token.ok()) return std::string(StatusCodeName(token.status().code()));
-      if (!*token) return out;
-      out += decoder_.tokenizer().Piece((*token)->id);
-    }
-  }
-  std::string Ask(Engine& engine, EngineJob job) {
-    auto stream = engine.Start(std::move(job));
-    if (!stream.ok()) return std::string(StatusCodeName(stream.status().code()));
-    return Read(**stream);
-  }
-
-  ScriptedDecoder decoder_;
 };
 
 TEST_F(Engines, GiveTheTokensOfTheDecoder) {
