@@ -213,19 +213,13 @@ TEST_F(TokenizerJsonTest, LongWordsAreUnknown) {
 }
 
 TEST_F(TokenizerJsonTest, UnigramReadsScoresAndEnds) {
+  Json vocab = Json::array();
+  const std::pair<const char*, double> pieces[] = {{"<s>", 0},   {"</s>", 0},     {"<unk>", 0},
+                                                   {"▁", -3},    {"▁lamp", -1.0}, {"s", -2},
+                                                   {"▁l", -1.5}, {"amps", -9}};
+  for (const auto& [piece, score] : pieces) vocab.push_back(Json::array({piece, score}));
   const Json json = {
-      {"model",
-       {{"type", "Unigram"},
-        {"unk_id", 2},
-        {"vocab",
-         {{"<s>", 0.0},
-          {"</s>", 0.0},
-          {"<unk>", 0.0},
-          {"▁", -3.0},
-          {"▁lamp", -1.0},
-          {"s", -2.0},
-          {"▁l", -1.5},
-          {"amps", -9.0}}}}},
+      {"model", {{"type", "Unigram"}, {"unk_id", 2}, {"vocab", vocab}}},
       {"added_tokens",
        {{{"id", 0}, {"content", "<s>"}, {"special", true}},
         {{"id", 1}, {"content", "</s>"}, {"special", true}},
