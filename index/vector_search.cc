@@ -97,12 +97,13 @@ Status Scan(const Source& source, uint32_t number, const Question& question, con
   const auto& distance = kernels::Active().distance;
   const VectorRows& rows = source.rows;
   int32_t dots[kScanRows];
+  const bool all_kept = !source.filter.restricted() && !source.filter.any_dead();
   for (size_t begin = 0; begin < rows.count; begin += kScanRows) {
     if (begin % (64 * kScanRows) == 0) RETURN_IF_ERROR(ctx.Check());
     const size_t count = std::min(kScanRows, rows.count - begin);
     if (source.filter.KeepsNone(begin, count)) continue;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; ++i) kept += source.filter.Keeps(begin + i);
+    size_t kept = all_kept ? count : 0;
+    for (size_t i = 0; !all_kept && i < count; ++i) kept += source.filter.Keeps(begin + i);
     if (kept == 0) continue;
     const bool all = kept * 4 >= count;
     if (all) {

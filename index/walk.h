@@ -30,6 +30,7 @@ class SlotFilter {
     filtered_ = true;
   }
 
+  bool any_dead() const { return dead_ != nullptr; }
   bool restricted() const { return restricted_ || filtered_; }
   bool Keeps(size_t slot) const {
     if (IsDead(dead_, first_ + slot)) return false;

@@ -1,7 +1,7 @@
 // The index's inner products with AVX-512 and VNNI. The dot-product instruction multiplies unsigned
-// by signed bytes, so the query is taken as q + 128 and 128 * sum(codes) is subtracted again, both
-// in int32 without saturation: exact for all int8 values. Tails are masked loads, which read as
-// zero.
+// by signed bytes, so one side is taken as x + 128 and 128 * sum(the other side) is subtracted
+// again, both in int32 without saturation: exact for all int8 values. Tails are masked loads, which
+// read as zero.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
@@ -40,23 +40,23 @@ VADE_AVX512 int32_t DotI8(const int8_t* a, const int8_t* b, size_t n) {
   return _mm512_reduce_add_epi32(_mm512_sub_epi32(biased, excess));
 }
 
-// Four rows share each biased piece of the query.
+// Here the rows are what is biased, so that the excess, 128 * sum(query), is the same for all four.
 VADE_AVX512 void DotI8FourRows(const int8_t* query, const int8_t* codes, size_t stride, size_t n,
                                int32_t* out) {
   const __m512i bias = _mm512_set1_epi8(static_cast<char>(0x80));
-  __m512i biased[4], excess[4];
-  for (int r = 0; r < 4; ++r) biased[r] = excess[r] = _mm512_setzero_si512();
+  __m512i biased[4], excess = _mm512_setzero_si512();
+  for (int r = 0; r < 4; ++r) biased[r] = _mm512_setzero_si512();
   for (size_t i = 0; i < n; i += 64) {
     const __mmask64 mask = TailMask64(n - i);
-    const __m512i x = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, query + i), bias);
+    const __m512i x = _mm512_maskz_loadu_epi8(mask, query + i);
+    excess = _mm512_dpbusd_epi32(excess, bias, x);
     for (int r = 0; r < 4; ++r) {
       const __m512i y = _mm512_maskz_loadu_epi8(mask, codes + r * stride + i);
-      biased[r] = _mm512_dpbusd_epi32(biased[r], x, y);
-      excess[r] = _mm512_dpbusd_epi32(excess[r], bias, y);
+      biased[r] = _mm512_dpbusd_epi32(biased[r], _mm512_xor_si512(y, bias), x);
     }
   }
   for (int r = 0; r < 4; ++r) {
-    out[r] = _mm512_reduce_add_epi32(_mm512_sub_epi32(biased[r], excess[r]));
+    out[r] = _mm512_reduce_add_epi32(_mm512_sub_epi32(biased[r], excess));
   }
 }
 

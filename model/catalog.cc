@@ -24,6 +24,10 @@ constexpr CatalogModel kModels[] = {
     {"multilingual-e5-small", "multilingual-e5-small-q4.gguf", ModelRole::kEmbedder, "MIT",
      73644512, "8100e305cac05fcf45c83cd96deb5571ea24117d73692dd8a86e0afa4df01009",
      "scripts/fetch-models"},
+    // A Hugging Face folder; the file of its weights stands for it.
+    {"all-minilm-l6-v2", "all-minilm-l6-v2/model.safetensors", ModelRole::kEmbedder, "Apache-2.0",
+     90868376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+     "scripts/fetch-models all-minilm-l6-v2"},
 };
 
 // A name from the user on one line.
@@ -37,7 +41,8 @@ std::string Quoted(std::string_view text) {
 }
 
 bool LooksLikePath(std::string_view text) {
-  return text.find('/') != std::string_view::npos || Extension(text) == ".gguf";
+  return text.find('/') != std::string_view::npos || Extension(text) == ".gguf" ||
+         Extension(text) == ".safetensors";
 }
 
 }  // namespace
@@ -70,8 +75,9 @@ Result<std::string> ResolveModel(std::string_view name_or_path, const std::strin
     return NotFound(StrCat("weights file ", Quoted(path), " does not exist"));
   std::string names;
   for (const CatalogModel& model : kModels) names += StrCat(names.empty() ? "" : ", ", model.name);
-  return NotFound(StrCat("model ", Quoted(path), " is unknown; the known ones are ", names,
-                         "; or give the path of a GGUF file"));
+  return NotFound(
+      StrCat("model ", Quoted(path), " is unknown; the known ones are ", names,
+             "; or give the path of a GGUF file or, for an embedder, of a Hugging Face folder"));
 }
 
 }  // namespace vade

@@ -17,6 +17,7 @@ using kernels::RowScale;
 // Rows that a piece of work takes through a whole layer: what it makes stays in the second-level
 // cache, and the weights are fetched once for all of them.
 constexpr size_t kRowBlock = 48;
+constexpr size_t kRowGroup = 6;  // that the kernels take together
 // Queries that attention takes at once: their scores stay in the first-level cache.
 constexpr size_t kQueryBlock = 24;
 
@@ -107,9 +108,8 @@ class Encoder::Pass {
       ForHeads([&](const TextRows& text, size_t head, Scratch& scratch) {
         Attend(text, head, scratch);
       });
-      ForRows([&](size_t begin, size_t count, Scratch& scratch) {
-        Finish(i, begin, count, scratch);
-      });
+      ForRows(
+          [&](size_t begin, size_t count, Scratch& scratch) { Finish(i, begin, count, scratch); });
     }
     return std::vector<float>(x_, x_ + ids_.size() * dim_);
   }
@@ -120,17 +120,27 @@ class Encoder::Pass {
     pool_->ParallelFor(count, 1, f);
   }
 
-  // f(first row, count, scratch) over all rows in equal blocks, as many for each thread.
+  // Rows of a block. On one thread whole groups of rows as the kernels take them; on several,
+  // blocks of equal size, as many for each thread.
+  size_t BlockRows() const {
+    const size_t rows = ids_.size();
+    const size_t least = (rows + kRowBlock - 1) / kRowBlock;
+    if (pool_ == nullptr) {
+      const size_t even = (rows + least - 1) / least;
+      return std::min(kRowBlock, (even + kRowGroup - 1) / kRowGroup * kRowGroup);
+    }
+    const size_t threads = pool_->threads(), blocks = (least + threads - 1) / threads * threads;
+    return (rows + blocks - 1) / blocks;
+  }
+
+  // f(first row, count, scratch) over all rows.
   template <typename F>
   void ForRows(F f) const {
-    const size_t rows = ids_.size(), threads = pool_ == nullptr ? 1 : pool_->threads();
-    const size_t least = (rows + kRowBlock - 1) / kRowBlock;
-    const size_t blocks = std::min(rows, (least + threads - 1) / threads * threads);
-    For(blocks, [&](size_t begin, size_t end) {
+    const size_t rows = ids_.size(), block = BlockRows();
+    For((rows + block - 1) / block, [&](size_t begin, size_t end) {
       Borrowed<Scratch> scratch(&encoder_.mutex_, &encoder_.scratch_);
-      for (size_t block = begin; block < end; ++block) {
-        const size_t first = rows * block / blocks;
-        f(first, rows * (block + 1) / blocks - first, *scratch);
+      for (size_t first = begin * block; first < std::min(rows, end * block); first += block) {
+        f(first, std::min(block, rows - first), *scratch);
       }
     });
   }
@@ -169,13 +179,12 @@ class Encoder::Pass {
   void AddNorm(const EncoderWeights::Norm& norm, const float* y, float* x, size_t count,
                const CodeRows& codes) const {
     for (size_t i = 0; i < count; ++i) {
-      codes.scales[i] =
-          int8_.add_norm_quantise({.y = y == nullptr ? nullptr : y + i * dim_,
-                                   .weight = norm.weight.data(),
-                                   .bias = norm.bias.data(),
-                                   .eps = config_.epsilon,
-                                   .n = dim_},
-                                  x + i * dim_, codes.Row(i));
+      codes.scales[i] = int8_.add_norm_quantise({.y = y == nullptr ? nullptr : y + i * dim_,
+                                                 .weight = norm.weight.data(),
+                                                 .bias = norm.bias.data(),
+                                                 .eps = config_.epsilon,
+                                                 .n = dim_},
+                                                x + i * dim_, codes.Row(i));
     }
   }
 

@@ -78,11 +78,13 @@ void DropRepeats(SearchResult* found) {
   *hits = std::move(kept);
 }
 
-// Of a hit that is not among those asked for. The `by_score` best by score alone were moved down.
+// Of a hit that is not among those asked for. The `by_score` best by score alone were moved down;
+// 0: none was.
 void MarkBeyond(PassageId id, int by_score, std::vector<Explained>* candidates) {
   for (Explained& candidate : *candidates) {
     if (candidate.passage_id != id) continue;
-    candidate.cut = candidate.rank <= static_cast<uint32_t>(by_score) ? "alike" : "rank";
+    const bool moved = by_score > 0 && candidate.rank <= static_cast<uint32_t>(by_score);
+    candidate.cut = moved ? "alike" : "rank";
   }
 }
 

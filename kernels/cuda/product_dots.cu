@@ -272,6 +272,7 @@ void MultiplyByDots(const MultiplyArgs& args, Stream stream) {
     case Format::kQ6Super: return LaunchDots<Format::kQ6Super>(view, stream);
     case Format::kQ4Centred: return LaunchDots<Format::kQ4Centred>(view, stream);
     case Format::kQ5Centred: return LaunchDots<Format::kQ5Centred>(view, stream);
+    case Format::kInt8Rows: break;  // of encoders; PackedFormat() never gives it
   }
 }
 

@@ -278,6 +278,7 @@ void MultiplyByTensors(const MultiplyArgs& args, Stream stream) {
     case Format::kQ6Super: return LaunchTensors<Format::kQ6Super>(view, stream);
     case Format::kQ4Centred: return LaunchTensors<Format::kQ4Centred>(view, stream);
     case Format::kQ5Centred: return LaunchTensors<Format::kQ5Centred>(view, stream);
+    case Format::kInt8Rows: break;  // of encoders; PackedFormat() never gives it
   }
 }
 

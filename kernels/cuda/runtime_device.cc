@@ -1,6 +1,6 @@
 #include <cuda_runtime_api.h>
 
-#include <mutex>
+#include <utility>
 
 #include "base/strings.h"
 #include "kernels/cuda/device.h"
@@ -119,6 +119,9 @@ class RuntimeDevice final : public Device {
 }  // namespace
 
 Result<std::unique_ptr<Device>> OpenRuntimeDevice(int index) {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);  // without one cudaGetDeviceCount speaks of versions
+  if (driver == 0) return Unavailable("no NVIDIA driver is installed");
   int count = 0;
   RETURN_IF_ERROR(ToStatus(cudaGetDeviceCount(&count), "the CUDA driver finds no GPU"));
   if (count == 0) return Unavailable("the CUDA driver finds no GPU");

@@ -11,6 +11,7 @@
 
 #include "base/strings.h"
 #include "ingest/ingest.h"
+#include "ingest/job.h"
 #include "ingest/near_documents.h"
 #include "tests/testing/hashing_embedder.h"
 #include "tests/testing/memory_store.h"
@@ -175,12 +176,12 @@ TEST_F(NearDuplicates, LendTheirVectorsToANewDocument) {
   ASSERT_TRUE(document.ok() && passages.ok());
   EXPECT_GT(passages->size(), 8u);
   EXPECT_LE(fresh, 2u) << "of " << passages->size() << " passages";
+  const size_t limit = SplitOptionsOf({}, embedder_).passage_tokens;
+  const std::string title = EmbeddedTitle(document->info.title, limit, CounterOf(embedder_));
   for (size_t i = 0; i < passages->size(); ++i) {
     const auto row = vectors.begin() + static_cast<long>(i * 64);
-    const Passage& passage = (*passages)[i];
-    const std::string title = i > 0 && passage.heading_path.empty() ? document->info.title : "";
     EXPECT_EQ(std::vector<float>(row, row + 64),
-              embedder_.EmbedOne(StrCat(passage.heading_path, title, "\n", passage.text)))
+              embedder_.EmbedOne(EmbeddingText(title, (*passages)[i])))
         << i;
   }
 }

@@ -38,7 +38,7 @@ TEST(Catalog, EveryEntryIsComplete) {
     EXPECT_EQ(model.fetch_command.rfind("scripts/fetch-models", 0), 0u);
     EXPECT_EQ(FindModel(model.name), &model);
   }
-  EXPECT_EQ(names.size(), 4u);
+  EXPECT_EQ(names.size(), 5u);
   EXPECT_EQ(FindModel("multilingual-e5-small")->role, ModelRole::kEmbedder);
   EXPECT_EQ(FindModel("gpt-9"), nullptr);
 }

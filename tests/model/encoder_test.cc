@@ -44,13 +44,27 @@ class TinyBert : public ::testing::Test {
   std::shared_ptr<const GgufFile> file_;
 };
 
+// Of two rows of `dim` numbers.
+double Cosine(const float* a, const float* b, size_t dim) {
+  double dot = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < dim; ++i) {
+    dot += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  return dot / std::sqrt(aa * bb);
+}
+
 TEST_F(TinyBert, HiddenStatesAgreeWithTheReference) {
   const std::vector<float> expected = ReadFloats(folder_ + "/exact_hidden_p17.f32");
   const auto hidden = NewEncoder().Run({&prompts_[1], 1});
   ASSERT_TRUE(hidden.ok()) << hidden.status().ToString();
   ASSERT_EQ(hidden->size(), expected.size());
-  // The reference has the tanh form of GELU, the encoder the exact one.
-  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR((*hidden)[i], expected[i], 1e-2) << i;
+  // The encoder multiplies codes of 8 bits: no row is far off, and no number of it.
+  for (size_t row = 0; row < expected.size() / 64; ++row) {
+    EXPECT_GT(Cosine(hidden->data() + row * 64, expected.data() + row * 64, 64), 0.999) << row;
+  }
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR((*hidden)[i], expected[i], 0.15) << i;
 }
 
 TEST_F(TinyBert, MeansOfABatchAgreeWithTheReference) {
@@ -64,8 +78,8 @@ TEST_F(TinyBert, MeansOfABatchAgreeWithTheReference) {
     for (size_t t = 0; t < prompts_[p].size(); ++t, row += 64) {
       for (size_t i = 0; i < 64; ++i) mean[i] += row[i] / prompts_[p].size();
     }
-    for (size_t i = 0; i < 64; ++i)
-      EXPECT_NEAR(mean[i], expected[p * 64 + i], 1e-2) << p << " " << i;
+    const std::vector<float> floats(mean.begin(), mean.end());
+    EXPECT_GT(Cosine(floats.data(), expected.data() + p * 64, 64), 0.999) << p;
   }
 }
 
