@@ -35,7 +35,8 @@ PutResult Unchanged(const DocumentInfo& current) {
           .duplicate_of = "",
           .revision = current.revision,
           .passages = current.passage_count,
-          .commit = current.commit};
+          .commit = current.commit,
+          .note = ""};
 }
 
 }  // namespace
@@ -124,7 +125,8 @@ Status StoreStage::Commit(const Context& ctx) {
                          .duplicate_of = document.duplicate_of,
                          .revision = commit->revision,
                          .passages = document.passages,
-                         .commit = commit->commit};
+                         .commit = commit->commit,
+                         .note = ""};
     }
   }
   if (!result.ok()) document.job->file->whole = false;

@@ -313,10 +313,10 @@ void FileCarrier::Fill(const std::string& scope, v1::ListSourcesRequest* request
 void FileCarrier::Look(const v1::ListSourcesResponse& page) {
   const std::string& machine = impl_->machine_;
   for (const v1::Source& source : page.sources()) {
-    const bool page = IsUrl(source.origin());
-    if (!page && !source.origin().starts_with(machine)) continue;
+    const bool of_web = IsUrl(source.origin());
+    if (!of_web && !source.origin().starts_with(machine)) continue;
     SourceRecord record;
-    record.origin = page ? source.origin() : source.origin().substr(machine.size());
+    record.origin = of_web ? source.origin() : source.origin().substr(machine.size());
     record.document_id = source.document_id();
     record.device = source.device();
     if (impl_->vanished_.IsVanished(record)) impl_->gone_.push_back(std::move(record));
