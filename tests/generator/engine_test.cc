@@ -12,6 +12,7 @@ namespace vade {
 namespace {
 
 using testing::ByteTokenizer;
+using testing::ScriptedDecoder;
 
 // Holds the decoder inside Forward until the test opens it.
 class Gate {
