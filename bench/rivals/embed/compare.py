@@ -45,6 +45,7 @@ class Vade:
 def export(folder, out):
     """The float32 graph, fused by ONNX Runtime's tools, and its dynamic int8 form."""
     import torch
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers import optimizer
     from transformers import BertModel
@@ -66,7 +67,9 @@ def export(folder, out):
     fused = optimizer.optimize_model(str(out / "plain.onnx"), model_type="bert", num_heads=12, hidden_size=384)
     print("fused by ONNX Runtime's tools:", {k: v for k, v in fused.get_fused_operator_statistics().items() if v})
     fused.save_model_to_file(str(out / "fp32.onnx"))
-    quantize_dynamic(str(out / "fp32.onnx"), str(out / "int8.onnx"), weight_type=QuantType.QInt8)
+    # Fused nodes are of another domain: shape inference does not know their results.
+    quantize_dynamic(str(out / "fp32.onnx"), str(out / "int8.onnx"), weight_type=QuantType.QInt8,
+                     extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 
 class OnnxRuntime:
