@@ -18,16 +18,16 @@ TokenStream::TokenStream(std::shared_ptr<Channel> channel) : channel_(std::move(
 
 TokenStream::~TokenStream() { channel_->abandoned.store(true, std::memory_order_relaxed); }
 
-Result<std::optional<StreamToken>> TokenStream::Next() {
+Result<std::optional<SampledToken>> TokenStream::Next() {
   std::unique_lock lock(channel_->mutex);
   channel_->ready.wait(lock, [&] { return channel_->ended || !channel_->tokens.empty(); });
   if (!channel_->tokens.empty()) {
-    const StreamToken token = channel_->tokens.front();
+    const SampledToken token = channel_->tokens.front();
     channel_->tokens.pop_front();
-    return std::optional<StreamToken>(token);
+    return std::optional<SampledToken>(token);
   }
   if (!channel_->status.ok()) return channel_->status;
-  return std::optional<StreamToken>();
+  return std::optional<SampledToken>();
 }
 
 StreamFacts TokenStream::facts() const {

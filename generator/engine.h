@@ -27,7 +27,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/context.h"
@@ -36,6 +35,7 @@
 #include "generator/generator.h"
 #include "generator/kept_blocks.h"
 #include "generator/prompt.h"
+#include "generator/sampler.h"
 
 namespace vade {
 
@@ -96,12 +96,6 @@ struct EngineJob {
   std::unique_ptr<ReadBlock> from = nullptr;    // goes on from here; prefix and rest are not used
 };
 
-struct StreamToken {
-  int32_t id = -1;
-  double probability = 0;                                     // in the model's own distribution
-  std::vector<std::pair<int32_t, double>> alternatives = {};  // as SampledToken has them
-};
-
 enum class StopCause { kEnd, kMaxTokens };
 
 struct StreamFacts {           // known once the first token, or the end, has been received
@@ -122,7 +116,7 @@ class TokenStream {
   // Waits for the next token; nothing at the end. CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE
   // (shutting down), RESOURCE_EXHAUSTED (does not fit into the pages even alone), or the decoder's
   // error.
-  Result<std::optional<StreamToken>> Next();
+  Result<std::optional<SampledToken>> Next();
   StreamFacts facts() const;
 
  private:

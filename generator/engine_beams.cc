@@ -61,6 +61,19 @@ bool Engine::Impl::TakeBeam(Task* task, std::span<const float> logits) {
   return AdvanceBeams(beams, task);
 }
 
+Engine::Impl::TaskPtr Engine::Impl::ForkBeam(const Task& parent, size_t index) {
+  TaskPtr child = NewTask(parent.request);
+  child->index = index;
+  child->tokens = parent.tokens;
+  child->prefix_tokens = parent.prefix_tokens;
+  child->prompt_tokens = parent.prompt_tokens;
+  child->max_tokens = parent.max_tokens;
+  child->watched = parent.watched;
+  child->sampler = parent.sampler->Fork(0);  // nothing is drawn
+  GoOnFrom(parent, child.get());
+  return child;
+}
+
 // False when `current` is no more.
 bool Engine::Impl::AdvanceBeams(const std::vector<Task*>& beams, Task* current) {
   const std::shared_ptr<Request> request = beams[0]->request;
@@ -78,37 +91,21 @@ bool Engine::Impl::AdvanceBeams(const std::vector<Task*>& beams, Task* current) 
     EndSearch(beams[0]);
     return false;
   }
-  // Later children of a beam first: the first one takes the beam's own place and sequence.
-  std::vector<bool> taken(beams.size(), false);
-  std::vector<std::pair<Task*, size_t>> heirs;  // beams that run on themselves, and as which
-  std::vector<TaskPtr> born;
+  // The first that goes on from a beam takes its place and its sequence, others fork it.
+  const size_t nowhere = steps.size();
+  for (Task* beam : beams) beam->index = nowhere;
   for (size_t i = 0; i < steps.size(); ++i) {
     Task* const parent = beams[steps[i].parent];
-    if (!taken[steps[i].parent]) {
-      taken[steps[i].parent] = true;
-      heirs.emplace_back(parent, i);
-      continue;
+    if (parent->index == nowhere) {
+      parent->index = i;
+    } else {
+      active.push_back(ForkBeam(*parent, i));
     }
-    born.push_back(NewTask(request));
-    Task& child = *born.back();
-    child.tokens = parent->tokens;
-    child.prefix_tokens = parent->prefix_tokens;
-    child.prompt_tokens = parent->prompt_tokens;
-    child.max_tokens = parent->max_tokens;
-    child.watched = parent->watched;
-    child.sampler = parent->sampler->Fork(0);  // nothing is drawn
-    child.index = i;
-    GoOnFrom(*parent, &child);
   }
-  for (auto& [beam, index] : heirs) beam->index = index;
+  const bool lives = current->index != nowhere;
   for (TaskPtr& place : active) {
-    if (!place || place->request != request) continue;
-    const auto it = std::find(beams.begin(), beams.end(), place.get());
-    if (!taken[static_cast<size_t>(it - beams.begin())]) place.reset();
+    if (place && place->request == request && place->index == nowhere) place.reset();
   }
-  bool lives = false;
-  for (auto& [beam, index] : heirs) lives |= beam == current;
-  for (TaskPtr& child : born) active.push_back(std::move(child));
   Status status;
   for (Task* beam : BeamsOf(*request)) {
     const int32_t token = steps[beam->index].token;
@@ -126,7 +123,7 @@ void Engine::Impl::EndSearch(Task* task) {
   {
     TokenStream::Channel& channel = *task->request->channel;
     std::lock_guard lock(channel.mutex);
-    for (const SampledToken& token : best.tokens) channel.tokens.push_back(ToStreamToken(token));
+    for (const SampledToken& token : best.tokens) channel.tokens.push_back(token);
   }
   End(task, OkStatus(), best.cut ? StopCause::kMaxTokens : StopCause::kEnd);
 }

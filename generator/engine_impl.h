@@ -19,7 +19,6 @@
 #include "generator/draft.h"
 #include "generator/engine.h"
 #include "generator/prefix_cache.h"
-#include "generator/sampler.h"
 
 namespace vade {
 
@@ -27,7 +26,7 @@ namespace vade {
 struct TokenStream::Channel {
   std::mutex mutex;
   std::condition_variable ready;
-  std::deque<StreamToken> tokens;
+  std::deque<SampledToken> tokens;
   StreamFacts facts;
   Status status;
   bool ended = false;
@@ -165,6 +164,7 @@ struct Engine::Impl {
   void ReleaseCopies(Task* task, std::span<const float> logits);
   std::vector<Task*> BeamsOf(const Request& request) const;
   bool TakeBeam(Task* task, std::span<const float> logits);
+  TaskPtr ForkBeam(const Task& parent, size_t index);
   bool AdvanceBeams(const std::vector<Task*>& beams, Task* current);
   void EndSearch(Task* task);
   void CollapseBeams(Task* task);
@@ -196,10 +196,6 @@ struct Engine::Impl {
 
   std::thread thread;  // last: starts when all else stands
 };
-
-inline StreamToken ToStreamToken(SampledToken token) {
-  return {token.id, token.probability, std::move(token.alternatives)};
-}
 
 inline double MillisecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)

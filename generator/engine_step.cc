@@ -266,11 +266,11 @@ void Engine::Impl::Relieve(const Status& status, std::vector<Piece> pieces) {
 
 // Whether pages can be had by setting a task aside: not by one of a search from another.
 bool Engine::Impl::OthersAreActive() const {
-  const Request* const request = active.back()->request.get();
-  return active.size() > 1 &&
-         (!request->search || std::any_of(active.begin(), active.end(), [&](const TaskPtr& task) {
-           return task->request.get() != request;
-         }));
+  if (active.size() < 2) return false;
+  const Request* const newest = active.back()->request.get();
+  return !newest->search || std::any_of(active.begin(), active.end(), [&](const TaskPtr& task) {
+    return task->request.get() != newest;
+  });
 }
 
 // Readings that callers are about to go on from, or to let go of.
@@ -377,7 +377,7 @@ bool Engine::Impl::Deliver(Task* task, SampledToken sampled) {
   {
     TokenStream::Channel& channel = *task->request->channel;
     std::lock_guard lock(channel.mutex);
-    channel.tokens.push_back(ToStreamToken(std::move(sampled)));
+    channel.tokens.push_back(std::move(sampled));
     channel.ready.notify_one();
   }
   task->tokens.push_back(id);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "generator/sampler.h"
-
 namespace vade {
 namespace {
 
@@ -39,7 +37,7 @@ Pump::Pump(const Tokenizer& tokenizer, TokenStream* stream, AnswerText* text, An
 
 Status Pump::Run() {
   for (;;) {
-    ASSIGN_OR_RETURN(const std::optional<StreamToken> token, stream_->Next());
+    ASSIGN_OR_RETURN(const std::optional<SampledToken> token, stream_->Next());
     if (!token) break;
     meter_.Add(token->probability);
     Note(*token);
@@ -74,14 +72,13 @@ bool Pump::Pass(bool complete) {
   return wanted;
 }
 
-void Pump::Note(const StreamToken& token) {
+void Pump::Note(const SampledToken& token) {
   if (token.alternatives.empty()) return;
   auto ranked = [&](int32_t id, double log_probability) {
     return TokenChoice::Ranked{id, std::string(tokenizer_.Piece(id)), log_probability};
   };
-  const SampledToken sampled{token.id, token.probability};
   TokenChoice& choice = choices_.emplace_back();
-  choice.chosen = ranked(token.id, sampled.log_probability());
+  choice.chosen = ranked(token.id, token.log_probability());
   for (const auto& [id, log_probability] : token.alternatives)
     choice.likeliest.push_back(ranked(id, log_probability));
 }

@@ -54,7 +54,7 @@ class Pump {
 
  private:
   bool Pass(bool complete);
-  void Note(const StreamToken& token);
+  void Note(const SampledToken& token);
 
   const Tokenizer& tokenizer_;
   TokenStream* const stream_;

@@ -34,7 +34,7 @@ Result<std::string> SecondOpinion::Text() {
   AnswerText text({}, AnswerText::Marks::kTakenOut);
   std::string said;
   for (;;) {
-    ASSIGN_OR_RETURN(const std::optional<StreamToken> token, stream_->Next());
+    ASSIGN_OR_RETURN(const std::optional<SampledToken> token, stream_->Next());
     if (!token) break;
     said += text.Append(tokenizer_->Piece(token->id));
   }

@@ -3,8 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
-
-#define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
+#include "kernels/level_targets.h"
 
 namespace vade::kernels {
 namespace {

@@ -9,14 +9,7 @@
 #include <limits>
 
 #include "kernels/int8_math.h"
-
-#define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
-#define VADE_AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
-#if defined(__clang__)
-#define VADE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define VADE_UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "kernels/level_targets.h"
 
 namespace vade::kernels {
 namespace {
@@ -43,9 +36,7 @@ VADE_AVX2_INLINE void Store(__m256 v, float* x, size_t i, size_t n) {
 
 // v where i + lane < n, else `other`.
 VADE_AVX2_INLINE __m256 Within(__m256 v, __m256 other, size_t i, size_t n) {
-  return i + kLanes <= n
-             ? v
-             : _mm256_blendv_ps(other, v, _mm256_castsi256_ps(FirstLanes(n - i)));
+  return i + kLanes <= n ? v : _mm256_blendv_ps(other, v, _mm256_castsi256_ps(FirstLanes(n - i)));
 }
 
 template <typename Combine>
@@ -113,8 +104,7 @@ VADE_AVX2_INLINE void StoreCodes(__m256i codes, size_t i, uint8_t* out) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out + kCodeBytes * i), words);
 }
 
-VADE_AVX2_INLINE RowScale Finish(const CodeRange& range, const float* x, size_t n,
-                                 uint8_t* codes) {
+VADE_AVX2_INLINE RowScale Finish(const CodeRange& range, const float* x, size_t n, uint8_t* codes) {
   std::memset(codes + kCodeBytes * (n / kLanes * kLanes), 0,
               kCodeBytes * (Int8CodeCols(n) - n / kLanes * kLanes));
   if (range.inverse == 0) {
@@ -140,8 +130,8 @@ VADE_AVX2 RowScale Quantise(const float* x, size_t n, uint8_t* codes) {
 
 VADE_AVX2_INLINE __m256 Gelu(__m256 x) {
   // The operand that counts when one is NaN is the second: x goes through.
-  const __m256 limited = _mm256_max_ps(_mm256_set1_ps(-kGeluLimit),
-                                       _mm256_min_ps(_mm256_set1_ps(kGeluLimit), x));
+  const __m256 limited =
+      _mm256_max_ps(_mm256_set1_ps(-kGeluLimit), _mm256_min_ps(_mm256_set1_ps(kGeluLimit), x));
   const __m256 square = _mm256_mul_ps(limited, limited);
   __m256 p = _mm256_set1_ps(kGeluPolynomial[6]);
   VADE_UNROLL for (int i = 5; i >= 0; --i) {
@@ -216,8 +206,8 @@ VADE_AVX2 RowScale SoftmaxQuantise(const float* x, size_t n, float scale, uint8_
   const __m256 factors = _mm256_set1_ps(factor), shift = _mm256_set1_ps(-highest * factor);
   __m256i total = _mm256_setzero_si256();
   for (size_t i = 0; i < n; i += kLanes) {
-    const __m256 t = _mm256_max_ps(_mm256_fmadd_ps(Load(x, i, n), factors, shift),
-                                   _mm256_set1_ps(kExp2Lowest));
+    const __m256 t =
+        _mm256_max_ps(_mm256_fmadd_ps(Load(x, i, n), factors, shift), _mm256_set1_ps(kExp2Lowest));
     const __m256 whole = _mm256_round_ps(t, kNearest);
     const __m256 f = _mm256_sub_ps(t, whole);
     __m256 p = _mm256_set1_ps(kInt8Codes * kExp2Polynomial[3]);
@@ -281,8 +271,8 @@ VADE_AVX2 void Finish(const Int8Product& p, const HalfTile& at, size_t token, si
     const RowScale& x = p.scales[token + t];
     const __m256 rest = _mm256_fnmadd_ps(_mm256_set1_ps(x.offset), scaled_sum, bias);
     const __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale));
-    const __m256 sum = _mm256_cvtepi32_ps(
-        _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + t * kLanes)));
+    const __m256 sum =
+        _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums + t * kLanes)));
     Store(_mm256_fmadd_ps(sum, both, rest), p.y + (token + t) * p.y_stride, row, p.rows);
   }
 }
@@ -296,8 +286,7 @@ VADE_AVX2_INLINE void StoreSums(const EightRows& sums, int32_t* out) {
 template <int T>
 VADE_AVX2 void MultiplyHalf(const Int8Product& p, const HalfTile& at, size_t token) {
   const size_t stride = p.code_stride;
-  const uint8_t* line =
-      p.tiles + at.tile * Int8TileBytes(p.cols) + kInt8LinesOffset + 32 * at.half;
+  const uint8_t* line = p.tiles + at.tile * Int8TileBytes(p.cols) + kInt8LinesOffset + 32 * at.half;
   const uint8_t* const end = line + Int8PaddedCols(p.cols) / kInt8Step * 64;
   const uint8_t* codes = p.codes + token * stride;
   EightRows s0 = NoSums(), s1 = NoSums(), s2 = NoSums(), s3 = NoSums(), s4 = NoSums();
@@ -355,9 +344,9 @@ struct WeightScales {
 VADE_AVX2_INLINE WeightScales ScalesOf(__m256i magnitude) {
   const __m256 largest = _mm256_castsi256_ps(magnitude);
   const __m256i broken = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7f7fffff));
-  const __m256 usable = _mm256_andnot_ps(
-      _mm256_castsi256_ps(broken),
-      _mm256_cmp_ps(largest, _mm256_set1_ps(kInt8SmallestRange), _CMP_GT_OQ));
+  const __m256 usable =
+      _mm256_andnot_ps(_mm256_castsi256_ps(broken),
+                       _mm256_cmp_ps(largest, _mm256_set1_ps(kInt8SmallestRange), _CMP_GT_OQ));
   const __m256 steps = _mm256_set1_ps(kInt8Weights);
   const __m256 nan = _mm256_set1_ps(std::numeric_limits<float>::quiet_NaN());
   return {_mm256_blendv_ps(_mm256_div_ps(largest, steps), nan, _mm256_castsi256_ps(broken)),
@@ -449,7 +438,8 @@ VADE_AVX2 void PackValueRows(const HeadRows& values, size_t first, size_t row, u
       const __m256i codes = CodesOf(v, scales.inverse);
       sums = _mm256_add_epi32(sums, codes);
       const __m256i byte = _mm256_and_si256(codes, _mm256_set1_epi32(255));
-      step = _mm256_or_si256(step, _mm256_sll_epi32(byte, _mm_cvtsi32_si128(8 * static_cast<int>(k))));
+      step =
+          _mm256_or_si256(step, _mm256_sll_epi32(byte, _mm_cvtsi32_si128(8 * static_cast<int>(k))));
     }
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(line), step);
   }

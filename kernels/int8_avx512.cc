@@ -14,15 +14,7 @@
 #include <limits>
 
 #include "kernels/int8_math.h"
-
-#define VADE_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
-#define VADE_AVX512 __attribute__((VADE_AVX512_TARGET))
-#define VADE_AVX512_INLINE static inline __attribute__((always_inline, VADE_AVX512_TARGET))
-#if defined(__clang__)
-#define VADE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define VADE_UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "kernels/level_targets.h"
 
 namespace vade::kernels {
 namespace {
@@ -34,11 +26,11 @@ constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 constexpr int kMaxTiles = 4;
 constexpr int kMaxTokens = 6;
 
-VADE_AVX512_INLINE __mmask16 FirstLanes(size_t n) {
+VADE_VNNI_INLINE __mmask16 FirstLanes(size_t n) {
   return n >= kLanes ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << n) - 1);
 }
 
-VADE_AVX512_INLINE __m512 Load(const float* x, size_t i, size_t n) {
+VADE_VNNI_INLINE __m512 Load(const float* x, size_t i, size_t n) {
   return _mm512_maskz_loadu_ps(FirstLanes(n - i), x + i);
 }
 
@@ -50,17 +42,15 @@ struct Extremes {
   __mmask16 unordered;
 };
 
-VADE_AVX512_INLINE Extremes NoExtremes() {
-  return {_mm512_setzero_ps(), _mm512_setzero_ps(), 0};
-}
+VADE_VNNI_INLINE Extremes NoExtremes() { return {_mm512_setzero_ps(), _mm512_setzero_ps(), 0}; }
 
-VADE_AVX512_INLINE void Include(__m512 v, Extremes* e) {
+VADE_VNNI_INLINE void Include(__m512 v, Extremes* e) {
   e->low = _mm512_min_ps(e->low, v);
   e->high = _mm512_max_ps(e->high, v);
   e->unordered |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
 }
 
-VADE_AVX512_INLINE CodeRange RangeOf(const Extremes& e) {
+VADE_VNNI_INLINE CodeRange RangeOf(const Extremes& e) {
   const float low = _mm512_reduce_min_ps(e.low);
   const float range = _mm512_reduce_max_ps(e.high) - low;
   CodeRange codes;
@@ -70,16 +60,15 @@ VADE_AVX512_INLINE CodeRange RangeOf(const Extremes& e) {
   }
   if (range < kInt8SmallestRange) return codes;
   codes.inverse = kInt8Codes / range;
-  codes.zero = _mm_cvtss_f32(_mm_roundscale_ss(_mm_setzero_ps(), _mm_set_ss(-low * codes.inverse),
-                                               kNearest));
+  codes.zero = _mm_cvtss_f32(
+      _mm_roundscale_ss(_mm_setzero_ps(), _mm_set_ss(-low * codes.inverse), kNearest));
   codes.scale.scale = range / kInt8Codes;
   codes.scale.offset = codes.scale.scale * codes.zero;
   return codes;
 }
 
 // Codes of what lies at x, in [0, 255], and zeros up to a whole vector.
-VADE_AVX512_INLINE void WriteCodes(const CodeRange& range, const float* x, size_t n,
-                                   uint8_t* codes) {
+VADE_VNNI_INLINE void WriteCodes(const CodeRange& range, const float* x, size_t n, uint8_t* codes) {
   const __m512 inverse = _mm512_set1_ps(range.inverse), zero = _mm512_set1_ps(range.zero);
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
@@ -91,8 +80,7 @@ VADE_AVX512_INLINE void WriteCodes(const CodeRange& range, const float* x, size_
 }
 
 // A row of zeros, or one that is not finite, has codes 0.
-VADE_AVX512_INLINE RowScale Finish(const CodeRange& range, const float* x, size_t n,
-                                   uint8_t* codes) {
+VADE_VNNI_INLINE RowScale Finish(const CodeRange& range, const float* x, size_t n, uint8_t* codes) {
   if (range.inverse == 0) {
     std::memset(codes, 0, Int8CodeCols(n));
   } else {
@@ -101,13 +89,13 @@ VADE_AVX512_INLINE RowScale Finish(const CodeRange& range, const float* x, size_
   return range.scale;
 }
 
-VADE_AVX512 RowScale Quantise(const float* x, size_t n, uint8_t* codes) {
+VADE_VNNI RowScale Quantise(const float* x, size_t n, uint8_t* codes) {
   Extremes extremes = NoExtremes();
   for (size_t i = 0; i < n; i += kLanes) Include(Load(x, i, n), &extremes);
   return Finish(RangeOf(extremes), x, n, codes);
 }
 
-VADE_AVX512_INLINE __m512 Gelu(__m512 x) {
+VADE_VNNI_INLINE __m512 Gelu(__m512 x) {
   // The operand that counts when one is NaN is the second: x goes through.
   const __m512 limit = _mm512_set1_ps(kGeluLimit);
   const __m512 limited = _mm512_max_ps(_mm512_set1_ps(-kGeluLimit), _mm512_min_ps(limit, x));
@@ -119,7 +107,7 @@ VADE_AVX512_INLINE __m512 Gelu(__m512 x) {
   return _mm512_mul_ps(x, _mm512_fmadd_ps(limited, p, _mm512_set1_ps(0.5f)));
 }
 
-VADE_AVX512 RowScale GeluQuantise(float* x, size_t n, uint8_t* codes) {
+VADE_VNNI RowScale GeluQuantise(float* x, size_t n, uint8_t* codes) {
   Extremes extremes = NoExtremes();
   for (size_t i = 0; i < n; i += kLanes) {
     const __m512 y = Gelu(Load(x, i, n));
@@ -129,7 +117,7 @@ VADE_AVX512 RowScale GeluQuantise(float* x, size_t n, uint8_t* codes) {
   return Finish(RangeOf(extremes), x, n, codes);
 }
 
-VADE_AVX512 RowScale AddNormQuantise(const AddNorm& norm, float* x, uint8_t* codes) {
+VADE_VNNI RowScale AddNormQuantise(const AddNorm& norm, float* x, uint8_t* codes) {
   const size_t n = norm.n;
   __m512 sum = _mm512_setzero_ps();
   for (size_t i = 0; i < n; i += kLanes) {
@@ -160,7 +148,7 @@ VADE_AVX512 RowScale AddNormQuantise(const AddNorm& norm, float* x, uint8_t* cod
   return Finish(RangeOf(extremes), x, n, codes);
 }
 
-VADE_AVX512 RowScale SoftmaxQuantise(const float* x, size_t n, float scale, uint8_t* codes) {
+VADE_VNNI RowScale SoftmaxQuantise(const float* x, size_t n, float scale, uint8_t* codes) {
   __m512 top = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __mmask16 unordered = 0;
   for (size_t i = 0; i < n; i += kLanes) {
@@ -178,9 +166,9 @@ VADE_AVX512 RowScale SoftmaxQuantise(const float* x, size_t n, float scale, uint
   __m512i total = _mm512_setzero_si512();
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask16 lanes = FirstLanes(n - i);
-    const __m512 t = _mm512_max_ps(
-        _mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, x + i), factors, shift),
-        _mm512_set1_ps(kExp2Lowest));
+    const __m512 t =
+        _mm512_max_ps(_mm512_fmadd_ps(_mm512_maskz_loadu_ps(lanes, x + i), factors, shift),
+                      _mm512_set1_ps(kExp2Lowest));
     const __m512 whole = _mm512_roundscale_ps(t, kNearest);
     const __m512 f = _mm512_sub_ps(t, whole);
     __m512 p = _mm512_set1_ps(kInt8Codes * kExp2Polynomial[3]);
@@ -196,7 +184,7 @@ VADE_AVX512 RowScale SoftmaxQuantise(const float* x, size_t n, float scale, uint
 
 // --- products ------------------------------------------------------------------------------------
 
-VADE_AVX512_INLINE __m512i Broadcast32(const uint8_t* p) {
+VADE_VNNI_INLINE __m512i Broadcast32(const uint8_t* p) {
   int32_t value;
   std::memcpy(&value, p, sizeof(value));
   return _mm512_set1_epi32(value);
@@ -208,13 +196,13 @@ struct FourTiles {
   __m512i a, b, c, d;
 };
 
-VADE_AVX512_INLINE FourTiles NoSums() {
+VADE_VNNI_INLINE FourTiles NoSums() {
   const __m512i none = _mm512_setzero_si512();
   return {none, none, none, none};
 }
 
 template <int R>
-VADE_AVX512_INLINE FourTiles LoadStep(const uint8_t* weights, size_t tile_bytes) {
+VADE_VNNI_INLINE FourTiles LoadStep(const uint8_t* weights, size_t tile_bytes) {
   FourTiles w = NoSums();
   w.a = _mm512_loadu_si512(weights);
   if constexpr (R > 1) w.b = _mm512_loadu_si512(weights + tile_bytes);
@@ -224,7 +212,7 @@ VADE_AVX512_INLINE FourTiles LoadStep(const uint8_t* weights, size_t tile_bytes)
 }
 
 template <int R>
-VADE_AVX512_INLINE void AddStep(const FourTiles& w, const uint8_t* codes, FourTiles* sums) {
+VADE_VNNI_INLINE void AddStep(const FourTiles& w, const uint8_t* codes, FourTiles* sums) {
   const __m512i x = Broadcast32(codes);
   sums->a = _mm512_dpbusd_epi32(sums->a, x, w.a);
   if constexpr (R > 1) sums->b = _mm512_dpbusd_epi32(sums->b, x, w.b);
@@ -235,7 +223,7 @@ VADE_AVX512_INLINE void AddStep(const FourTiles& w, const uint8_t* codes, FourTi
 // One token's sums to memory, a line a tile. Going through memory keeps the registers of the loop
 // apart from those of the end: g++ would copy and spill them in every step.
 template <int R>
-VADE_AVX512_INLINE void StoreSums(const FourTiles& sums, int32_t* out) {
+VADE_VNNI_INLINE void StoreSums(const FourTiles& sums, int32_t* out) {
   _mm512_store_si512(out, sums.a);
   if constexpr (R > 1) _mm512_store_si512(out + kLanes, sums.b);
   if constexpr (R > 2) _mm512_store_si512(out + 2 * kLanes, sums.c);
@@ -244,8 +232,8 @@ VADE_AVX512_INLINE void StoreSums(const FourTiles& sums, int32_t* out) {
 
 // Sums [tokens, R tiles, 16] of tiles from `first` by tokens from `token` on -> results.
 template <int R>
-VADE_AVX512 void Finish(const Int8Product& p, size_t first, size_t token, size_t tokens,
-                        const int32_t* sums) {
+VADE_VNNI void Finish(const Int8Product& p, size_t first, size_t token, size_t tokens,
+                      const int32_t* sums) {
   const size_t tile_bytes = Int8TileBytes(p.cols);
   for (size_t r = 0; r < R; ++r) {
     const uint8_t* bytes = p.tiles + (first + r) * tile_bytes;
@@ -268,7 +256,7 @@ VADE_AVX512 void Finish(const Int8Product& p, size_t first, size_t token, size_t
 
 // Tiles [first, first + R) by tokens [token, token + T).
 template <int R, int T>
-VADE_AVX512 void MultiplyBlock(const Int8Product& p, size_t first, size_t token) {
+VADE_VNNI void MultiplyBlock(const Int8Product& p, size_t first, size_t token) {
   const size_t tile_bytes = Int8TileBytes(p.cols), stride = p.code_stride;
   const uint8_t* weights = p.tiles + first * tile_bytes + kInt8LinesOffset;
   const uint8_t* const end = weights + Int8PaddedCols(p.cols) / kInt8Step * 64;
@@ -328,7 +316,7 @@ void Multiply(const Int8Product& p) {
 // --- heads ---------------------------------------------------------------------------------------
 
 // Magnitudes as integers: NaN is above infinity, which is above all numbers.
-VADE_AVX512_INLINE __m512i Magnitude(__m512 v) {
+VADE_VNNI_INLINE __m512i Magnitude(__m512 v) {
   return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
 }
 
@@ -337,7 +325,7 @@ VADE_AVX512_INLINE __m512i Magnitude(__m512 v) {
 struct WeightScales {
   __m512 scale, inverse;
 };
-VADE_AVX512_INLINE WeightScales ScalesOf(__m512i magnitude) {
+VADE_VNNI_INLINE WeightScales ScalesOf(__m512i magnitude) {
   const __m512 largest = _mm512_castsi512_ps(magnitude);
   const __mmask16 broken = _mm512_cmpge_epi32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
   const __mmask16 usable = static_cast<__mmask16>(
@@ -348,19 +336,19 @@ VADE_AVX512_INLINE WeightScales ScalesOf(__m512i magnitude) {
           _mm512_maskz_div_ps(usable, steps, largest)};
 }
 
-VADE_AVX512_INLINE void WriteScales(__m512 scale, __m512i sums, uint8_t* tile) {
+VADE_VNNI_INLINE void WriteScales(__m512 scale, __m512i sums, uint8_t* tile) {
   _mm512_storeu_ps(tile, scale);
   _mm512_storeu_ps(tile + kInt8SumsOffset, _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums)));
 }
 
 // Codes 0 where the factor is 0, whatever the value.
-VADE_AVX512_INLINE __m512i CodesOf(__m512 v, __m512 inverse) {
+VADE_VNNI_INLINE __m512i CodesOf(__m512 v, __m512 inverse) {
   const __mmask16 usable = _mm512_cmp_ps_mask(inverse, _mm512_setzero_ps(), _CMP_GT_OQ);
   return _mm512_maskz_cvtps_epi32(usable, _mm512_mul_ps(v, inverse));
 }
 
 // Keys [first, first + 16) as one tile.
-VADE_AVX512 void PackKeyTile(const HeadRows& keys, size_t first, uint8_t* tile) {
+VADE_VNNI void PackKeyTile(const HeadRows& keys, size_t first, uint8_t* tile) {
   const size_t count = std::min(kTileRows, keys.count - first), dim = keys.dim;
   alignas(64) int32_t largest[kTileRows] = {}, sums[kTileRows] = {};
   for (size_t row = 0; row < count; ++row) {
@@ -402,12 +390,13 @@ void PackKeys(const HeadRows& keys, uint8_t* out) {
 }
 
 // Elements [first, first + 16) of the head as one tile: a vector is one value's part of it.
-VADE_AVX512 void PackValueTile(const HeadRows& values, size_t first, uint8_t* tile) {
+VADE_VNNI void PackValueTile(const HeadRows& values, size_t first, uint8_t* tile) {
   const __mmask16 lanes = FirstLanes(values.dim - first);
   const float* from = values.first + first;
   __m512i most = _mm512_setzero_si512();
   for (size_t i = 0; i < values.count; ++i) {
-    most = _mm512_max_epi32(most, Magnitude(_mm512_maskz_loadu_ps(lanes, from + i * values.stride)));
+    most =
+        _mm512_max_epi32(most, Magnitude(_mm512_maskz_loadu_ps(lanes, from + i * values.stride)));
   }
   const WeightScales scales = ScalesOf(most);
   const __m512i byte = _mm512_set1_epi32(255);

@@ -11,15 +11,8 @@
 
 #include <cstring>
 
+#include "kernels/level_targets.h"
 #include "kernels/matmul_loops.h"
-
-#define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
-#define VADE_AVX2_INLINE static inline __attribute__((always_inline, target("avx2,fma,f16c")))
-#if defined(__clang__)
-#define VADE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define VADE_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 namespace vade::kernels {
 

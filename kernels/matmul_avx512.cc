@@ -7,19 +7,11 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
+#include "kernels/level_targets.h"
 #include "kernels/matmul_loops.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // of GCC 12's own _mm512_undefined_*()
-#endif
-
-#define VADE_AVX512_TARGET target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
-#define VADE_AVX512 __attribute__((VADE_AVX512_TARGET))
-#define VADE_AVX512_INLINE static inline __attribute__((always_inline, VADE_AVX512_TARGET))
-#if defined(__clang__)
-#define VADE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define VADE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 namespace vade::kernels {
@@ -30,29 +22,29 @@ constexpr size_t kTokens = 8;
 // And a pass over two tiles, so that sums and operands still fit the registers.
 constexpr int kPairTokens = 4;
 
-VADE_AVX512_INLINE __m512i Load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+VADE_VNNI_INLINE __m512i Load(const uint8_t* p) { return _mm512_loadu_si512(p); }
 
-VADE_AVX512_INLINE __m256i LoadHalfLine(const uint8_t* p) {
+VADE_VNNI_INLINE __m256i LoadHalfLine(const uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
-VADE_AVX512_INLINE __m512i Broadcast32(const uint8_t* p) {
+VADE_VNNI_INLINE __m512i Broadcast32(const uint8_t* p) {
   int32_t value;
   std::memcpy(&value, p, sizeof(value));
   return _mm512_set1_epi32(value);
 }
 
-VADE_AVX512_INLINE __m512 BroadcastFloat(const uint8_t* p) {
+VADE_VNNI_INLINE __m512 BroadcastFloat(const uint8_t* p) {
   float value;
   std::memcpy(&value, p, sizeof(value));
   return _mm512_set1_ps(value);
 }
 
-VADE_AVX512_INLINE __m512 LoadHalves(const uint8_t* p) { return _mm512_cvtph_ps(LoadHalfLine(p)); }
+VADE_VNNI_INLINE __m512 LoadHalves(const uint8_t* p) { return _mm512_cvtph_ps(LoadHalfLine(p)); }
 
 // `bits` above zero: to the left; below: to the right.
 template <int kBits>
-VADE_AVX512_INLINE __m512i Shift(__m512i v) {
+VADE_VNNI_INLINE __m512i Shift(__m512i v) {
   if constexpr (kBits > 0) return _mm512_slli_epi16(v, kBits);
   if constexpr (kBits < 0) return _mm512_srli_epi16(v, -kBits);
   return v;
@@ -60,7 +52,7 @@ VADE_AVX512_INLINE __m512i Shift(__m512i v) {
 
 // low | (upper moved by kBits & mask)
 template <int kBits>
-VADE_AVX512_INLINE __m512i WithUpper(__m512i low, __m512i upper, char mask) {
+VADE_VNNI_INLINE __m512i WithUpper(__m512i low, __m512i upper, char mask) {
   return _mm512_or_si512(low, _mm512_and_si512(Shift<kBits>(upper), _mm512_set1_epi8(mask)));
 }
 
@@ -72,7 +64,7 @@ struct StepPair {
 };
 
 template <Format F, bool kUnpacked, int kPair>
-VADE_AVX512_INLINE StepPair LoadSteps(const uint8_t* group) {
+VADE_VNNI_INLINE StepPair LoadSteps(const uint8_t* group) {
   if constexpr (CodeBits(F) == 8) {  // as code + 128
     const __m512i flip = _mm512_set1_epi8(-128);
     return {_mm512_xor_si512(Load(group + 128 * kPair), flip),
@@ -100,14 +92,14 @@ VADE_AVX512_INLINE StepPair LoadSteps(const uint8_t* group) {
 }
 
 template <Format F, int kPair>
-VADE_AVX512_INLINE void StoreSteps(const uint8_t* group, uint8_t* out) {
+VADE_VNNI_INLINE void StoreSteps(const uint8_t* group, uint8_t* out) {
   const StepPair codes = LoadSteps<F, false, kPair>(group);
   _mm512_storeu_si512(out + 128 * kPair, codes.even);
   _mm512_storeu_si512(out + 128 * kPair + 64, codes.odd);
 }
 
 template <Format F>
-VADE_AVX512_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
+VADE_VNNI_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
   StoreSteps<F, 0>(group, out);
   StoreSteps<F, 1>(group, out);
   StoreSteps<F, 2>(group, out);
@@ -115,7 +107,7 @@ VADE_AVX512_INLINE void UnpackGroup(const uint8_t* group, uint8_t* out) {
 }
 
 // The six-bit values of a block, one a byte, in their order.
-VADE_AVX512_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
+VADE_VNNI_INLINE void UnpackSixBits(const uint8_t* packed, uint8_t* values) {
   const __m512i low = _mm512_set1_epi8(15);
   const __m512i bits = Load(packed + 128);
   VADE_UNROLL for (int i = 0; i < 2; ++i) {
@@ -141,7 +133,7 @@ struct Pointers {
 };
 
 template <int R>
-VADE_AVX512_INLINE void Advance(Pointers<R>& pointers, size_t bytes) {
+VADE_VNNI_INLINE void Advance(Pointers<R>& pointers, size_t bytes) {
   VADE_UNROLL for (int r = 0; r < R; ++r) pointers.of[r] += bytes;
 }
 
@@ -154,13 +146,13 @@ struct Dots {
 };
 
 template <int N>
-VADE_AVX512_INLINE __m512i SumOf(const Dots<N>& dots, int i) {
+VADE_VNNI_INLINE __m512i SumOf(const Dots<N>& dots, int i) {
   if constexpr (Dots<N>::kTwo) return _mm512_add_epi32(dots.even[i], dots.odd[i]);
   return dots.even[i];
 }
 
 template <Format F, bool kUnpacked, int kPair, int R, int T>
-VADE_AVX512_INLINE void AddSteps(const Pointers<R>& groups, const TokenRows& x, Dots<R * T>& dots) {
+VADE_VNNI_INLINE void AddSteps(const Pointers<R>& groups, const TokenRows& x, Dots<R * T>& dots) {
   StepPair codes[R];
   VADE_UNROLL for (int r = 0; r < R; ++r) codes[r] = LoadSteps<F, kUnpacked, kPair>(groups.of[r]);
   VADE_UNROLL for (int t = 0; t < T; ++t) {
@@ -177,14 +169,14 @@ VADE_AVX512_INLINE void AddSteps(const Pointers<R>& groups, const TokenRows& x, 
 
 // Sixteen columns: half 0 or 1 of a group.
 template <Format F, bool kUnpacked, int kHalf, int R, int T>
-VADE_AVX512_INLINE void AddHalfGroup(const Pointers<R>& groups, const TokenRows& x,
-                                     Dots<R * T>& dots) {
+VADE_VNNI_INLINE void AddHalfGroup(const Pointers<R>& groups, const TokenRows& x,
+                                   Dots<R * T>& dots) {
   AddSteps<F, kUnpacked, 2 * kHalf, R, T>(groups, x, dots);
   AddSteps<F, kUnpacked, 2 * kHalf + 1, R, T>(groups, x, dots);
 }
 
 template <int N>
-VADE_AVX512_INLINE Dots<N> ZeroDots() {
+VADE_VNNI_INLINE Dots<N> ZeroDots() {
   Dots<N> dots;
   VADE_UNROLL for (int i = 0; i < N; ++i) {
     dots.even[i] = _mm512_setzero_si512();
@@ -194,8 +186,8 @@ VADE_AVX512_INLINE Dots<N> ZeroDots() {
 }
 
 template <int R, int T>
-VADE_AVX512_INLINE void AddTimes(const Dots<R * T>& dots, const __m512i (&scales)[R],
-                                 __m512i (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddTimes(const Dots<R * T>& dots, const __m512i (&scales)[R],
+                               __m512i (&sums)[R * T]) {
   VADE_UNROLL for (int i = 0; i < R * T; ++i) {
     sums[i] = _mm512_add_epi32(sums[i], _mm512_mullo_epi32(SumOf(dots, i), scales[i / T]));
   }
@@ -203,8 +195,8 @@ VADE_AVX512_INLINE void AddTimes(const Dots<R * T>& dots, const __m512i (&scales
 
 // sums = sum over kPairs of scales (pairs of 16 rows) by the tokens' sums of codes.
 template <bool kSigned, int kPairs, int R, int T>
-VADE_AVX512_INLINE void DotSums(const Pointers<R>& scales, const TokenRows& code_sums,
-                                __m512i (&sums)[R * T]) {
+VADE_VNNI_INLINE void DotSums(const Pointers<R>& scales, const TokenRows& code_sums,
+                              __m512i (&sums)[R * T]) {
   VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   for (int pair = 0; pair < kPairs; ++pair) {
     __m512i words[R];
@@ -226,9 +218,9 @@ VADE_AVX512_INLINE void DotSums(const Pointers<R>& scales, const TokenRows& code
 constexpr int32_t ZeroOfUnsigned(Format f) { return f == Format::kQ8Block32 ? 128 : ZeroOf(f); }
 
 template <Format F, bool kUnpacked, int R, int T>
-VADE_AVX512_INLINE void AddBlock32(const Pointers<R>& blocks, const Pointers<R>& codes,
-                                   const TokenRows& x, const TokenRows& records,
-                                   __m512 (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddBlock32(const Pointers<R>& blocks, const Pointers<R>& codes,
+                                 const TokenRows& x, const TokenRows& records,
+                                 __m512 (&sums)[R * T]) {
   Dots<R* T> dots = ZeroDots<R * T>();
   if constexpr (ZeroOfUnsigned(F) != 0) {
     VADE_UNROLL for (int t = 0; t < T; ++t) {
@@ -263,9 +255,8 @@ VADE_AVX512_INLINE void AddBlock32(const Pointers<R>& blocks, const Pointers<R>&
 
 // sums += (or -=) float(dots) * (weight scale * activation scale)
 template <bool kSubtract, int R, int T>
-VADE_AVX512_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves,
-                                  const TokenRows& records, const __m512i (&dots)[R * T],
-                                  __m512 (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves, const TokenRows& records,
+                                const __m512i (&dots)[R * T], __m512 (&sums)[R * T]) {
   VADE_UNROLL for (int r = 0; r < R; ++r) {
     const __m512 weight_scale = LoadHalves(blocks.of[r] + halves);
     VADE_UNROLL for (int t = 0; t < T; ++t) {
@@ -283,8 +274,8 @@ VADE_AVX512_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves,
 // kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit
 // words.
 template <Format F, bool kUnpacked, int R, int T>
-VADE_AVX512_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes,
-                                  const TokenRows& x, __m512i (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, const TokenRows& x,
+                                __m512i (&sums)[R * T]) {
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(F);
   VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   TokenRows columns = x;
@@ -309,9 +300,9 @@ VADE_AVX512_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes
 
 // kQ6Super: a signed scale for each half of a group, and codes around 32.
 template <bool kUnpacked, int R, int T>
-VADE_AVX512_INLINE void AddSixBitGroups(const Pointers<R>& scales, Pointers<R> codes,
-                                        const TokenRows& x, const TokenRows& code_sums,
-                                        __m512i (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddSixBitGroups(const Pointers<R>& scales, Pointers<R> codes,
+                                      const TokenRows& x, const TokenRows& code_sums,
+                                      __m512i (&sums)[R * T]) {
   constexpr Format kFormat = Format::kQ6Super;
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(kFormat);
   DotSums<true, 8, R, T>(scales, code_sums, sums);
@@ -338,16 +329,16 @@ VADE_AVX512_INLINE void AddSixBitGroups(const Pointers<R>& scales, Pointers<R> c
 }
 
 template <int R>
-VADE_AVX512_INLINE Pointers<R> At(const Pointers<R>& pointers, size_t bytes) {
+VADE_VNNI_INLINE Pointers<R> At(const Pointers<R>& pointers, size_t bytes) {
   Pointers<R> moved = pointers;
   Advance(moved, bytes);
   return moved;
 }
 
 template <Format F, bool kUnpacked, int R, int T>
-VADE_AVX512_INLINE void AddSuperBlock(const Pointers<R>& blocks, const Pointers<R>& codes,
-                                      Pointers<R> six_bits, const TokenRows& x,
-                                      const TokenRows& records, __m512 (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddSuperBlock(const Pointers<R>& blocks, const Pointers<R>& codes,
+                                    Pointers<R> six_bits, const TokenRows& x,
+                                    const TokenRows& records, __m512 (&sums)[R * T]) {
   __m512i dots[R * T];
   if constexpr (F == Format::kQ6Super) {
     const TokenRows sums16 = {records.first + offsetof(Prepared256, sums16), records.stride};
@@ -372,8 +363,8 @@ VADE_AVX512_INLINE void AddSuperBlock(const Pointers<R>& blocks, const Pointers<
 // --- runs of blocks ------------------------------------------------------------------------------
 
 template <Format F, bool kUnpacked, int R, int T>
-VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun (&runs)[R], const TokenRows& x,
-                                           __m512 (&sums)[R * T]) {
+VADE_VNNI_INLINE void AddQuantisedBlocks(const BlockRun (&runs)[R], const TokenRows& x,
+                                         __m512 (&sums)[R * T]) {
   constexpr size_t kRecordBytes = IsSuper(F) ? sizeof(Prepared256) : sizeof(Prepared32);
   Pointers<R> blocks, codes, six_bits;
   VADE_UNROLL for (int r = 0; r < R; ++r) {
@@ -400,7 +391,7 @@ VADE_AVX512_INLINE void AddQuantisedBlocks(const BlockRun (&runs)[R], const Toke
 }
 
 template <Format F>
-VADE_AVX512_INLINE __m512 LoadWeights(const uint8_t* p) {
+VADE_VNNI_INLINE __m512 LoadWeights(const uint8_t* p) {
   if constexpr (F == Format::kF32) {
     return _mm512_loadu_ps(p);
   } else if constexpr (F == Format::kF16) {
@@ -412,7 +403,7 @@ VADE_AVX512_INLINE __m512 LoadWeights(const uint8_t* p) {
 
 // A block of a float format is a column.
 template <Format F, int T>
-VADE_AVX512_INLINE void AddColumns(const BlockRun& run, const TokenRows& x, __m512 (&sums)[T]) {
+VADE_VNNI_INLINE void AddColumns(const BlockRun& run, const TokenRows& x, __m512 (&sums)[T]) {
   const uint8_t* column = run.packed;
   const uint8_t* values = x.first + sizeof(float) * run.first_block;
   for (size_t i = 0; i < run.blocks; ++i, column += BlockBytes(F), values += sizeof(float)) {
@@ -425,7 +416,7 @@ VADE_AVX512_INLINE void AddColumns(const BlockRun& run, const TokenRows& x, __m5
 }
 
 template <Format F, bool kUnpacked, int T>
-VADE_AVX512 void AddTokens(const BlockRun& run, const TokenRows& x, float* totals) {
+VADE_VNNI void AddTokens(const BlockRun& run, const TokenRows& x, float* totals) {
   __m512 sums[T];
   VADE_UNROLL for (int t = 0; t < T; ++t) sums[t] = _mm512_loadu_ps(totals + 16 * t);
   if constexpr (IsFloat(F)) {
@@ -452,7 +443,7 @@ void AddRun(const BlockRun& run, const TokenRows& x, size_t tokens, float* sums)
 
 // Two tiles by kPairTokens tokens.
 template <Format F>
-VADE_AVX512 void AddPair(const BlockRun (&runs)[2], const TokenRows& x, float* const (&totals)[2]) {
+VADE_VNNI void AddPair(const BlockRun (&runs)[2], const TokenRows& x, float* const (&totals)[2]) {
   constexpr int T = kPairTokens;
   __m512 sums[2 * T];
   VADE_UNROLL for (int i = 0; i < 2 * T; ++i) sums[i] =
@@ -463,7 +454,7 @@ VADE_AVX512 void AddPair(const BlockRun (&runs)[2], const TokenRows& x, float* c
 }
 
 template <Format F>
-VADE_AVX512 void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t* six_bits) {
+VADE_VNNI void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t* six_bits) {
   const uint8_t* block = run.packed;
   for (size_t i = 0; i < run.blocks; ++i, block += BlockBytes(F)) {
     for (size_t group = 0; group < BlockCols(F) / 32; ++group, codes += kUnpackedGroupBytes) {

@@ -8,8 +8,7 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
-
-#define VADE_AVX2 __attribute__((target("avx2,fma,f16c")))
+#include "kernels/level_targets.h"
 
 namespace vade::kernels {
 namespace {

@@ -13,7 +13,7 @@ using kernels::kTileRows;
 using kernels::PackedMatrix;
 
 // Tokens that a piece takes at once through its tiles: what it makes stays in its cache until it is
-// used. A multiple of the numbers of tokens that the kernels take together (16, 24, 64).
+// used. As many as the kernels take together at most.
 constexpr size_t kTokenBlock = 192;
 
 // Tiles [begin, end) of a matrix as a matrix of their own: a piece's results can then be written
