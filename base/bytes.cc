@@ -86,8 +86,6 @@ std::string Sha256Hex(std::string_view bytes) {
   return Hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
-// Half: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. Float: 1, 8 (bias 127), 23.
-
 namespace {
 
 // -1 for what is no digit; the digits of both alphabets.
@@ -116,6 +114,8 @@ std::string DecodeBase64(std::string_view text) {
   }
   return out;
 }
+
+// Half: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. Float: 1, 8 (bias 127), 23.
 
 uint16_t FloatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);

@@ -40,6 +40,8 @@ Status TryToWrite(const std::string& directory, uint64_t bytes);
 
 std::string JoinPath(std::string_view a, std::string_view b);
 std::string BaseName(std::string_view path);
+std::string ExecutableFolder();  // of the program that runs; "" when it is unknown
+std::string ParentFolder(const std::string& path);          // "." for a bare name
 std::string Extension(std::string_view path);               // lower case with the dot, or ""
 Result<std::string> AbsolutePath(const std::string& path);  // symbolic links resolved
 std::string RelativePath(const std::string& path, const std::string& root);

@@ -19,6 +19,19 @@ std::string JoinPath(std::string_view a, std::string_view b) {
   return a.back() == '/' ? StrCat(a, b) : StrCat(a, "/", b);
 }
 
+std::string ExecutableFolder() {
+  char path[4096];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof(path));
+  if (size <= 0 || size == static_cast<ssize_t>(sizeof(path))) return "";
+  return ParentFolder(std::string(path, static_cast<size_t>(size)));
+}
+
+std::string ParentFolder(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 std::string BaseName(std::string_view path) {
   while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
   const size_t slash = path.rfind('/');

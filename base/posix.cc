@@ -74,10 +74,4 @@ Status ErrnoStatus(int error, std::string_view what, const std::string& path) {
                                std::generic_category().message(error), "; ", meaning.remedy)};
 }
 
-std::string ParentFolder(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace vade

@@ -38,8 +38,6 @@ int SyncFd(int fd);                                                // fsync(2), 
 // `error`.
 Status ErrnoStatus(int error, std::string_view what, const std::string& path);
 
-std::string ParentFolder(const std::string& path);  // "." for a bare name
-
 // For reading; INVALID_ARGUMENT when it is a folder, a device or a pipe.
 Result<Fd> OpenRegularFile(const std::string& path);
 // To where the descriptor stands; `path` is for the message.

@@ -92,22 +92,14 @@ class BoundedQueue {
   std::optional<T> Pop() {
     std::unique_lock lock(mutex_);
     items_ready_.wait(lock, [&] { return closed_ || !items_.empty(); });
-    if (items_.empty()) return std::nullopt;
-    std::optional<T> item(std::move(items_.front()));
-    items_.pop_front();
-    room_.notify_one();
-    return item;
+    return TakeFront();
   }
 
   // The same, but waits no longer than that: nothing then, too.
   std::optional<T> PopWithin(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
     items_ready_.wait_for(lock, patience, [&] { return closed_ || !items_.empty(); });
-    if (items_.empty()) return std::nullopt;
-    std::optional<T> item(std::move(items_.front()));
-    items_.pop_front();
-    room_.notify_one();
-    return item;
+    return TakeFront();
   }
 
   // Closed, and all is popped.
@@ -125,6 +117,14 @@ class BoundedQueue {
   }
 
  private:
+  std::optional<T> TakeFront() {
+    if (items_.empty()) return std::nullopt;
+    std::optional<T> item(std::move(items_.front()));
+    items_.pop_front();
+    room_.notify_one();
+    return item;
+  }
+
   const size_t capacity_;
   mutable std::mutex mutex_;
   std::condition_variable room_, items_ready_;

@@ -1,7 +1,6 @@
 // Reading a collection whole, in the state of one view: for exports.
 #include "base/unicode.h"
 #include "index/core.h"
-#include "kernels/kernels.h"
 
 namespace vade {
 namespace {
@@ -73,17 +72,8 @@ Result<Passage> ViewReader::ReadPassage(PassageId id) const {
 }
 
 Status ViewReader::AppendVector(PassageId id, std::vector<float>* vectors) const {
-  ASSIGN_OR_RETURN(const auto bytes,
-                   kv_.Get(Family::kVectors, PassageKey(state_->space, id), view_->snapshot));
-  const auto dimension = static_cast<size_t>(state_->info.dimension);
-  if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
-    return Damaged("vector of a passage");
-  }
-  const size_t at = vectors->size();
-  vectors->resize(at + dimension);
-  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension,
-                                   vectors->data() + at);
-  return OkStatus();
+  ASSIGN_OR_RETURN(const bool found, AppendVectorOf(kv_, view_->snapshot, *state_, id, vectors));
+  return found ? OkStatus() : Damaged("vector of a passage");
 }
 
 Result<std::vector<Passage>> ViewReader::NextPassages(std::vector<float>* vectors) {

@@ -10,10 +10,7 @@ Status ApplyCreate(StoreCore* core, const CollectionInfo& info, CommitEdit& edit
   if (edit.Find(info.name)) {
     return AlreadyExists(StrCat("collection '", info.name, "' exists already"));
   }
-  const CollectionId id = core->next_collection++;
-  std::string next;
-  AppendFixed<uint32_t>(&next, id + 1);
-  edit.batch().Put(Family::kMeta, "next_collection", next);
+  const CollectionId id = TakeCollectionNumber(core, &edit.batch());
   edit.batch().Put(
       Family::kCatalog, CollectionKey(id),
       Encode(CollectionRecord{info.name, info.embedder_id, static_cast<uint32_t>(info.dimension),

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/strings.h"
 #include "index/term_entries.h"
+#include "kernels/kernels.h"
 
 namespace vade {
 namespace {
@@ -106,6 +107,27 @@ void DeleteDocumentContent(const CollectionState& state, const DocumentRecord& r
   batch->Put(Family::kMeta, GoneKey(c, record.revision_key), EncodeRanges(record.ranges));
   if (record.ranges.empty()) return;
   batch->Put(Family::kDead, DeadKey(c, record.revision_key), EncodeRanges(record.ranges));
+}
+
+Result<bool> AppendVectorOf(const Kv& kv, const KvSnapshot& snapshot, const CollectionState& state,
+                            PassageId id, std::vector<float>* vectors) {
+  ASSIGN_OR_RETURN(const auto bytes,
+                   kv.Get(Family::kVectors, PassageKey(state.space, id), snapshot));
+  const auto dimension = static_cast<size_t>(state.info.dimension);
+  if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) return false;
+  const size_t at = vectors->size();
+  vectors->resize(at + dimension);
+  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension,
+                                   vectors->data() + at);
+  return true;
+}
+
+CollectionId TakeCollectionNumber(StoreCore* core, KvBatch* batch) {
+  const CollectionId number = core->next_collection++;
+  std::string next;
+  AppendFixed<uint32_t>(&next, number + 1);
+  batch->Put(Family::kMeta, "next_collection", next);
+  return number;
 }
 
 Result<uint64_t> CountWords(const Kv& kv, CollectionId c, RevisionKey r) {

@@ -62,6 +62,13 @@ Status NoCollection(std::string_view name);
 Result<std::shared_ptr<const CollectionState>> FindCollection(const View& view,
                                                               std::string_view name);
 
+// Appends the vector of a passage; false when there is none of the collection's dimension.
+Result<bool> AppendVectorOf(const Kv& kv, const KvSnapshot& snapshot, const CollectionState& state,
+                            PassageId id, std::vector<float>* vectors);
+
+// A number for a collection or a space; that it is taken goes into the batch.
+CollectionId TakeCollectionNumber(StoreCore* core, KvBatch* batch);
+
 // --- steps shared by commits and by the collection of leftovers ----------------------------------
 // Adds the deletion of a current revision's keys: d, h, r, v, text, passages, vectors; and the
 // records by which its terms are removed, and its bytes leave the files, later on.

@@ -11,7 +11,6 @@
 #include "index/reembed.h"
 #include "index/sealer.h"
 #include "index/term_keeper.h"
-#include "kernels/kernels.h"
 
 namespace vade {
 namespace {
@@ -260,17 +259,9 @@ Result<Passage> LocalStore::ReadPassage(const Reading& reading, const DocumentRe
 
 Status LocalStore::AppendVector(const Reading& reading, PassageId id,
                                 std::vector<float>* vectors) const {
-  ASSIGN_OR_RETURN(const auto bytes,
-                   core_.kv->Get(Family::kVectors, PassageKey(reading.state->space, id),
-                                 reading.view->snapshot));
-  const size_t dimension = static_cast<size_t>(reading.state->info.dimension);
-  if (!bytes || bytes->size() != dimension * sizeof(uint16_t)) {
-    return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));
-  }
-  const size_t at = vectors->size();
-  vectors->resize(at + dimension);
-  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), dimension,
-                                   vectors->data() + at);
+  ASSIGN_OR_RETURN(const bool found,
+                   AppendVectorOf(*core_.kv, reading.view->snapshot, *reading.state, id, vectors));
+  if (!found) return DataLoss(StrCat("passage ", id, " has no vector; run vade verify"));
   return OkStatus();
 }
 

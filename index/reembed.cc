@@ -82,7 +82,7 @@ class Reembedder {
   const ReembedRequest& request_;
   CollectionId id_ = 0;
   SpaceId old_space_ = 0;
-  bool begun_anew_ = false;
+  SpaceId dropped_ = 0;  // was in the making for another embedder; 0: none
   SpaceRecord space_;
   CollectionState next_;  // what the collection will be: seen by nobody
   IdSet made_;            // passages that have a row there
@@ -149,13 +149,9 @@ Status Reembedder::BeginIn(View* view, KvBatch* batch) {
     space_.embedder_source = request_.embedder_source;
     return OkStatus();
   }
-  begun_anew_ = present != nullptr;
-  if (present) DeleteSpace(present->space, batch);
-  space_ = {core_->next_collection++, request_.embedder_id,
+  if (present) DeleteSpace(dropped_ = present->space, batch);
+  space_ = {TakeCollectionNumber(core_, batch), request_.embedder_id,
             static_cast<uint32_t>(request_.dimension), request_.embedder_source};
-  std::string following;
-  AppendFixed<uint32_t>(&following, space_.space + 1);
-  batch->Put(Family::kMeta, "next_collection", following);
   batch->Put(Family::kCatalog, NextSpaceKey(id_), Encode(space_));
   auto changed = std::make_shared<CollectionState>(*state);
   changed->next_space = std::make_shared<const SpaceRecord>(space_);
@@ -164,14 +160,9 @@ Status Reembedder::BeginIn(View* view, KvBatch* batch) {
 }
 
 Status Reembedder::Begin() {
-  const auto before = core_->committer->Current();
   RETURN_IF_ERROR(core_->committer->Amend(
       [&](View* view, KvBatch* batch) { return BeginIn(view, batch); }, Durability::kSynced));
-  if (begun_anew_) {
-    for (const auto& [name, state] : before->collections) {
-      if (state->id == id_ && state->next_space) RemoveSegments(*core_, state->next_space->space);
-    }
-  }
+  if (dropped_ != 0) RemoveSegments(*core_, dropped_);
   return LoadMade();
 }
 

@@ -265,12 +265,9 @@ class CandidateFinder {
 
 Result<std::vector<float>> VectorOfPassage(const Kv& kv, const View& view,
                                            const CollectionState& state, PassageId id) {
-  ASSIGN_OR_RETURN(const auto bytes,
-                   kv.Get(Family::kVectors, PassageKey(state.space, id), view.snapshot));
-  std::vector<float> vector(static_cast<size_t>(state.info.dimension));
-  if (!bytes || bytes->size() != vector.size() * sizeof(uint16_t)) return Inconsistent(id);
-  kernels::Active().vector.from_kv(kernels::KvType::kF16, bytes->data(), vector.size(),
-                                   vector.data());
+  std::vector<float> vector;
+  ASSIGN_OR_RETURN(const bool found, AppendVectorOf(kv, view.snapshot, state, id, &vector));
+  if (!found) return Inconsistent(id);
   return vector;
 }
 
@@ -331,7 +328,9 @@ Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchR
                    CandidateFinder(*core, view, *state, request, admission).Find(ctx));
   Fuse(request.question, request.ranking, &candidates);
   std::map<PassageId, uint32_t> ranks;
-  for (const Candidate& c : candidates) ranks[c.id] = static_cast<uint32_t>(ranks.size() + 1);
+  if (request.explain) {
+    for (const Candidate& c : candidates) ranks[c.id] = static_cast<uint32_t>(ranks.size() + 1);
+  }
   if (request.ranking.mmr < 1) {
     TraceSpan span(ctx, "mmr");
     // With neighbours hits may fall into others: more are put in order than are asked for.

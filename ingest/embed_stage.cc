@@ -61,7 +61,7 @@ Status EmbedStage::Open(const Job& job, const Context& ctx) {
     RETURN_IF_ERROR(sink_.settle());
     under_way_.clear();
   }
-  ++under_way_[job.info.content_hash];
+  under_way_.insert(job.info.content_hash);
   current_ = std::make_shared<OpenDocument>();
   return FindKnown(job);
 }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,6 @@ class EmbedStage {
     std::map<Sha256Digest, KnownPassage> by_text;
   };
   struct OpenDocument {
-    std::string content_hash;
     std::string duplicate_of;
     KnownVectors known;
   };
@@ -88,7 +88,7 @@ class EmbedStage {
   const NearDocuments near_;
   const size_t dimension_;
   std::shared_ptr<OpenDocument> current_;  // of the last batch
-  std::map<std::string, int> under_way_;   // content hashes since the store was last settled
+  std::set<std::string> under_way_;        // content hashes since the store was last settled
   std::deque<Waiting> waiting_;
   size_t to_embed_ = 0;  // passages of waiting_
   size_t in_wait_ = 0;   // passages of waiting_, those with known vectors included

@@ -29,10 +29,6 @@ constexpr uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_F
 // Looking takes at most this share of the time.
 constexpr int kLookShare = 20;
 
-std::string FolderOf(const std::string& path) {
-  return path.substr(0, std::max<size_t>(path.rfind('/'), 1));
-}
-
 // File systems that other machines, or programs, change without the kernel's knowing.
 bool ChangesUnseen(const std::string& path) {
   struct statfs info;
@@ -93,7 +89,7 @@ void FolderWatch::WatchRoots() {
     if (IsDirectory(root)) {
       WatchFolder(root);
     } else if (FileExists(root)) {
-      AddWatch(FolderOf(root));
+      AddWatch(ParentFolder(root));
     }
   }
 }

@@ -27,9 +27,7 @@ Result<std::vector<std::string>> RootsOf(const std::vector<std::string>& paths) 
       ASSIGN_OR_RETURN(roots.emplace_back(), AbsolutePath(path));
       continue;
     }
-    const size_t slash = path.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    ASSIGN_OR_RETURN(const std::string above, AbsolutePath(folder));
+    ASSIGN_OR_RETURN(const std::string above, AbsolutePath(ParentFolder(path)));
     roots.push_back(JoinPath(above, BaseName(path)));
   }
   return roots;

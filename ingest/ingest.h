@@ -44,19 +44,20 @@ struct IngestError {
   std::string reason;
 };
 
-struct IngestReport {
+struct OutcomeCounts {
   uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0, renamed = 0;
-  uint64_t deleted = 0;   // with options.prune: documents whose file has gone
   uint64_t passages = 0;  // newly stored
+};
+
+struct IngestReport : OutcomeCounts {
+  uint64_t deleted = 0;  // with options.prune: documents whose file has gone
   std::vector<IngestError> errors;
   std::vector<IngestError> notes;  // PutResult::note, by file
 };
 
-struct IngestProgress {
+struct IngestProgress : OutcomeCounts {
   uint64_t files_done = 0, files_total = 0;
   uint64_t bytes_done = 0, bytes_total = 0;
-  uint64_t passages = 0;
-  uint64_t created = 0, updated = 0, unchanged = 0, duplicate = 0, failed = 0, renamed = 0;
   double bytes_per_second = 0;
   double seconds_left = 0;  // negative: unknown
   std::string current;      // source at work

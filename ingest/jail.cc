@@ -51,13 +51,7 @@ std::vector<std::string> ParserEnvironment() {
   return passed;
 }
 
-std::string ParserBesideThis() {
-  std::array<char, 4096> path;
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  if (length <= 0) return "vade-parse";
-  const std::string_view self(path.data(), static_cast<size_t>(length));
-  return JoinPath(self.substr(0, self.rfind('/')), "vade-parse");
-}
+std::string ParserBesideThis() { return JoinPath(ExecutableFolder(), "vade-parse"); }
 
 std::string WhyItDied(int wait_status) {
   int number = 0;

@@ -50,25 +50,34 @@ Result<std::optional<NearDocuments::Kept>> NearDocuments::Find(
   return std::optional<Kept>(std::move(kept));
 }
 
-Status NearDocuments::Keep(const std::string& document_id, std::string_view content_hash,
-                           const std::optional<Sketch>& sketch) {
+Status NearDocuments::AddNotes(const std::string& document_id, std::string_view content_hash,
+                               const std::optional<Sketch>& sketch,
+                               std::vector<StoreNote>* notes) const {
   ASSIGN_OR_RETURN(const auto before, Find(document_id));
   if (!before && !sketch) return OkStatus();
-  std::vector<StoreNote> notes;
-  if (before) AddBands(before->sketch, document_id, "", &notes);
+  if (before) AddBands(before->sketch, document_id, "", notes);
   StoreNote own{SketchKey(document_id), ""};
   if (sketch) {
     AppendString(&own.value, content_hash);
     AppendFixed(&own.value, *sketch);
-    AddBands(*sketch, document_id, kPresent, &notes);
+    AddBands(*sketch, document_id, kPresent, notes);
   }
-  notes.push_back(std::move(own));
-  return store_->PutNotes(collection_, notes);
+  notes->push_back(std::move(own));
+  return OkStatus();
+}
+
+Status NearDocuments::Keep(const std::string& document_id, std::string_view content_hash,
+                           const std::optional<Sketch>& sketch) {
+  std::vector<StoreNote> notes;
+  RETURN_IF_ERROR(AddNotes(document_id, content_hash, sketch, &notes));
+  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
 }
 
 Status NearDocuments::Forget(std::span<const std::string> document_ids) {
-  for (const std::string& id : document_ids) RETURN_IF_ERROR(Keep(id, "", std::nullopt));
-  return OkStatus();
+  std::vector<StoreNote> notes;
+  for (const std::string& id : document_ids)
+    RETURN_IF_ERROR(AddNotes(id, "", std::nullopt, &notes));
+  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
 }
 
 Result<std::optional<NearDocument>> NearDocuments::Nearest(const std::string& document_id) const {

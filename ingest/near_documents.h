@@ -44,6 +44,9 @@ class NearDocuments {
     std::string content_hash;
     Sketch sketch{};
   };
+  // What Keep() writes.
+  Status AddNotes(const std::string& document_id, std::string_view content_hash,
+                  const std::optional<Sketch>& sketch, std::vector<StoreNote>* notes) const;
   Result<std::optional<Kept>> Find(const std::string& document_id) const;
 
   Store* store_;

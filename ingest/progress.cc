@@ -11,6 +11,19 @@ constexpr double kSecondsToTrust = 0.5;
 
 }  // namespace
 
+void CountOutcome(const Result<PutResult>& result, OutcomeCounts* counts) {
+  const IngestOutcome outcome = result.ok() ? result->outcome : IngestOutcome::kFailed;
+  switch (outcome) {
+    case IngestOutcome::kCreated: ++counts->created; break;
+    case IngestOutcome::kUpdated: ++counts->updated; break;
+    case IngestOutcome::kDuplicate: ++counts->duplicate; break;
+    case IngestOutcome::kRenamed: ++counts->renamed; break;
+    case IngestOutcome::kUnchanged: ++counts->unchanged; return;
+    case IngestOutcome::kFailed: ++counts->failed; return;
+  }
+  counts->passages += result->passages;
+}
+
 ProgressMeter::ProgressMeter(const ProgressFunction& function, uint64_t files_total,
                              uint64_t bytes_total)
     : function_(function), start_(SteadyClock::now()), last_(start_ - kInterval) {
@@ -22,19 +35,7 @@ ProgressMeter::ProgressMeter(const ProgressFunction& function, uint64_t files_to
 void ProgressMeter::DocumentDone(const Job& job, const Result<PutResult>& result) {
   if (job.ends_file) ++progress_.files_done;
   finished_bytes_ += job.source_bytes;
-  if (!result.ok()) {
-    ++progress_.failed;
-    return;
-  }
-  switch (result->outcome) {
-    case IngestOutcome::kCreated: ++progress_.created; break;
-    case IngestOutcome::kUpdated: ++progress_.updated; break;
-    case IngestOutcome::kUnchanged: ++progress_.unchanged; return;
-    case IngestOutcome::kDuplicate: ++progress_.duplicate; break;
-    case IngestOutcome::kRenamed: ++progress_.renamed; break;
-    case IngestOutcome::kFailed: ++progress_.failed; return;
-  }
-  progress_.passages += result->passages;
+  CountOutcome(result, &progress_);
 }
 
 void ProgressMeter::Report(const std::string& current, double bytes_under_way) {

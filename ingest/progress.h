@@ -9,6 +9,8 @@
 
 namespace vade {
 
+void CountOutcome(const Result<PutResult>& result, OutcomeCounts* counts);
+
 class ProgressMeter {
  public:
   ProgressMeter(const ProgressFunction& function, uint64_t files_total, uint64_t bytes_total);

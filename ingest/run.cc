@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "ingest/file_exchange.h"
 #include "ingest/near_documents.h"
+#include "ingest/progress.h"
 
 namespace vade {
 namespace {
@@ -28,19 +29,6 @@ bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
 }
 
 }  // namespace
-
-void CountOutcome(const Result<PutResult>& result, IngestReport* report) {
-  const IngestOutcome outcome = result.ok() ? result->outcome : IngestOutcome::kFailed;
-  switch (outcome) {
-    case IngestOutcome::kCreated: ++report->created; break;
-    case IngestOutcome::kUpdated: ++report->updated; break;
-    case IngestOutcome::kDuplicate: ++report->duplicate; break;
-    case IngestOutcome::kRenamed: ++report->renamed; break;
-    case IngestOutcome::kUnchanged: ++report->unchanged; return;
-    case IngestOutcome::kFailed: ++report->failed; return;
-  }
-  report->passages += result->passages;
-}
 
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name) {
   ASSIGN_OR_RETURN(

@@ -55,7 +55,6 @@ class IngestRun {
   IngestReport report_;
 };
 
-void CountOutcome(const Result<PutResult>& result, IngestReport* report);
 // FAILED_PRECONDITION: it was made with another embedder.
 Status EnsureCollection(Store* store, const Embedder& embedder, const std::string& name);
 

@@ -31,7 +31,7 @@ class Lister {
   Status Add(const std::string& path) {
     // Ids are made of the names as they stand in the folders: what a link leads to does not matter.
     const bool folder = IsDirectory(path);
-    ASSIGN_OR_RETURN(const std::string above, AbsolutePath(folder ? path : FolderOf(path)));
+    ASSIGN_OR_RETURN(const std::string above, AbsolutePath(folder ? path : ParentFolder(path)));
     const std::string root = folder ? above : JoinPath(above, BaseName(path));
     if (options_.only.empty()) return Walk({path, above, root}, path, root);
     if (!folder && !FileExists(path)) return NotFound(StrCat(path, " is not there"));
@@ -47,9 +47,7 @@ class Lister {
   void AddPage(const std::string& url) {
     if (!options_.only.empty()) return;
     if (!fetcher_) {
-      fetcher_ = std::make_unique<Fetcher>(FetchOptions{.allow_private = options_.web.allow_private,
-                                                        .max_bytes = options_.web.max_page_bytes,
-                                                        .timeout = options_.web.timeout});
+      fetcher_ = std::make_unique<Fetcher>(FetchOptionsOf(options_.web));
     }
     auto page = WebPage::Fetch(url, options_.web, fetcher_.get(), ctx_);
     if (!page.ok()) {
@@ -111,12 +109,6 @@ class Lister {
     RETURN_IF_ERROR(ctx_.Check());
     Refuse(shown, walked.message());  // a part: it may have gone this very moment
     return OkStatus();
-  }
-
-  static std::string FolderOf(const std::string& path) {
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
   }
 
   void AddFile(const FileEntry& entry, const std::string& name, const std::string& absolute) {

@@ -12,12 +12,6 @@ namespace {
 
 constexpr uint64_t kMaxKeptBytes = 64 << 10;
 
-FetchOptions FetchOptionsOf(const WebOptions& options) {
-  return {.allow_private = options.allow_private,
-          .max_bytes = options.max_page_bytes,
-          .timeout = options.timeout};
-}
-
 // A file of lines: URL, ETag, Last-Modified, hash, size, MIME type.
 struct Kept {
   Validators validators;
@@ -53,6 +47,12 @@ void Keep(const std::string& url, const WebOptions& options, const Kept& kept) {
 }
 
 }  // namespace
+
+FetchOptions FetchOptionsOf(const WebOptions& options) {
+  return {.allow_private = options.allow_private,
+          .max_bytes = options.max_page_bytes,
+          .timeout = options.timeout};
+}
 
 Result<WebPage> WebPage::Fetch(const std::string& url, const WebOptions& options, Fetcher* fetcher,
                                const Context& ctx) {

@@ -18,6 +18,8 @@
 
 namespace vade {
 
+FetchOptions FetchOptionsOf(const WebOptions& options);
+
 class WebPage {
  public:
   // Errors as Fetcher::Fetch() has them. `fetcher` knows what robots.txt said before.

@@ -65,7 +65,7 @@ Status CpuBackend::StoreKeysValues(const StoreArgs& args) {
   const size_t page_bytes = PageBytes(shape), dim = shape.head_dim;
   const size_t slot_bytes = kernels::KvBytes(shape.kv_type, dim);
   For(args.slots.size(), 32, [&](size_t begin, size_t end) {
-    BorrowedScratch scratch(this);
+    Borrowed<Scratch> scratch(&scratch_mutex_, &scratch_);
     float* unbiased = scratch->unbiased.Floats(shape.kv_width());
     for (size_t i = begin; i < end; ++i) {
       const KvSlot at = args.slots[i];
@@ -179,7 +179,7 @@ Status CpuBackend::Attend(const AttendArgs& args) {
   float* out = Floats(args.out, rows * shape.q_width());
   const uint8_t* pages = HostMemory(args.pages).data();
   For(attend_tasks_.size(), 1, [&](size_t begin, size_t end) {
-    BorrowedScratch scratch(this);
+    Borrowed<Scratch> scratch(&scratch_mutex_, &scratch_);
     for (size_t i = begin; i < end; ++i)
       AttendOne(args, attend_tasks_[i], qkv, pages, out, *scratch);
   });

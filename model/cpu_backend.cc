@@ -26,21 +26,6 @@ Result<uint64_t> TableRowBytes(TensorType type, uint64_t bytes, uint64_t rows, u
   return row_bytes;
 }
 
-CpuBackend::BorrowedScratch::BorrowedScratch(CpuBackend* backend) : backend_(backend) {
-  std::lock_guard lock(backend->scratch_mutex_);
-  if (backend->scratch_.empty()) {
-    scratch_ = std::make_unique<Scratch>();
-  } else {
-    scratch_ = std::move(backend->scratch_.back());
-    backend->scratch_.pop_back();
-  }
-}
-
-CpuBackend::BorrowedScratch::~BorrowedScratch() {
-  std::lock_guard lock(backend_->scratch_mutex_);
-  backend_->scratch_.push_back(std::move(scratch_));
-}
-
 CpuBackend::CpuBackend(ThreadPool* pool) : pool_(pool) {}
 
 CpuBackend::~CpuBackend() {

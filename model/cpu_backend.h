@@ -64,7 +64,6 @@ class CpuBackend final : public Backend {
     ScratchBytes unbiased;
     std::vector<uint32_t> visible;
   };
-  class BorrowedScratch;
   // Rows of activations in the form that weights of `format` want.
   struct Prepared {
     kernels::Format format;
@@ -113,20 +112,6 @@ class CpuBackend final : public Backend {
   std::vector<float> rope_;
   size_t rope_half_ = 0;
   double rope_base_ = 0;
-};
-
-class CpuBackend::BorrowedScratch {
- public:
-  explicit BorrowedScratch(CpuBackend* backend);
-  ~BorrowedScratch();
-  BorrowedScratch(const BorrowedScratch&) = delete;
-  BorrowedScratch& operator=(const BorrowedScratch&) = delete;
-  Scratch& operator*() { return *scratch_; }
-  Scratch* operator->() { return scratch_.get(); }
-
- private:
-  CpuBackend* backend_;
-  std::unique_ptr<Scratch> scratch_;
 };
 
 struct CpuBackend::Product {

@@ -40,7 +40,7 @@ void CpuBackend::PrepareRows(const float* x, size_t rows, size_t cols, const flo
   const auto& table = kernels::Active();
   const size_t grain = std::max<size_t>(1, std::min<size_t>(16, rows / (2 * threads())));
   For(rows, grain, [&](size_t begin, size_t end) {
-    BorrowedScratch scratch(this);
+    Borrowed<Scratch> scratch(&scratch_mutex_, &scratch_);
     float* normed = norm ? scratch->norm.Floats(cols) : nullptr;
     for (size_t i = begin; i < end; ++i) {
       const float* row = x + i * cols;
@@ -72,7 +72,7 @@ void CpuBackend::Multiply(std::span<const Product> products, size_t tokens) {
   auto part = [&](const Product& p, size_t begin, size_t end) {
     const PackedMatrix w = TilesOf(*p.matrix, begin, end);
     float* y = p.y + begin * kTileRows;
-    BorrowedScratch scratch(this);
+    Borrowed<Scratch> scratch(&scratch_mutex_, &scratch_);
     for (size_t t = 0; t < tokens; t += kTokenBlock) {
       const size_t count = std::min(kTokenBlock, tokens - t);
       const uint8_t* x = p.x.rows + t * p.x.row_bytes;
@@ -153,7 +153,7 @@ void CpuBackend::GateUp(const Product& gate, const Product& up, size_t tokens, f
     const PackedMatrix gate_part = TilesOf(*gate.matrix, begin, end);
     const PackedMatrix up_part = TilesOf(*up.matrix, begin, end);
     const size_t rows = gate_part.rows;
-    BorrowedScratch scratch(this);
+    Borrowed<Scratch> scratch(&scratch_mutex_, &scratch_);
     for (size_t t = 0; t < tokens; t += kTokenBlock) {
       const size_t count = std::min(kTokenBlock, tokens - t);
       float* g = scratch->gate.Floats(count * rows);

@@ -1,7 +1,6 @@
 #include "model/cuda_library.h"
 
 #include <dlfcn.h>
-#include <unistd.h>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -47,14 +46,11 @@ Result<std::unique_ptr<Backend>> OpenCudaBackendAt(const std::string& path,
 }  // namespace internal
 
 Result<std::unique_ptr<Backend>> OpenCudaBackend(const GpuOptions& options, GpuFound* found) {
-  char executable[4096];
-  const ssize_t size = readlink("/proc/self/exe", executable, sizeof(executable));
-  if (size <= 0 || size == static_cast<ssize_t>(sizeof(executable))) {
+  const std::string folder = ExecutableFolder();
+  if (folder.empty()) {
     return Unavailable("the executable's folder, where the GPU's library lies, is unknown");
   }
-  const std::string_view self(executable, static_cast<size_t>(size));
-  const std::string folder(self.substr(0, self.rfind('/')));
-  return internal::OpenCudaBackendAt(folder + "/libvade_cuda.so", options, found);
+  return internal::OpenCudaBackendAt(JoinPath(folder, "libvade_cuda.so"), options, found);
 }
 
 }  // namespace vade

@@ -42,9 +42,7 @@ class EncoderEmbedder final : public Embedder {
   const std::string& id() const override { return parts_.id; }
   int dimension() const override { return parts_.encoder->config().dim; }
   int max_tokens() const override { return parts_.max_tokens; }
-  size_t CountTokens(std::string_view text) const override {
-    return parts_.tokenizer->Count(text);
-  }
+  size_t CountTokens(std::string_view text) const override { return parts_.tokenizer->Count(text); }
   Result<std::vector<float>> Embed(std::span<const std::string_view> texts, EmbedRole role,
                                    const Context& ctx) override;
 
@@ -59,7 +57,7 @@ class EncoderEmbedder final : public Embedder {
                                 std::atomic<int64_t>* cut) const;
   static std::vector<Batch> CutBatches(std::span<const std::vector<int32_t>> ids);
   void WriteVectors(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
-                  std::span<const size_t> places, float* out) const;
+                    std::span<const size_t> places, float* out) const;
   void For(size_t count, RangeFunction f) const {
     if (pool_ == nullptr) return f(0, count);
     pool_->ParallelFor(count, 1, f);
@@ -78,8 +76,7 @@ Status CheckTokenizer(const Tokenizer& tokenizer, const EncoderConfig& config,
   }
   return InvalidArgument(StrCat("weights file ", path, ": ", tokenizer.vocab_size(), " tokens for ",
                                 config.vocab, " rows, first token ", tokenizer.bos(),
-                                ", last token ", tokenizer.eos(),
-                                "; is it an encoder for text?"));
+                                ", last token ", tokenizer.eos(), "; is it an encoder for text?"));
 }
 
 Result<EmbedderParts> LoadGguf(const std::string& path, const EmbedderOptions& options) {
@@ -91,7 +88,8 @@ Result<EmbedderParts> LoadGguf(const std::string& path, const EmbedderOptions& o
   RETURN_IF_ERROR(CheckTokenizer(*parts.tokenizer, config, path));
   ASSIGN_OR_RETURN(
       std::unique_ptr<const EncoderWeights> weights,
-      EncoderWeights::Load(file, {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
+      EncoderWeights::Load(file, config, EncoderNames::kGguf,
+                           {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
   parts.prefixes.query = file->GetString("vade.embedder.query_prefix").value_or("");
   parts.prefixes.passage = file->GetString("vade.embedder.passage_prefix").value_or("");
   parts.max_tokens = config.positions;
@@ -110,18 +108,17 @@ Result<EmbedderParts> LoadFolder(const std::string& path, const EmbedderOptions&
   parts.prefixes = std::move(folder.prefixes);
   parts.pooling = folder.pooling;
   parts.max_tokens = folder.max_tokens;
-  ASSIGN_OR_RETURN(std::unique_ptr<const EncoderWeights> weights,
-                   EncoderWeights::Load(std::move(folder.weights), folder.config,
-                                        EncoderNames::kHuggingFace,
-                                        {.cache_dir = options.packed_cache_dir,
-                                         .pool = options.pool}));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<const EncoderWeights> weights,
+      EncoderWeights::Load(std::move(folder.weights), folder.config, EncoderNames::kHuggingFace,
+                           {.cache_dir = options.packed_cache_dir, .pool = options.pool}));
   parts.encoder = std::make_unique<Encoder>(std::move(weights), options.pool);
   return parts;
 }
 
 // <s> prefix text </s>, cut behind max_tokens() - 1; `cut` grows by the tokens that are left out.
 std::vector<int32_t> EncoderEmbedder::Tokenize(std::string_view text, EmbedRole role,
-                                            std::atomic<int64_t>* cut) const {
+                                               std::atomic<int64_t>* cut) const {
   const std::string& prefix =
       role == EmbedRole::kQuery ? parts_.prefixes.query : parts_.prefixes.passage;
   const std::vector<int32_t> content =
@@ -151,8 +148,8 @@ std::vector<EncoderEmbedder::Batch> EncoderEmbedder::CutBatches(
 
 // The mean of each text's rows or its first, made a unit vector, to the text's place in `out`.
 void EncoderEmbedder::WriteVectors(std::span<const std::vector<int32_t>> ids,
-                              std::span<const float> hidden, std::span<const size_t> places,
-                              float* out) const {
+                                   std::span<const float> hidden, std::span<const size_t> places,
+                                   float* out) const {
   const size_t dim = dimension();
   const float* row = hidden.data();
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -171,7 +168,7 @@ void EncoderEmbedder::WriteVectors(std::span<const std::vector<int32_t>> ids,
 }
 
 Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_view> texts,
-                                               EmbedRole role, const Context& ctx) {
+                                                  EmbedRole role, const Context& ctx) {
   std::vector<std::vector<int32_t>> tokenized(texts.size());
   std::atomic<int64_t> cut{0};
   For(texts.size(), [&](size_t begin, size_t end) {

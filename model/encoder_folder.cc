@@ -1,8 +1,6 @@
 #include "model/encoder_folder.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -54,7 +52,8 @@ class ConfigReader {
     }
     const std::string act = String(json_, "hidden_act");
     if (act != "gelu" && !act.empty()) {
-      return Unimplemented(StrCat(path_, ": hidden_act ", Quoted(act), " is not supported (gelu is)"));
+      return Unimplemented(
+          StrCat(path_, ": hidden_act ", Quoted(act), " is not supported (gelu is)"));
     }
     const std::string kind = String(json_, "position_embedding_type");
     if (kind != "absolute" && !kind.empty()) {
@@ -106,7 +105,8 @@ Result<std::string> PoolingPath(const std::string& folder) {
     const std::string_view kind = std::string_view(type).substr(type.rfind('.') + 1);
     if (kind == "Pooling") name = String(module, "path");
     if (kind != "Pooling" && kind != "Transformer" && kind != "Normalize") {
-      return Unimplemented(StrCat(path, ": module ", Quoted(type), " is not supported (a "
+      return Unimplemented(StrCat(path, ": module ", Quoted(type),
+                                  " is not supported (a "
                                   "Transformer, Pooling and Normalize are)"));
     }
   }
@@ -173,8 +173,7 @@ std::string NameOf(const Json& config, const std::string& folder) {
 std::string EncoderFolderOf(const std::string& path) {
   if (IsDirectory(path)) return path;
   if (BaseName(path) != kWeightsName) return "";
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
+  return ParentFolder(path);
 }
 
 EmbedPrefixes PrefixesOf(std::string_view model_name) {

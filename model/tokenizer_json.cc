@@ -69,8 +69,7 @@ class Reader {
 
  private:
   Status Problem(std::string_view what) const {
-    return InvalidArgument(
-        StrCat(path_, ": ", what, "; is it a complete tokenizer.json?"));
+    return InvalidArgument(StrCat(path_, ": ", what, "; is it a complete tokenizer.json?"));
   }
 
   // Adds the special tokens, then those that begin and end a text.
@@ -149,11 +148,11 @@ class Reader {
       parts.tokens[*id] = text;
     }
     const std::string unknown = String(model, "unk_token");
-    const auto found = std::find(parts.tokens.begin(), parts.tokens.end(), unknown);
-    if (unknown.empty() || found == parts.tokens.end()) {
+    const auto found = vocab.find(unknown);
+    if (unknown.empty() || found == vocab.end()) {
       return Problem("model.unk_token is not in model.vocab");
     }
-    parts.unknown = static_cast<int32_t>(found - parts.tokens.begin());
+    parts.unknown = found->get<int32_t>();
     RETURN_IF_ERROR(Complete(&parts));
     ASSIGN_OR_RETURN(const WordPieceOptions options, ReadWordPieceOptions(model));
     ASSIGN_OR_RETURN(Vocabulary vocabulary, Vocabulary::FromParts(parts));
@@ -198,7 +197,8 @@ class Reader {
     for (const Json& entry : vocab) {
       if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() ||
           !entry[1].is_number() || entry[0].get_ref<const std::string&>().size() > kMaxPieceBytes) {
-        return Problem(StrCat("entry ", parts.tokens.size(), " of model.vocab is no token and score"));
+        return Problem(
+            StrCat("entry ", parts.tokens.size(), " of model.vocab is no token and score"));
       }
       parts.tokens.push_back(entry[0]);
       scores.push_back(entry[1].get<float>());

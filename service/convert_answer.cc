@@ -1,5 +1,4 @@
 // An answer <-> its message; the rest of the messages is in convert_proto.cc.
-#include "base/unicode.h"
 #include "service/convert_proto.h"
 #include "vade/v1/answer.pb.h"
 
@@ -19,7 +18,7 @@ TokenChoice::Ranked FromProto(const v1::RankedToken& in) {
 }  // namespace
 
 void ToProto(const Answer& answer, v1::Done* out) {
-  out->set_answer(ReplaceInvalidUtf8(answer.text));
+  out->set_answer(Utf8(answer.text));
   out->set_abstained(answer.abstained);
   out->set_reason(answer.reason);
   out->set_confidence(answer.confidence);
@@ -27,13 +26,13 @@ void ToProto(const Answer& answer, v1::Done* out) {
   for (const Omission& omission : answer.omitted) {
     v1::Omission* added = out->add_omitted();
     added->set_passage_id(omission.passage_id);
-    added->set_document_id(ReplaceInvalidUtf8(omission.document_id));
+    added->set_document_id(Utf8(omission.document_id));
     added->set_reason(omission.reason);
   }
   for (const ReadingFact& reading : answer.readings) {
     v1::Reading* added = out->add_readings();
     added->set_passage_id(reading.passage_id);
-    added->set_document_id(ReplaceInvalidUtf8(reading.document_id));
+    added->set_document_id(Utf8(reading.document_id));
     added->set_answers(reading.answers);
     added->set_kept(reading.kept);
     added->set_decline_probability(reading.decline_probability);
@@ -44,14 +43,14 @@ void ToProto(const Answer& answer, v1::Done* out) {
   for (const OtherAnswer& other : answer.others) {
     v1::OtherAnswer* added = out->add_others();
     added->set_passage_id(other.passage_id);
-    added->set_document_id(ReplaceInvalidUtf8(other.document_id));
-    added->set_text(ReplaceInvalidUtf8(other.text));
+    added->set_document_id(Utf8(other.document_id));
+    added->set_text(Utf8(other.text));
     added->set_valid_from(other.valid_from);
     added->set_agrees(other.agrees);
   }
   for (const Alternative& one : answer.alternatives) {
     v1::Alternative* added = out->add_alternatives();
-    added->set_text(ReplaceInvalidUtf8(one.text));
+    added->set_text(Utf8(one.text));
     added->set_reason(one.reason);
     added->set_confidence(one.confidence);
     for (const Citation& citation : one.citations) ToProto(citation, added->add_citations());

@@ -24,7 +24,6 @@ namespace {
 constexpr size_t kMaxWanted = 1024;
 constexpr size_t kMaxOriginBytes = 8192;
 constexpr size_t kMaxPasswordBytes = 1024;
-constexpr uint64_t kMayGrowBy = 64 << 10;  // since it was offered
 constexpr size_t kMaxMimeTypeBytes = 256;
 constexpr int kSourcesAtOnce = 500;
 
@@ -43,9 +42,9 @@ Status CheckOffer(const v1::OfferedFile& offer) {
   RETURN_IF_ERROR(CheckDocumentId(offer.document_id()));
   if (offer.mime_type().size() > kMaxMimeTypeBytes) return InvalidArgument("mime_type is too long");
   const std::string& hash = offer.sha256();
-  const bool hexadecimal = std::all_of(hash.begin(), hash.end(), [](char c) {
-    return HexDigit(c) >= 0 && AsciiLower(std::string(1, c))[0] == c;
-  });
+  const bool hexadecimal =
+      AsciiLower(hash) == hash &&
+      std::all_of(hash.begin(), hash.end(), [](char c) { return HexDigit(c) >= 0; });
   if (hash.size() != 64 || !hexadecimal) {
     return InvalidArgument("sha256 is not 64 lower-case hexadecimal digits");
   }
@@ -198,7 +197,7 @@ Result<std::optional<IncomingFile>> IngestStream::TakeData() {
     wanted_.erase(at);
     return std::optional<IncomingFile>();
   }
-  const uint64_t most = std::min(file.size_bytes + kMayGrowBy, kMaxContentBytes);
+  const uint64_t most = std::min(file.size_bytes + kMaxGrowthBytes, kMaxContentBytes);
   if (bytes.size() + data.data().size() > most) {
     return InvalidArgument(StrCat("document '", file.request.info.id,
                                   "' has more bytes than were offered; offer it again"));

@@ -124,15 +124,19 @@ std::string WarmJson(const WarmReport& report) {
 
 namespace {
 
+Json CitationsJson(const std::vector<Citation>& citations) {
+  Json list = Json::array();
+  for (const Citation& citation : citations) list.push_back(CitationJson(citation));
+  return list;
+}
+
 Json AlternativesJson(const std::vector<Alternative>& alternatives) {
   Json list = Json::array();
   for (const Alternative& one : alternatives) {
-    Json citations = Json::array();
-    for (const Citation& citation : one.citations) citations.push_back(CitationJson(citation));
     list.push_back({{"answer", one.text},
                     {"reason", one.reason},
                     {"confidence", one.confidence},
-                    {"citations", citations}});
+                    {"citations", CitationsJson(one.citations)}});
   }
   return list;
 }
@@ -163,8 +167,6 @@ Json TokensJson(const std::vector<TokenChoice>& tokens) {
 
 std::string AskJson(const AskReply& reply, const Trace& trace) {
   const Answer& answer = reply.answer;
-  Json citations = Json::array();
-  for (const Citation& citation : answer.citations) citations.push_back(CitationJson(citation));
   Json omitted = Json::array();
   for (const Omission& omission : answer.omitted) {
     omitted.push_back({{"passage_id", std::to_string(omission.passage_id)},
@@ -195,7 +197,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"abstained", answer.abstained},
                        {"reason", answer.reason},
                        {"confidence", answer.confidence},
-                       {"citations", citations},
+                       {"citations", CitationsJson(answer.citations)},
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
                        {"readings", readings},

@@ -35,6 +35,7 @@ inline constexpr size_t kMaxListValues = 1024;
 inline constexpr size_t kMaxGroups = 256;
 inline constexpr size_t kMaxGroupBytes = 256;
 inline constexpr uint64_t kMaxContentBytes = 256ull << 20;
+inline constexpr uint64_t kMaxGrowthBytes = 64 << 10;  // of a file between its offer and its end
 inline constexpr int kMaxAnswerTokens = 8192;
 inline constexpr int kDefaultAnswerTokens = 256;
 inline constexpr double kMaxTemperature = 5;

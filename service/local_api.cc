@@ -135,10 +135,10 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckQuery(asked));
     const Query query = WithDefaults(asked);
     const QueryGate::Query at_work(&gate_);
-    RETURN_IF_ERROR(
-        store_->GetCollection(query.collection).status());  // before a model is loaded for it
     ASSIGN_OR_RETURN(Retrieved found, AgainIfReembedded([&]() -> Result<Retrieved> {
-                       ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(query.collection, ctx));
+                       // Before a model is loaded for it.
+                       ASSIGN_OR_RETURN(const auto info, store_->GetCollection(query.collection));
+                       ASSIGN_OR_RETURN(Embedder * embedder, embedders_.Of(info, ctx));
                        return Retriever(store_.get(), embedder).Retrieve(query, ctx);
                      }));
     if (Trace* trace = ctx.trace()) trace->SetTime("total", trace->ElapsedMs());

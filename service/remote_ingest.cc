@@ -31,8 +31,6 @@ namespace {
 // Files that are offered and not finished: enough to keep the service busy.
 constexpr size_t kAhead = 64;
 constexpr size_t kPartBytes = 256 << 10;
-// Between its offer and its sending: what the service allows.
-constexpr uint64_t kMayGrowBy = 64 << 10;
 constexpr std::chrono::milliseconds kLookAround(50);
 
 Job JobOf(const SourceFile& file, const v1::DocumentOutcome& outcome) {
@@ -228,7 +226,7 @@ bool FileCarrier::Impl::Send(size_t index, Stream* stream) {
   v1::FileData& data = *message.mutable_data();
   data.set_number(index);
   auto bytes = Read(sources_.files[index]);
-  if (bytes.ok() && bytes->size() > offered_[index] + kMayGrowBy) {
+  if (bytes.ok() && bytes->size() > offered_[index] + kMaxGrowthBytes) {
     bytes = InvalidArgument("grows while it is read; ingest it again when it has come to rest");
   }
   if (!bytes.ok()) {
@@ -249,7 +247,7 @@ void FileCarrier::Impl::FailHere(size_t index, const Status& why) {
   const std::lock_guard lock(mutex_);
   const SourceFile& file = sources_.files[index];
   --under_way_;
-  ++report_.failed;
+  CountOutcome(why, &report_);
   report_.errors.push_back({file.path, why.message()});
   Job job;
   job.source_bytes = file.size_bytes;

@@ -44,8 +44,7 @@ Status Arena::Grow(uint64_t bytes, const std::string& what) {
   const uint64_t size = std::max(bytes, std::min(kChunkBytes, left));
   auto chunk = device_->Allocate(size);
   if (!chunk.ok()) return chunk.status().WithContext(what);
-  chunks_.push_back(*chunk);
-  chunk_bytes_[*chunk] = size;
+  chunks_.insert(*chunk);
   free_[*chunk] = size;
   taken_ += size;
   return OkStatus();
@@ -59,11 +58,11 @@ void Arena::Free(uint8_t* at) {
   out_.erase(found);
   // Joined with what is free beside it, but not over the border of a chunk.
   auto next = free_.lower_bound(at);
-  if (next != free_.end() && next->first == at + bytes && !chunk_bytes_.contains(next->first)) {
+  if (next != free_.end() && next->first == at + bytes && !chunks_.contains(next->first)) {
     bytes += next->second;
     next = free_.erase(next);
   }
-  if (next != free_.begin() && !chunk_bytes_.contains(at)) {
+  if (next != free_.begin() && !chunks_.contains(at)) {
     const auto before = std::prev(next);
     if (before->first + before->second == at) {
       before->second += bytes;

@@ -7,8 +7,8 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "base/status.h"
 #include "kernels/cuda/device.h"
@@ -39,10 +39,9 @@ class Arena {
 
   Device* device_;
   uint64_t budget_, taken_ = 0, used_ = 0;
-  std::vector<uint8_t*> chunks_;
+  std::set<uint8_t*> chunks_;
   std::map<uint8_t*, uint64_t> free_;  // by address; neighbours of one chunk are joined
   std::map<uint8_t*, uint64_t> out_;
-  std::map<uint8_t*, uint64_t> chunk_bytes_;
 };
 
 }  // namespace vade::kernels::cuda

@@ -10,7 +10,7 @@
 
 namespace vade::kernels::cuda {
 
-// Errors are found by the caller's next check (cuda_device.cc), as for everything on a stream.
+// Errors are found by the caller's next check (runtime_device.cc), as for everything on a stream.
 template <typename... Parameters, typename... Arguments>
 void Launch(const char*, const LaunchPlan& plan, Stream stream, void (*kernel)(Parameters...),
             Arguments... arguments) {

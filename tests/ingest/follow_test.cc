@@ -145,7 +145,7 @@ TEST_P(Watching, ARootMayGoAndComeAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(InotifyAndLooking, Watching, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Inotify" : "Looking"; });
+                         [](const auto& mode) { return mode.param ? "Inotify" : "Looking"; });
 
 TEST(FolderWatches, AnOverflowOfTheQueueIsSaidAndSurvived) {
   uint64_t queued = 16384;
