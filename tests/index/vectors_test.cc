@@ -32,7 +32,6 @@ class NearestVectors : public StoreFixture {
     std::mt19937 center(static_cast<unsigned>(cluster) * 7919 + 13);
     std::vector<float> v(kDimension);
     for (float& x : v) x = of_center(center) + 0.7f * of_vector(*random);
-    v[0] += shared_component_;
     double squares = 0;
     for (float x : v) squares += static_cast<double>(x) * x;
     for (float& x : v) x = static_cast<float>(x / std::sqrt(squares));
@@ -114,7 +113,6 @@ class NearestVectors : public StoreFixture {
     return static_cast<double>(found) / static_cast<double>(wanted);
   }
 
-  float shared_component_ = 0;  // added to the first one of all vectors
   std::mt19937 random_{4711};
   std::map<std::string, std::vector<float>> all_;
 };
@@ -356,12 +354,6 @@ class ScannedSegment : public NearestVectors {
 TEST_F(ScannedSegment, IsAllButExactAndTheSameAsInAFileWithoutNibbles) {
   SealForScans();
   EXPECT_GE(Recall(40), 0.995);
-  ExpectTheSameWithoutNibbles();
-}
-
-TEST_F(ScannedSegment, IsTheSameWhereFourBitsSayNothing) {
-  shared_component_ = 40;  // so great that four bits of all the others are zero
-  SealForScans();
   ExpectTheSameWithoutNibbles();
 }
 
