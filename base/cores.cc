@@ -1,4 +1,4 @@
-// How many cores this process may use: threads.h's UsableCores().
+// What the machine has: threads.h's UsableCores() and MachineMemoryBytes().
 #include <sched.h>
 #include <unistd.h>
 
@@ -95,6 +95,11 @@ int UsableCores() {
     return quota > 0 ? std::min(affinity, quota) : affinity;
   }();
   return cores;
+}
+
+uint64_t MachineMemoryBytes() {
+  return static_cast<uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 1L)) *
+         static_cast<uint64_t>(std::max(sysconf(_SC_PAGESIZE), 1L));
 }
 
 }  // namespace vade

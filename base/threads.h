@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -56,6 +57,8 @@ class ThreadPool {
 
 // Cores that this process may use (affinity and cgroup quota heeded), at least 1.
 int UsableCores();
+// Physical memory of the machine.
+uint64_t MachineMemoryBytes();
 
 namespace internal {
 // The cgroup quota in cores (rounded up), or 0 for none, from the text of /proc/self/cgroup and the

@@ -1,4 +1,4 @@
-// The one file that includes FAISS and the one that catches what it throws.
+// Beside cells.cc the one file that includes FAISS, and that catches what it throws.
 //
 // FAISS's HNSW asks a DistanceComputer for distances and never sees a vector. Ours answers from
 // int8 codes, which takes the place of FAISS's own storage: building is then several times faster

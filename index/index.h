@@ -281,6 +281,10 @@ struct StoreOptions {
   int hnsw_m = 16;             // links a node
   int hnsw_ef_construction = 100;
   int hnsw_ef_search = 64;  // candidates kept in the walk; recall against speed
+  // Collections whose codes and graphs would take more than this get cells instead (index/cells.h),
+  // which need a fifth of the memory and find a little less surely; 0: half of the machine's
+  // memory.
+  uint64_t graph_bytes = 0;
   // Segments are not merged, and a tail is not sealed, beyond this many vectors in one: it bounds
   // the memory of the making, about 6 bytes a dimension and 500 bytes for each.
   size_t max_segment_rows = 256 << 10;

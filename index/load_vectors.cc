@@ -179,9 +179,9 @@ void VectorLoader::SealRebuilt() {
   const SegmentOwner owner = core_->OwnerOf(*state_, commit_);
   const VectorRows rows = rebuilt_.rows();
   Status status =
-      CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, 0));
+      CheckRoomForDerived(core_->directory, EstimateSegmentBytes(rows.count, rows.dimension, {}));
   if (status.ok()) status = MakeDirectories(core_->SegmentDirectory(state_->space));
-  if (status.ok()) status = WriteSegment(path, owner, rows, nullptr);
+  if (status.ok()) status = WriteSegment(path, owner, rows, {});
   if (status.ok()) {
     auto opened = OpenSegment(path, number, owner);
     status = opened.status();

@@ -182,8 +182,9 @@ bool Suffice(float floor, size_t k, std::vector<float>* scores) {
 
 }  // namespace
 
-Question::Question(const LanguageSums& sums, std::span<const float> vector)
-    : code(NibblePieces(vector.size()) * kNibblePiece),
+Question::Question(const LanguageSums& sums, std::span<const float> asked)
+    : vector(asked),
+      code(NibblePieces(vector.size()) * kNibblePiece),
       scale(QuantizeRow(vector.data(), vector.size(), code.data())),
       lift(sums, vector) {}
 

@@ -17,6 +17,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "index/cells.h"
 #include "index/graph.h"
 #include "index/language_lift.h"
 #include "index/vectors.h"
@@ -29,17 +30,20 @@ struct Source {
   VectorRows rows;
   SlotFilter filter;
   const GraphView* graph = nullptr;
+  const CellsView* cells = nullptr;
   std::optional<LanguageCode> language = std::nullopt;  // of all rows, where that is known
   size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
 };
 
 // A question as the search sees it.
 struct Question {
+  std::span<const float> vector;
   std::vector<int8_t> code;  // padded with zeros to whole pieces of nibbles
   float scale = 0;           // component = code * scale
   LanguageLift lift;
 
-  Question(const LanguageSums& sums, std::span<const float> vector);
+  // Borrows `asked`.
+  Question(const LanguageSums& sums, std::span<const float> asked);
   // In the measure of products of codes.
   float LiftOfCodes(LanguageCode language) const {
     return lift.none() || scale == 0 ? 0 : lift.Of(language) / scale;

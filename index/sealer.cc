@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/threads.h"
 
 namespace vade {
 namespace {
@@ -144,10 +145,14 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
   std::map<std::pair<uint32_t, size_t>, std::vector<const Segment*>> classes;
   for (const SegmentState& s : state.segments) {
     const size_t count = s.segment->rows().count;
-    const bool lacks_graph = s.segment->graph().links == 0 && LiveCount(s) > 1 &&
+    const bool indexed = s.segment->has_graph() || s.segment->has_cells();
+    const bool lacks_index = !indexed && LiveCount(s) > 1 &&
                              LiveCount(s) >= core_->options.flat_below && GreatestLanguage(s) > 1 &&
                              GreatestLanguage(s) >= core_->options.flat_below;
-    if (lacks_graph || s.dead_count * 2 > count) {
+    // Never the other way round, so that a collection at the limit is not made anew for ever.
+    const bool outgrown =
+        s.segment->has_graph() && LiveCount(s) >= kMinCellRows && OutgrowsMemory(state);
+    if (lacks_index || outgrown || s.dead_count * 2 > count) {
       job.segments = {s.segment.get()};
       return job;
     }
@@ -193,22 +198,41 @@ Status Sealer::SealNext(const std::string& name, size_t tail_at_least, bool* don
   return RunJob(*job);
 }
 
+// Whether the collection is too large for graphs.
+bool Sealer::OutgrowsMemory(const CollectionState& state) const {
+  const StoreOptions& options = core_->options;
+  uint64_t rows = state.tail.length;
+  for (const SegmentState& s : state.segments) rows += LiveCount(s);
+  const uint64_t bytes = CodeStride(static_cast<size_t>(state.info.dimension)) +
+                         2 * static_cast<uint64_t>(options.hnsw_m) * sizeof(uint32_t);
+  const uint64_t most = options.graph_bytes > 0 ? options.graph_bytes : MachineMemoryBytes() / 2;
+  return rows * bytes > most;
+}
+
+SegmentPlan Sealer::PlanOf(const CollectionState& state, size_t rows) const {
+  const StoreOptions& options = core_->options;
+  if (rows < options.flat_below || rows < 2) return {};
+  if (rows >= kMinCellRows && OutgrowsMemory(state)) return {.cells = CellCount(rows)};
+  return {.links = 2 * static_cast<size_t>(options.hnsw_m)};
+}
+
 Result<std::shared_ptr<const Segment>> Sealer::MakeSegment(const Job& job, const VectorRows& rows,
                                                            const std::string& path,
                                                            uint64_t number) {
   const StoreOptions& options = core_->options;
-  const bool wants_graph = rows.count >= options.flat_below && rows.count > 1;
-  RETURN_IF_ERROR(CheckRoomForDerived(
-      core_->directory,
-      EstimateSegmentBytes(rows.count, rows.dimension, wants_graph ? 2 * options.hnsw_m : 0)));
-  std::optional<Graph> graph;
-  if (wants_graph) {
-    ASSIGN_OR_RETURN(graph, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction},
+  const SegmentPlan plan = PlanOf(*job.state, rows.count);
+  RETURN_IF_ERROR(CheckRoomForDerived(core_->directory,
+                                      EstimateSegmentBytes(rows.count, rows.dimension, plan)));
+  SegmentIndex index;
+  if (plan.cells > 0) {
+    ASSIGN_OR_RETURN(index, BuildCells(rows, worker_.stopping()));
+  } else if (plan.links > 0) {
+    ASSIGN_OR_RETURN(index, BuildGraph(rows, {options.hnsw_m, options.hnsw_ef_construction},
                                        worker_.stopping()));
   }
   const SegmentOwner owner = core_->OwnerOf(*job.state, job.commit);
   RETURN_IF_ERROR(MakeDirectories(core_->SegmentDirectory(job.state->space)));
-  RETURN_IF_ERROR(WriteSegment(path, owner, rows, graph ? &*graph : nullptr));
+  RETURN_IF_ERROR(WriteSegment(path, owner, rows, index));
   return OpenSegment(path, number, owner);
 }
 

@@ -47,6 +47,8 @@ class Sealer {
   struct Made;
   size_t DueTail() const;
   Status SealCollections(size_t tail_at_least, const Context& ctx);
+  bool OutgrowsMemory(const CollectionState& state) const;
+  SegmentPlan PlanOf(const CollectionState& state, size_t rows) const;
   std::optional<Job> Plan(const CollectionState& state, size_t tail_at_least) const;
   Status SealCollection(const std::string& name, size_t tail_at_least, const Context& ctx);
   Status SealNext(const std::string& name, size_t tail_at_least, bool* done);

@@ -34,7 +34,8 @@ struct Header {
   uint32_t entry;
   uint32_t max_level;
   uint32_t upper_lists;
-  uint8_t zero[36];
+  uint32_t cells;  // zero in version 2
+  uint8_t zero[32];
 };
 static_assert(sizeof(Header) == 128);
 static_assert(offsetof(Header, checksum) == kChecksumOffset);
@@ -43,7 +44,7 @@ static_assert(offsetof(Header, checksum) == kChecksumOffset);
 // checked.
 struct Layout {
   uint64_t ids, group_sets, languages, scales, codes, halves, levels, first_upper, level0, upper,
-      nibbles, end;
+      nibbles, centroids, codebook, begins, slots, cell_codes, end;
 };
 
 Layout LayoutOf(const Header& h) {
@@ -66,12 +67,37 @@ Layout LayoutOf(const Header& h) {
   layout.level0 = section(nodes * h.links * sizeof(uint32_t));
   layout.upper = section(uint64_t{h.upper_lists} * h.upper_links * sizeof(uint32_t));
   layout.nibbles = section(h.version == kVersionWithoutNibbles ? 0 : n * NibbleBytes(h.dimension));
+  const uint64_t in_cells = h.cells > 0 ? n : 0, parts = CellParts(h.dimension);
+  layout.centroids = section(uint64_t{h.cells} * h.dimension * sizeof(float));
+  layout.codebook = section(h.cells > 0 ? parts * kCellEntries * kCellPart * sizeof(float) : 0);
+  layout.begins = section(h.cells > 0 ? (uint64_t{h.cells} + 1) * sizeof(uint32_t) : 0);
+  layout.slots = section(in_cells * sizeof(uint32_t));
+  layout.cell_codes = section(in_cells * parts);
   layout.end = at;
   return layout;
 }
 
 void Place(std::string* file, uint64_t at, const void* data, uint64_t bytes) {
   if (bytes > 0) std::memcpy(file->data() + at, data, bytes);
+}
+
+template <typename T>
+void PlaceAll(std::string* file, uint64_t at, const std::vector<T>& values) {
+  Place(file, at, values.data(), values.size() * sizeof(T));
+}
+
+void PlaceRows(std::string* file, const Layout& at, const VectorRows& rows) {
+  const uint64_t n = rows.count;
+  Place(file, at.ids, rows.ids, n * sizeof(PassageId));
+  Place(file, at.group_sets, rows.group_sets, n * sizeof(uint32_t));
+  Place(file, at.languages, rows.languages, n * sizeof(LanguageCode));
+  Place(file, at.scales, rows.scales, n * sizeof(float));
+  Place(file, at.codes, rows.codes, n * rows.stride);
+  Place(file, at.halves, rows.halves, n * rows.dimension * sizeof(uint16_t));
+  uint8_t* nibbles = reinterpret_cast<uint8_t*>(file->data()) + at.nibbles;
+  for (size_t slot = 0; slot < rows.count; ++slot, nibbles += NibbleBytes(rows.dimension)) {
+    PackNibbles(rows.codes + slot * rows.stride, rows.dimension, nibbles);
+  }
 }
 
 // --- checks of an opened file, from the outside inwards ------------------------------------------
@@ -97,7 +123,8 @@ Status CheckHeader(const std::string& path, const Header& h, uint64_t size,
   if (h.commit > owner.commit) return Bad(path, "is newer than the database");
   if (h.count == 0 || h.count > INT32_MAX || h.stride != CodeStride(h.dimension) ||
       h.links > 4096 || h.upper_links > 4096 || h.max_level > kMaxGraphLevel ||
-      h.upper_lists > INT32_MAX) {
+      h.upper_lists > INT32_MAX || h.cells > h.count || (h.cells > 0 && h.links > 0) ||
+      (h.cells > 0 && h.version == kVersionWithoutNibbles)) {
     return Bad(path, "has impossible numbers in its header");
   }
   if (LayoutOf(h).end != size) return Bad(path, "has sections that do not fit its length");
@@ -150,6 +177,21 @@ Status CheckGraph(const std::string& path, const GraphView& graph, size_t count)
   return OkStatus();
 }
 
+// Every row is in one cell.
+Status CheckCells(const std::string& path, const CellsView& cells, size_t count) {
+  if (cells.centroids.empty()) return OkStatus();
+  if (cells.begins.front() != 0 || cells.begins.back() != count ||
+      !std::is_sorted(cells.begins.begin(), cells.begins.end())) {
+    return Bad(path, "has cells that do not follow one another");
+  }
+  std::vector<bool> seen(count);
+  for (uint32_t slot : cells.slots) {
+    if (slot >= count || seen[slot]) return Bad(path, "has cells with slots out of range");
+    seen[slot] = true;
+  }
+  return OkStatus();
+}
+
 template <typename T>
 std::span<const T> Section(std::span<const uint8_t> bytes, uint64_t at, uint64_t count) {
   // Sections begin at multiples of 64 of a page-aligned mapping.
@@ -183,6 +225,16 @@ GraphView GraphOf(std::span<const uint8_t> bytes, const Header& h, const Layout&
           .upper = Section<uint32_t>(bytes, layout.upper, uint64_t{h.upper_lists} * h.upper_links)};
 }
 
+CellsView CellsOf(std::span<const uint8_t> bytes, const Header& h, const Layout& layout) {
+  if (h.cells == 0) return {};
+  const uint64_t n = h.count, parts = CellParts(h.dimension);
+  return {.centroids = Section<float>(bytes, layout.centroids, uint64_t{h.cells} * h.dimension),
+          .codebook = Section<float>(bytes, layout.codebook, parts * kCellEntries * kCellPart),
+          .begins = Section<uint32_t>(bytes, layout.begins, uint64_t{h.cells} + 1),
+          .slots = Section<uint32_t>(bytes, layout.slots, n),
+          .codes = Section<uint8_t>(bytes, layout.cell_codes, n * parts)};
+}
+
 std::optional<LanguageCode> CommonLanguage(const VectorRows& rows) {
   const LanguageCode first = rows.languages[0];
   const bool all = std::all_of(rows.languages, rows.languages + rows.count,
@@ -190,7 +242,7 @@ std::optional<LanguageCode> CommonLanguage(const VectorRows& rows) {
   return all ? std::optional(first) : std::nullopt;
 }
 
-Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph* graph) {
+Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const SegmentIndex& index) {
   Header h{};
   std::memcpy(h.magic, kMagic, sizeof(kMagic));
   h.version = kSegmentVersion;
@@ -201,12 +253,15 @@ Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph*
   h.commit = owner.commit;
   h.count = static_cast<uint32_t>(rows.count);
   h.stride = static_cast<uint32_t>(rows.stride);
-  if (graph) {
+  if (const auto* graph = std::get_if<Graph>(&index)) {
     h.links = graph->links;
     h.upper_links = graph->upper_links;
     h.entry = graph->entry;
     h.max_level = graph->max_level;
     h.upper_lists = static_cast<uint32_t>(graph->upper.size() / graph->upper_links);
+  }
+  if (const auto* cells = std::get_if<Cells>(&index)) {
+    h.cells = static_cast<uint32_t>(cells->begins.size() - 1);
   }
   h.file_bytes = LayoutOf(h).end;
   return h;
@@ -214,14 +269,15 @@ Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph*
 
 }  // namespace
 
-uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links) {
+uint64_t EstimateSegmentBytes(size_t count, size_t dimension, const SegmentPlan& plan) {
   Header h{};
   h.version = kSegmentVersion;
   h.count = static_cast<uint32_t>(count);
   h.dimension = static_cast<uint32_t>(dimension);
   h.stride = static_cast<uint32_t>(CodeStride(dimension));
-  if (links > 1) {
-    h.links = static_cast<uint32_t>(links);
+  h.cells = static_cast<uint32_t>(plan.cells);
+  if (plan.links > 1) {
+    h.links = static_cast<uint32_t>(plan.links);
     h.upper_links = h.links / 2;
     h.upper_lists =
         h.count / h.upper_links * 2;  // one node in upper_links has one, a few have more
@@ -239,28 +295,24 @@ Status CheckRoomForDerived(const std::string& directory, uint64_t bytes) {
 }
 
 Status WriteSegment(const std::string& path, const SegmentOwner& owner, const VectorRows& rows,
-                    const Graph* graph) {
-  const Header h = HeaderFor(owner, rows, graph);
+                    const SegmentIndex& index) {
+  const Header h = HeaderFor(owner, rows, index);
   const Layout at = LayoutOf(h);
-  const uint64_t n = rows.count;
   std::string file(at.end, '\0');
   Place(&file, 0, &h, sizeof(h));
-  Place(&file, at.ids, rows.ids, n * sizeof(PassageId));
-  Place(&file, at.group_sets, rows.group_sets, n * sizeof(uint32_t));
-  Place(&file, at.languages, rows.languages, n * sizeof(LanguageCode));
-  Place(&file, at.scales, rows.scales, n * sizeof(float));
-  Place(&file, at.codes, rows.codes, n * rows.stride);
-  Place(&file, at.halves, rows.halves, n * rows.dimension * sizeof(uint16_t));
-  if (graph) {
-    Place(&file, at.levels, graph->levels.data(), n);
-    Place(&file, at.first_upper, graph->first_upper.data(), n * sizeof(uint32_t));
-    Place(&file, at.level0, graph->level0.data(), graph->level0.size() * sizeof(uint32_t));
-    Place(&file, at.upper, graph->upper.data(), graph->upper.size() * sizeof(uint32_t));
+  PlaceRows(&file, at, rows);
+  if (const auto* graph = std::get_if<Graph>(&index)) {
+    PlaceAll(&file, at.levels, graph->levels);
+    PlaceAll(&file, at.first_upper, graph->first_upper);
+    PlaceAll(&file, at.level0, graph->level0);
+    PlaceAll(&file, at.upper, graph->upper);
   }
-  for (size_t slot = 0; slot < rows.count; ++slot) {
-    PackNibbles(
-        rows.codes + slot * rows.stride, rows.dimension,
-        reinterpret_cast<uint8_t*>(file.data()) + at.nibbles + slot * NibbleBytes(rows.dimension));
+  if (const auto* cells = std::get_if<Cells>(&index)) {
+    PlaceAll(&file, at.centroids, cells->centroids);
+    PlaceAll(&file, at.codebook, cells->codebook);
+    PlaceAll(&file, at.begins, cells->begins);
+    PlaceAll(&file, at.slots, cells->slots);
+    PlaceAll(&file, at.cell_codes, cells->codes);
   }
   const uint64_t checksum = Checksum64(std::string_view(file).substr(kChecksummedFrom));
   Place(&file, kChecksumOffset, &checksum, sizeof(checksum));
@@ -282,8 +334,10 @@ Result<std::shared_ptr<const Segment>> OpenSegment(const std::string& path, uint
   auto segment = std::make_shared<Segment>();
   segment->rows_ = RowsOf(bytes, h, layout);
   segment->graph_ = GraphOf(bytes, h, layout);
+  segment->cells_ = CellsOf(bytes, h, layout);
   RETURN_IF_ERROR(CheckRows(path, segment->rows_));
   RETURN_IF_ERROR(CheckGraph(path, segment->graph_, h.count));
+  RETURN_IF_ERROR(CheckCells(path, segment->cells_, h.count));
   segment->language_ = CommonLanguage(segment->rows_);
   segment->number_ = number;
   segment->file_ = std::move(file);

@@ -9,9 +9,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "base/files.h"
 #include "base/status.h"
+#include "index/cells.h"
 #include "index/graph.h"
 #include "index/vectors.h"
 
@@ -31,6 +33,9 @@ class Segment {
  public:
   const VectorRows& rows() const { return rows_; }
   const GraphView& graph() const { return graph_; }
+  const CellsView& cells() const { return cells_; }
+  bool has_graph() const { return graph_.links > 0; }
+  bool has_cells() const { return !cells_.centroids.empty(); }
   uint64_t number() const { return number_; }
   // The language of all of its rows, when that is one.
   std::optional<LanguageCode> language() const { return language_; }
@@ -43,21 +48,29 @@ class Segment {
   uint64_t number_ = 0;
   VectorRows rows_;
   GraphView graph_;
+  CellsView cells_;
   std::optional<LanguageCode> language_;
 };
 
-// Bytes of the file of `count` rows; with a graph of `links` on level 0 when that is not 0. For
-// plans: upper levels are a matter of chance.
-uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links);
+// What finds rows without looking at all of them: nothing, a graph or cells.
+using SegmentIndex = std::variant<std::monostate, Graph, Cells>;
+
+// How large an index will be. Neither: none.
+struct SegmentPlan {
+  size_t links = 0;  // of a graph, on level 0
+  size_t cells = 0;
+};
+
+// Bytes of the file of `count` rows. For plans: upper levels of a graph are a matter of chance.
+uint64_t EstimateSegmentBytes(size_t count, size_t dimension, const SegmentPlan& plan);
 
 // RESOURCE_EXHAUSTED when `bytes` more in `directory` would leave too little for the database: what
 // is derived must never take the last space of the truth.
 Status CheckRoomForDerived(const std::string& directory, uint64_t bytes);
 
-// `rows` have strictly ascending ids; `graph` is over the same rows, or null. Durable when it
-// returns.
+// `rows` have strictly ascending ids; `index` is over the same rows. Durable when it returns.
 Status WriteSegment(const std::string& path, const SegmentOwner& owner, const VectorRows& rows,
-                    const Graph* graph);
+                    const SegmentIndex& index);
 
 // DATA_LOSS with the reason when the file is not a whole, sane segment of `owner`.
 Result<std::shared_ptr<const Segment>> OpenSegment(const std::string& path, uint64_t number,

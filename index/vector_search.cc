@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "index/cell_search.h"
 #include "index/scan.h"
 #include "kernels/kernels.h"
 
 namespace vade {
 namespace {
 
+constexpr size_t kMinProbes = 8;
+constexpr size_t kCellCandidates = 2;    // for each place in the head
 constexpr size_t kMinHead = 50;          // candidates that are scored again with float16
 constexpr size_t kWalkAtLeastOneIn = 8;  // a rarer filter is cheaper and surer to scan
 
@@ -18,21 +21,29 @@ size_t CountKept(const Source& source) {
   return source.filter.Count(source.rows.count);
 }
 
+// By the source's graph or cells.
+std::vector<SlotScore> Nearest(const Source& source, const Question& question,
+                               const VectorSearchOptions& options, size_t head_size) {
+  if (source.cells) {
+    return SearchCells(source, question,
+                       {.probes = std::max(options.ef, kMinProbes),
+                        .k = options.k,
+                        .candidates = kCellCandidates * head_size});
+  }
+  return WalkGraph(source.rows, *source.graph, question.code.data(), source.filter, options.ef);
+}
+
 Status SearchSource(const Source& source, uint32_t number, const Question& question,
                     const VectorSearchOptions& options, const Context& ctx, Head* head) {
   RETURN_IF_ERROR(ctx.Check());
   const size_t count = source.rows.count;
   const auto scan = [&] { return Scan(source, number, question, options.k, ctx, head); };
-  if (!source.graph || source.graph->links == 0 || count < options.flat_below) {
-    return scan();
-  }
+  const bool indexed = source.cells || (source.graph && source.graph->links > 0);
+  if (!indexed || count < options.flat_below) return scan();
   const size_t kept = CountKept(source);
-  if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) {
-    return scan();
-  }
+  if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) return scan();
   // All of one language (sealer.cc), so that the lift does not change which are best.
-  const auto nearest =
-      WalkGraph(source.rows, *source.graph, question.code.data(), source.filter, options.ef);
+  const auto nearest = Nearest(source, question, options, head->capacity());
   // A node that no link leads to cannot be walked to.
   if (nearest.size() < std::min(options.k, kept)) return scan();
   for (const SlotScore& found : nearest) {
@@ -100,6 +111,7 @@ std::vector<Source> SourcesOf(const CollectionState& state, const Admission& adm
   for (const SegmentState& segment : state.segments) {
     Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
     source.graph = &segment.segment->graph();
+    if (segment.segment->has_cells()) source.cells = &segment.segment->cells();
     source.language = segment.segment->language();
     source.dead_count = segment.dead_count;
     if (!admission.everything()) {

@@ -1,6 +1,6 @@
 // The nearest vectors of one collection to a question: scans the tail and small segments, walks the
-// graphs of the others, scores the head of the list with float16 vectors. Single-threaded, touches
-// only its view.
+// graphs of the others or looks into their cells, scores the head of the list with float16 vectors.
+// Single-threaded, touches only its view.
 //
 // Passages of every language are found: scores are cosines with what the language takes off given
 // back (language_lift.h).
@@ -22,7 +22,7 @@ namespace vade {
 
 struct VectorSearchOptions {
   size_t k = 5;
-  size_t ef = 64;            // candidates kept in a walk
+  size_t ef = 64;            // candidates kept in a walk; cells that are looked into
   size_t flat_below = 4096;  // fewer findable slots than this are scanned
 };
 

@@ -156,6 +156,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(
       file.Bytes("store.block_cache_bytes", 1 << 20, 1ull << 40, &local->store.block_cache_bytes));
+  RETURN_IF_ERROR(file.Bytes("store.graph_bytes", 0, 1ull << 44, &local->store.graph_bytes));
   RETURN_IF_ERROR(file.Int("store.hnsw_ef_search", 1, 10000, &local->store.hnsw_ef_search));
   int erase_within = static_cast<int>(local->store.erase_within.count());
   RETURN_IF_ERROR(file.Int("store.erase_within_seconds", 0, 31536000, &erase_within));

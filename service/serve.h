@@ -56,7 +56,10 @@
 //                              score beside unlikeness to better hits
 //   search.neighbours          0 to 10, default 0: passages joined to each hit on each side
 //   store.block_cache_bytes    default 64M
-//   store.hnsw_ef_search       candidates kept in the walk, 1 to 10000, default 64
+//   store.graph_bytes          a collection whose codes and graphs would take more gets cells, which need
+//                              a fifth of the memory; default 0: half of the machine's memory
+//   store.hnsw_ef_search       candidates kept in a walk, cells that are looked into, 1 to 10000,
+//                              default 64
 //   store.erase_within_seconds bytes of what was deleted or replaced leave the files within this
 //                              time, 0 to 31536000, default 3600; 0: only with erase
 //   log.level                  debug, info (default), warning, error, off

@@ -4,6 +4,7 @@
 //
 //   vectors_bench dump STORE OUT.fbin                    all vectors of a store's collections
 //   vectors_bench build BASE.fbin OUT.seg M EF           codes and graph, into a segment
+//   vectors_bench build BASE.fbin OUT.seg CELLS          codes and cells
 //   vectors_bench search BASE.seg QUERIES.fbin TRUTH.ibin FLAT|EF..
 //
 // .fbin and .ibin: bench/index/matrix.h. TRUTH has the rows of the ten nearest of each query. One
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,7 +72,9 @@ Status Dump(const std::string& directory, const std::string& out) {
 
 SegmentOwner Owner(uint32_t dimension) { return {.space = 1, .dimension = dimension, .commit = 1}; }
 
-Status Build(const std::string& base, const std::string& out, const GraphOptions& options) {
+// With a graph, or without options for one with cells.
+Status Build(const std::string& base, const std::string& out,
+             const std::optional<GraphOptions>& options) {
   ASSIGN_OR_RETURN(const Matrix<float> vectors, ReadMatrix<float>(base));
   const auto start = Clock::now();
   VectorBuffer buffer(vectors.columns);
@@ -79,9 +83,14 @@ Status Build(const std::string& base, const std::string& out, const GraphOptions
   }
   const double quantised = SecondsSince(start);
   const std::atomic<bool> stop{false};
-  ASSIGN_OR_RETURN(const Graph graph, BuildGraph(buffer.rows(), options, stop));
+  SegmentIndex index;
+  if (options) {
+    ASSIGN_OR_RETURN(index, BuildGraph(buffer.rows(), *options, stop));
+  } else {
+    ASSIGN_OR_RETURN(index, BuildCells(buffer.rows(), stop));
+  }
   const double built = SecondsSince(start);
-  RETURN_IF_ERROR(WriteSegment(out, Owner(vectors.columns), buffer.rows(), &graph));
+  RETURN_IF_ERROR(WriteSegment(out, Owner(vectors.columns), buffer.rows(), index));
   const double bytes = static_cast<double>(std::filesystem::file_size(out));
   std::printf(
       "{\"quantise_seconds\":%.2f,\"build_seconds\":%.2f,\"write_seconds\":%.2f,"
@@ -116,9 +125,12 @@ Status Measure(const CollectionState& state, const Matrix<float>& queries,
   std::printf(
       "{\"kind\":\"%s\",\"ef\":%zu,\"recall\":%.4f,\"queries_per_second\":%.1f,\"p50_ms\":%.3f,"
       "\"p99_ms\":%.3f}\n",
-      flat ? "flat" : "graph", options.ef,
-      static_cast<double>(right) / static_cast<double>(queries.rows * kNearest), rates[1],
-      latencies[latencies.size() / 2] * 1000, latencies[latencies.size() * 99 / 100] * 1000);
+      flat                                     ? "flat"
+      : state.segments[0].segment->has_cells() ? "cells"
+                                               : "graph",
+      options.ef, static_cast<double>(right) / static_cast<double>(queries.rows * kNearest),
+      rates[1], latencies[latencies.size() / 2] * 1000,
+      latencies[latencies.size() * 99 / 100] * 1000);
   return OkStatus();
 }
 
@@ -157,6 +169,9 @@ Status Run(const std::vector<std::string>& arguments) {
         .m = static_cast<int>(ParseUint(rest[2]).value_or(16)),
         .ef_construction = static_cast<int>(ParseUint(rest[3]).value_or(100))};
     return Build(rest[0], rest[1], options);
+  }
+  if (command == "build" && rest.size() == 3 && rest[2] == "CELLS") {
+    return Build(rest[0], rest[1], std::nullopt);
   }
   if (command == "search" && rest.size() >= 4) return Search(rest);
   return InvalidArgument("see the top of bench/index/vectors_bench.cc for what it takes");
