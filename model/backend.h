@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/status.h"
@@ -109,6 +110,26 @@ class Backend {
   virtual Result<TableHandle> AddTable(TensorType type, std::span<const uint8_t> bytes,
                                        uint64_t rows, uint64_t cols) = 0;
   virtual Result<VectorHandle> AddVector(std::span<const float> values) = 0;
+
+  // --- a step ------------------------------------------------------------------------------------
+  // The arrays that the operations of a step are given. Steps with as many rows, spans and rows
+  // going out do the same with them.
+  struct StepArgs {
+    const AttentionShape* shape = nullptr;
+    std::span<const int32_t> tokens;            // of Embed
+    std::span<const KvSlot> slots = {};         // of StoreKeysValues
+    std::span<const AttentionSpan> spans = {};  // of Attend
+    // Rows that go through the last Attend and the head. Where those are not all, KeepRows has
+    // `kept` and the last Attend has `last_spans`.
+    uint64_t rows_out = 0;
+    std::span<const int32_t> kept = {};
+    std::span<const AttentionSpan> last_spans = {};
+  };
+  // Calls `operations`, which calls the operations below with just these arrays; or does, instead,
+  // what they did in an earlier step that was like this one. Nobody else's work comes between.
+  virtual Status RunStep(const StepArgs&, const std::function<Status()>& operations) {
+    return operations();
+  }
 
   // --- operations, in the order in which a step uses them ----------------------------------------
   // x[i] = table[tokens[i]]

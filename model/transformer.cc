@@ -73,19 +73,24 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
   return OkStatus();
 }
 
-// Logits and scores are appended to `logits`, in the order of the rows.
-Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
+Status Transformer::ProjectHead(size_t first, size_t count) {
   const Projection head[] = {weights_.head};
+  return backend_->NormProject({.x = workspace_.x,
+                                .first_row = static_cast<int>(first),
+                                .rows = static_cast<int>(count),
+                                .norm = weights_.output_norm,
+                                .eps = config_.norm_epsilon,
+                                .projections = head,
+                                .out = workspace_.logits});
+}
+
+// Logits and scores are appended to `logits`, in the order of the rows. The head of the first rows
+// belongs to the step.
+Status Transformer::ReadHead(std::span<const HeadRow> rows, Logits* logits) {
   const size_t width = static_cast<size_t>(config_.vocab_size);
   for (size_t first = 0; first < rows.size(); first += kHeadRows) {
     const auto some = rows.subspan(first, std::min<size_t>(kHeadRows, rows.size() - first));
-    RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x,
-                                           .first_row = static_cast<int>(first),
-                                           .rows = static_cast<int>(some.size()),
-                                           .norm = weights_.output_norm,
-                                           .eps = config_.norm_epsilon,
-                                           .projections = head,
-                                           .out = workspace_.logits}));
+    if (first > 0) RETURN_IF_ERROR(ProjectHead(first, some.size()));
     std::vector<int32_t> targets;
     for (const HeadRow& row : some) targets.push_back(row.target);
     std::vector<float> scores(some.size());
@@ -107,9 +112,20 @@ Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
 Status Transformer::RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
                             Logits* logits) {
   RETURN_IF_ERROR(EnsureWorkspace(step.rows(), std::min(static_cast<int>(rows.size()), kHeadRows)));
-  RETURN_IF_ERROR(RunLayers(step, ctx));
-  RETURN_IF_ERROR(ctx.Check());
-  return RunHead(rows, logits);
+  const bool all_wanted = step.wanted().size() == static_cast<size_t>(step.rows());
+  Backend::StepArgs args = {.shape = &config_.attention,
+                            .tokens = step.tokens(),
+                            .slots = step.slots(),
+                            .spans = step.spans(),
+                            .rows_out = step.wanted().size()};
+  if (!all_wanted) args.kept = step.wanted(), args.last_spans = step.wanted_spans();
+  const auto operations = [&]() -> Status {
+    RETURN_IF_ERROR(RunLayers(step, ctx));
+    RETURN_IF_ERROR(ctx.Check());
+    return ProjectHead(0, std::min<size_t>(rows.size(), kHeadRows));
+  };
+  RETURN_IF_ERROR(backend_->RunStep(args, operations));
+  return ReadHead(rows, logits);
 }
 
 // --- what goes in --------------------------------------------------------------------------------

@@ -87,7 +87,8 @@ class Transformer final : public Decoder {
   Status RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
                  Logits* logits);
   Status RunLayers(const Step& step, const Context& ctx);
-  Status RunHead(std::span<const HeadRow> rows, Logits* logits);
+  Status ProjectHead(size_t first, size_t count);
+  Status ReadHead(std::span<const HeadRow> rows, Logits* logits);
 
   std::unique_ptr<GgufFile> file_;
   DecoderConfig config_;

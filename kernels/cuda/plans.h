@@ -86,14 +86,15 @@ struct AttendShape {
   uint32_t row_count = 0;
   std::span<const uint32_t> visible;  // [row_count]
 };
-// What one block does for each key/value head.
+// What one block does for each key/value head; nothing where it has no pairs, which fills up lists
+// whose length is fixed.
 struct AttendItem {
   int32_t span = 0;
   int32_t pair_begin = 0, pair_end = 0;    // row * group + head of the group
   int32_t split_begin = 0, split_end = 0;  // of the keys
   int32_t partial = -1;  // where its kAttendPairs results go, counted in such; -1: it ends them
 };
-// Rows whose splits went to several blocks: to be merged.
+// Rows whose splits went to several blocks: to be merged. Without pairs: nothing to do.
 struct MergeItem {
   int32_t span = 0;
   int32_t pair_begin = 0, pair_end = 0;

@@ -77,6 +77,7 @@ class Global {
 
   Global(T* data, size_t count) : data_(data), bytes_(count * sizeof(T)) {
     if (count == 0) return;
+    emulation::Running().NoteView(data, bytes_);
     region_ = emulation::Running().Find(data, bytes_);
     if (!region_) {
       emulation::Running().AddFault(
