@@ -14,11 +14,13 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "base/status.h"
 #include "kernels/kernels.h"
 #include "kernels/matrix.h"
 #include "kernels/tensor_type.h"
+#include "model/best_logits.h"
 
 namespace vade {
 
@@ -187,6 +189,20 @@ class Backend {
   // out[i] = log softmax(row i of logits)[targets[i]]; rows with a negative target are passed over.
   virtual Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
                                   std::span<float> out) = 0;
+
+  // Where copying logits costs more than choosing among them: how many of the greatest of a row of
+  // that width FindBest finds. 0: logits are at hand, it is not there.
+  virtual uint32_t MaxBest(int /*width*/) const { return 0; }
+  struct BestArgs {
+    BufferHandle logits;  // [rows, width]
+    int width = 0;
+    std::span<const int32_t> rows;        // which
+    std::span<const float> temperatures;  // [rows.size()], above 0
+    uint32_t count = 0;                   // 1..MaxBest(width)
+  };
+  virtual Result<std::vector<BestLogits>> FindBest(const BestArgs&) {
+    return Unimplemented("this backend hands out whole rows of logits");
+  }
 
   // Moves rows `keep` (ascending) of [rows, width] to the front.
   virtual Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) = 0;

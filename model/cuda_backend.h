@@ -108,6 +108,8 @@ class CudaBackend final : public Backend {
   Status FeedForward(const FeedForwardArgs& args) override;
   Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
                           std::span<float> out) override;
+  uint32_t MaxBest(int width) const override;
+  Result<std::vector<BestLogits>> FindBest(const BestArgs& args) override;
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override;
   Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override;
   Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override;
@@ -136,7 +138,7 @@ class CudaBackend final : public Backend {
     Memory data;
   };
   // What operations work in between; grows to the largest step seen.
-  enum Scratch { kPrepared, kGateUp, kResults, kPartials, kRows, kStep, kScratchCount };
+  enum Scratch { kPrepared, kGateUp, kResults, kPartials, kRows, kStep, kBestKeys, kScratchCount };
 
   // The lists of an attention on the device.
   struct DeviceSpans {

@@ -256,6 +256,11 @@ inline float __uint_as_float(uint32_t bits) {
   std::memcpy(&value, &bits, 4);
   return value;
 }
+inline uint32_t __float_as_uint(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return bits;
+}
 inline float HalfBitsToFloat(uint16_t bits) { return HalfToFloat(bits); }
 inline uint16_t FloatToHalfBits(float value) { return FloatToHalf(value); }
 
