@@ -71,7 +71,10 @@ add_library(vade_cuda_host STATIC
             ${PROJECT_SOURCE_DIR}/kernels/cuda/plans.cc
             ${PROJECT_SOURCE_DIR}/kernels/cuda/runtime_device.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
-            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc)
+            ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_best.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_graphs.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_step.cc)
 target_include_directories(vade_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE})
 target_link_libraries(vade_cuda_host PUBLIC vade_model vade_kernels vade_base ${CUDART_STATIC} rt dl)
 
@@ -94,7 +97,7 @@ if(VADE_TESTS)
   add_library(vade_cuda_device STATIC ${PROJECT_SOURCE_DIR}/tests/testing/cuda/memory_device.cc)
   target_link_libraries(vade_cuda_device PUBLIC vade_cuda_host)
   vade_test_binary(cuda_device cuda cuda_device_test
-                   "${PROJECT_SOURCE_DIR}/tests/cuda/product_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/attention_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/decoder_test.cc"
+                   "${PROJECT_SOURCE_DIR}/tests/cuda/product_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/attention_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/decoder_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/best_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/graphs_test.cc"
                    "cuda:")
   set_tests_properties(cuda_resources cuda_resources_finds_violations PROPERTIES LABELS unit)
 endif()

@@ -11,6 +11,9 @@ add_library(vade_cuda_emulated STATIC
             ${PROJECT_SOURCE_DIR}/kernels/cuda/arena.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_best.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_graphs.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_step.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/engine.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/fake_device.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/shadow.cc

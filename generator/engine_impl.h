@@ -114,6 +114,9 @@ struct Engine::Impl {
     std::vector<int32_t> wanted = {};
     std::vector<int32_t> scored = {};  // whose next tokens' probabilities are summed
     int matched = 0;
+    // Of the wanted rows the best logits alone, for a sampler's temperature; 0: all of them.
+    int best = 0;
+    float temperature = 1;
   };
 
   Impl(Decoder* decoder, const EngineOptions& options);
@@ -156,6 +159,7 @@ struct Engine::Impl {
   void FinishReading(Task* task, std::span<const float> logits);
   void CountGuesses(const Task& task, size_t guessed, size_t held);
   bool TakeNext(Task* task, std::span<const float> logits);
+  bool TakeBest(Task* task, const Logits& logits, size_t i);
   void NoteBeginning(const Task& task, double watched);
   bool Deliver(Task* task, SampledToken sampled);
 

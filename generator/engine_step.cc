@@ -135,6 +135,10 @@ std::optional<Engine::Impl::Piece> Engine::Impl::PieceOf(Task* task, size_t* roo
   if (tokens == task->unread()) piece.wanted = {static_cast<int32_t>(tokens) - 1};
   const bool guesses = task->sampled() > 0 && task->unread() == 1 && !task->request->search;
   if (guesses) GuessFor(task, &piece);
+  if (guesses && decoder->max_best() > 0) {  // what a first token is asked besides needs all
+    piece.best = task->sampler->WantedBest(decoder->max_best());
+    piece.temperature = task->sampler->temperature();
+  }
   return piece;
 }
 
@@ -168,12 +172,13 @@ void Engine::Impl::Step(std::vector<Piece> pieces) {
   if (!logits.ok()) return Relieve(logits.status(), std::move(pieces));
   patience = kPatience;
   ObserveStep(pieces, MillisecondsSince(started));
-  size_t row = 0;
+  size_t whole_row = 0, best_row = 0;
   std::span<const float> scores = logits->scores;
   for (const Piece& piece : pieces) {
     AddScores(piece, scores.first(piece.scored.size()));
     scores = scores.subspan(piece.scored.size());
     Advance(piece);
+    size_t& row = piece.best > 0 ? best_row : whole_row;
     if (!piece.wanted.empty()) Finish(piece, *logits, row);
     row += piece.wanted.size();
   }
@@ -218,23 +223,26 @@ void Engine::Impl::ObserveStep(const std::vector<Piece>& pieces, double millisec
 Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
   std::vector<ForwardItem> items;
   items.reserve(pieces.size());
-  size_t rows = 0;
+  size_t rows = 0, best = 0;
   for (const Piece& piece : pieces) {
     ForwardItem item;
     item.sequence = piece.task->sequence.get();
     item.tokens = piece.tokens;
     item.wanted = piece.wanted;
     item.scored = piece.scored;
-    rows += piece.wanted.size();
+    item.best = piece.best;
+    item.temperature = piece.temperature;
+    (piece.best > 0 ? best : rows) += piece.wanted.size();
     items.push_back(item);
   }
   ASSIGN_OR_RETURN(Logits logits, decoder->Forward(items, step_context));
   size_t scored = 0;
   for (const Piece& piece : pieces) scored += piece.scored.size();
-  if (logits.vocab_size < 0 || logits.scores.size() != scored ||
+  if (logits.vocab_size < 0 || logits.scores.size() != scored || logits.best.size() != best ||
       logits.values.size() != rows * static_cast<size_t>(logits.vocab_size)) {
     return Internal(StrCat("the decoder returned ", logits.values.size(), " logits for ", rows,
-                           " rows of ", logits.vocab_size));
+                           " rows of ", logits.vocab_size, " and the best of ", logits.best.size(),
+                           " rows for ", best));
   }
   return logits;
 }
@@ -295,7 +303,8 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
   size_t held = 0;
   for (;; ++held) {
     const size_t length = task->tokens.size();
-    goes_on = TakeNext(task, logits.row(row + held));
+    goes_on = piece.best > 0 ? TakeBest(task, logits, row + held)
+                             : TakeNext(task, logits.row(row + held));
     if (!goes_on || held == guessed) break;
     if (task->tokens[length] != piece.tokens[held + 1]) break;
     CountGuesses(*task, 0, 1);
@@ -358,6 +367,20 @@ bool Engine::Impl::TakeNext(Task* task, std::span<const float> logits) {
   }
   if (task->sampled() == 0) NoteBeginning(*task, ProbabilityOf(logits, task->watched));
   return Deliver(task, *std::move(sampled));
+}
+
+// Of a token behind the first. Where the best logits do not tell, all of them do.
+bool Engine::Impl::TakeBest(Task* task, const Logits& logits, size_t i) {
+  Result<std::optional<SampledToken>> sampled = task->sampler->NextOf(logits.best[i]);
+  if (sampled.ok() && *sampled) return Deliver(task, **std::move(sampled));
+  Status status = sampled.status();
+  if (status.ok()) {
+    const Result<std::vector<float>> row = decoder->WholeRow(logits.forward, i);
+    if (row.ok()) return TakeNext(task, *row);
+    status = row.status();
+  }
+  End(task, status);
+  return false;
 }
 
 void Engine::Impl::NoteBeginning(const Task& task, double watched) {

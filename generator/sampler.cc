@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/strings.h"
 
@@ -100,18 +101,39 @@ void CutToMass(std::vector<Candidate>* candidates, double share, const Before& b
   }
 }
 
+// CutToMass where the weight of the whole is `total` to within kBestSumError, and candidates beyond
+// these weigh `beyond` at most. False where that does not tell which are kept.
+bool CutToUncertainMass(std::vector<Candidate>* candidates, double share, double total,
+                        double beyond) {
+  std::sort(candidates->begin(), candidates->end(), Heavier);
+  const double least = total * (1 - kBestSumError) * share;
+  const double most = total * (1 + kBestSumError) * share;
+  double mass = 0;
+  for (size_t keep = 0; keep < candidates->size(); ++keep) {
+    const double weight = (*candidates)[keep].first;
+    if (weight <= beyond) return false;
+    mass += weight;
+    if (mass < least) continue;
+    if (mass < most) return false;
+    candidates->resize(keep + 1);
+    return true;
+  }
+  return false;
+}
+
 // Locally typical sampling (Meister et al. 2022). The surprise of a token is -log p, the expected
 // one is the entropy; both hold the same log of the total weight, so their difference is that of
 // the token's logit and the mean logit, over the temperature, and needs no logarithm.
-void CutToTypical(std::vector<Candidate>* candidates, double share, std::span<const float> logits,
+template <typename LogitOf>
+void CutToTypical(std::vector<Candidate>* candidates, double share, const LogitOf& logit_of,
                   float max) {
   double mean = 0;  // relative to max, which keeps the digits
   for (const auto& [weight, id] : *candidates) {
-    mean += weight * (static_cast<double>(logits[id]) - max);
+    mean += weight * (static_cast<double>(logit_of(id)) - max);
   }
   mean /= TotalWeight(*candidates);
   auto distance = [&](int32_t id) {
-    return std::abs(static_cast<double>(logits[id]) - max - mean);
+    return std::abs(static_cast<double>(logit_of(id)) - max - mean);
   };
   CutToMass(candidates, share, [&](const Candidate& a, const Candidate& b) {
     const double da = distance(a.second), db = distance(b.second);
@@ -288,6 +310,28 @@ Result<SampledToken> Sampler::Next(std::span<const float> logits) {
   return Report(logits, id, max, ReportSum(logits, max));
 }
 
+int Sampler::WantedBest(int limit) const {
+  constexpr double kLeastTemperature = 1e-6;  // of a float
+  const Sampling& s = sampling_;
+  if (limit == 0 || changes_logits() || s.top_logprobs > 0) return 0;
+  if (s.temperature == 0) return 1;
+  const bool to_number = s.top_k > 0 && s.top_k < limit;
+  const bool to_mass = s.top_k == 0 && s.typical_p == 1 && (s.top_p < 1 || s.min_p > 0);
+  return s.temperature > kLeastTemperature && (to_number || to_mass) ? limit : 0;
+}
+
+Result<std::optional<SampledToken>> Sampler::NextOf(const BestLogits& best) {
+  if (!best.finite || best.best.empty()) return std::optional<SampledToken>();
+  const auto& [greatest, max] = best.best[0];
+  const std::optional<int32_t> id = sampling_.temperature > 0 ? DrawOf(best) : greatest;
+  if (!id) return std::optional<SampledToken>();
+  const auto is_it = [&](const auto& token) { return token.first == *id; };
+  const float logit = std::ranges::find_if(best.best, is_it)->second;
+  RETURN_IF_ERROR(Accept(*id));
+  return std::optional<SampledToken>(
+      {*id, DeterministicExp(static_cast<double>(logit) - max) / best.sum});
+}
+
 SampledToken Sampler::Report(std::span<const float> logits, int32_t id, float max,
                              double sum) const {
   SampledToken token{id, DeterministicExp(static_cast<double>(logits[id]) - max) / sum};
@@ -393,16 +437,60 @@ int32_t Sampler::Draw(std::span<const float> logits, float max) {
     }
   }
   if (sampling_.top_k > 0) CutToNumber(&candidates_, static_cast<size_t>(sampling_.top_k));
-  if (sampling_.typical_p < 1) CutToTypical(&candidates_, sampling_.typical_p, logits, max);
+  const auto logit_of = [&](int32_t id) { return logits[static_cast<size_t>(id)]; };
+  if (sampling_.typical_p < 1) CutToTypical(&candidates_, sampling_.typical_p, logit_of, max);
   if (sampling_.top_p < 1) CutToMass(&candidates_, sampling_.top_p, Heavier);
   if (sampling_.min_p > 0) CutToShareOfGreatest(&candidates_, sampling_.min_p);
+  return Take();
+}
 
+int32_t Sampler::Take() {
   double left = UniformAt(sampling_.seed, drawn_++) * TotalWeight(candidates_);
   for (const auto& [weight, id] : candidates_) {
     left -= weight;
     if (left < 0) return id;
   }
   return candidates_.back().second;  // rounding left a trifle over
+}
+
+// Draw() among the best, where what is beyond them cannot have a part in it.
+std::optional<int32_t> Sampler::DrawOf(const BestLogits& best) {
+  // Equal weights come of logits that differ by less than this.
+  constexpr double kTrifle = 1e-9;
+  const float max = best.best[0].second;
+  candidates_.clear();
+  for (const auto& [id, logit] : best.best) {
+    const double x = (static_cast<double>(logit) - max) / sampling_.temperature;
+    if (x > kNegligibleExponent) candidates_.emplace_back(DeterministicExp(x), id);
+  }
+  // The others are negligible as well where one of these is.
+  const bool all = candidates_.size() < best.best.size() ||
+                   best.best.size() == static_cast<size_t>(best.vocab_size);
+  const double beyond = all ? 0 : candidates_.back().first * (1 + kTrifle);  // nothing weighs more
+  const auto top_k = static_cast<size_t>(sampling_.top_k);
+  const bool to_number = top_k > 0 && top_k < candidates_.size();
+  const bool to_mass = top_k == 0 && sampling_.top_p < 1;
+  const bool to_share =
+      top_k == 0 && !to_mass && beyond < sampling_.min_p;  // the greatest weighs 1
+  if (!all && !to_number && !to_mass && !to_share) return std::nullopt;
+  if (!all && !to_number && sampling_.typical_p < 1) return std::nullopt;
+
+  std::ranges::sort(candidates_, {}, &Candidate::second);  // as over all tokens
+  if (to_number) CutToNumber(&candidates_, top_k);
+  if (to_number && candidates_.back().first <= beyond) return std::nullopt;
+  if (sampling_.typical_p < 1) {
+    const std::unordered_map<int32_t, float> logits(best.best.begin(), best.best.end());
+    const auto logit_of = [&](int32_t id) { return logits.at(id); };
+    CutToTypical(&candidates_, sampling_.typical_p, logit_of, max);
+  }
+  if (!all && to_mass) {
+    if (!CutToUncertainMass(&candidates_, sampling_.top_p, best.tempered_sum, beyond))
+      return std::nullopt;
+  } else if (sampling_.top_p < 1) {
+    CutToMass(&candidates_, sampling_.top_p, Heavier);
+  }
+  if (sampling_.min_p > 0) CutToShareOfGreatest(&candidates_, sampling_.min_p);
+  return Take();
 }
 
 double ProbabilityOf(std::span<const float> logits, std::span<const int32_t> ids) {

@@ -24,6 +24,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -32,6 +33,7 @@
 #include "base/status.h"
 #include "generator/constraint.h"
 #include "generator/generator.h"
+#include "model/best_logits.h"
 
 namespace vade {
 
@@ -81,6 +83,19 @@ class Sampler {
   // too; the penalties count it.
   Result<SampledToken> Next(std::span<const float> logits);
 
+  // How many of the greatest logits NextOf() can do with, of at most `limit` that can be had. 0:
+  // none; what changes logits, reports alternatives or draws without a cut wants all of them.
+  int WantedBest(int limit) const;
+  // For BestLogits::tempered_sum: 1 where nothing is drawn.
+  float temperature() const {
+    return sampling_.temperature > 0 ? static_cast<float>(sampling_.temperature) : 1;
+  }
+  // As Next() over the row that these are the best of: the same token, or nothing, where only the
+  // whole row tells. Nothing has happened then. A probability is right to within kBestSumError of
+  // itself. Preconditions: WantedBest() says how many; tempered_sum is for the sampling's
+  // temperature.
+  Result<std::optional<SampledToken>> NextOf(const BestLogits& best);
+
   // The `count` likeliest tokens of what Next() could choose at temperature 0, likeliest first (the
   // lower id wins a tie), for a search over several at once: one of them goes on with Accept().
   // Scores are the model's own log probabilities and what penalties and logit_bias add to the
@@ -103,6 +118,8 @@ class Sampler {
   Status AddBias();
   void Penalize();
   int32_t Draw(std::span<const float> logits, float max);
+  std::optional<int32_t> DrawOf(const BestLogits& best);
+  int32_t Take();
 
   Sampling sampling_;
   std::unique_ptr<TokenConstraint> constraint_;

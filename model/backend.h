@@ -12,12 +12,15 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <vector>
 
 #include "base/status.h"
 #include "kernels/kernels.h"
 #include "kernels/matrix.h"
 #include "kernels/tensor_type.h"
+#include "model/best_logits.h"
 
 namespace vade {
 
@@ -110,6 +113,26 @@ class Backend {
                                        uint64_t rows, uint64_t cols) = 0;
   virtual Result<VectorHandle> AddVector(std::span<const float> values) = 0;
 
+  // --- a step ------------------------------------------------------------------------------------
+  // The arrays that the operations of a step are given. Steps with as many rows, spans and rows
+  // going out do the same with them.
+  struct StepArgs {
+    const AttentionShape* shape = nullptr;
+    std::span<const int32_t> tokens;            // of Embed
+    std::span<const KvSlot> slots = {};         // of StoreKeysValues
+    std::span<const AttentionSpan> spans = {};  // of Attend
+    // Rows that go through the last Attend and the head. Where those are not all, KeepRows has
+    // `kept` and the last Attend has `last_spans`.
+    uint64_t rows_out = 0;
+    std::span<const int32_t> kept = {};
+    std::span<const AttentionSpan> last_spans = {};
+  };
+  // Calls `operations`, which calls the operations below with just these arrays; or does, instead,
+  // what they did in an earlier step that was like this one. Nobody else's work comes between.
+  virtual Status RunStep(const StepArgs&, const std::function<Status()>& operations) {
+    return operations();
+  }
+
   // --- operations, in the order in which a step uses them ----------------------------------------
   // x[i] = table[tokens[i]]
   virtual Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) = 0;
@@ -166,6 +189,20 @@ class Backend {
   // out[i] = log softmax(row i of logits)[targets[i]]; rows with a negative target are passed over.
   virtual Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
                                   std::span<float> out) = 0;
+
+  // Where copying logits costs more than choosing among them: how many of the greatest of a row of
+  // that width FindBest finds. 0: logits are at hand, it is not there.
+  virtual uint32_t MaxBest(int /*width*/) const { return 0; }
+  struct BestArgs {
+    BufferHandle logits;  // [rows, width]
+    int width = 0;
+    std::span<const int32_t> rows;        // which
+    std::span<const float> temperatures;  // [rows.size()], above 0
+    uint32_t count = 0;                   // 1..MaxBest(width)
+  };
+  virtual Result<std::vector<BestLogits>> FindBest(const BestArgs&) {
+    return Unimplemented("this backend hands out whole rows of logits");
+  }
 
   // Moves rows `keep` (ascending) of [rows, width] to the front.
   virtual Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) = 0;

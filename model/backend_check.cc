@@ -190,6 +190,39 @@ Case FeedForwardCase(const FeedForwardWeights& weights) {
   };
 }
 
+// One step three times with other tokens: the last of them may be done as it was recorded.
+Case StepCase(const Weights& weights) {
+  return [&weights](Backend& backend, int rows) -> Result<std::vector<float>> {
+    ASSIGN_OR_RETURN(const TableHandle table,
+                     backend.AddTable(weights.type, weights.tensor, weights.rows, weights.cols));
+    ASSIGN_OR_RETURN(const MatrixHandle matrix, backend.AddMatrix(weights.packed));
+    ASSIGN_OR_RETURN(const VectorHandle norm, backend.AddVector(RandomFloats(kWidth, 8)));
+    const auto row_count = static_cast<uint64_t>(rows);
+    ASSIGN_OR_RETURN(const Buffer x, Buffer::Make(backend, row_count * kWidth));
+    ASSIGN_OR_RETURN(const Buffer out, Buffer::Make(backend, row_count * kOutputs));
+    const AttentionShape shape = {.heads = 1, .kv_heads = 1, .head_dim = 2, .rope_dims = 2};
+    const Projection projection = {matrix, {}};
+    std::vector<int32_t> tokens(row_count);
+    const auto operations = [&]() -> Status {
+      RETURN_IF_ERROR(backend.Embed(table, tokens, x.handle()));
+      return backend.NormProject({.x = x.handle(),
+                                  .rows = rows,
+                                  .norm = norm,
+                                  .eps = 1e-5f,
+                                  .projections = {&projection, 1},
+                                  .out = out.handle()});
+    };
+    for (size_t time = 0; time < 3; ++time) {
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        tokens[i] = static_cast<int32_t>((i + time) * 7 % kOutputs);
+      }
+      RETURN_IF_ERROR(
+          backend.RunStep({.shape = &shape, .tokens = tokens, .rows_out = row_count}, operations));
+    }
+    return out.Read(row_count * kOutputs);
+  };
+}
+
 // Rows 0..kKeys of qkv become keys; the first `rows` ask, each seeing all keys.
 Case AttentionCase(kernels::KvType type) {
   return [type](Backend& backend, int rows) -> Result<std::vector<float>> {
@@ -257,6 +290,7 @@ Result<std::vector<BackendCheck>> CheckBackend(Backend& tested, Backend& referen
                         ProductCase(w)));
     RETURN_IF_ERROR(add(StrCat("embeddings in ", info.name), kFloatTolerance, EmbeddingCase(w)));
   }
+  RETURN_IF_ERROR(add("a step that is done again", kCodeTolerance, StepCase(*weights.back())));
   RETURN_IF_ERROR(add("the feed-forward part", kCodeTolerance, FeedForwardCase(feed_forward)));
   for (kernels::KvType type :
        {kernels::KvType::kF32, kernels::KvType::kF16, kernels::KvType::kQ8}) {

@@ -16,51 +16,11 @@ namespace {
 // Enough blocks to fill the device: keys are split where there would be fewer.
 constexpr int kBlocksOfMultiprocessor = 2;
 
-std::vector<int32_t> Words(std::span<const KvSlot> slots) {
-  std::vector<int32_t> words;
-  for (const KvSlot slot : slots) {
-    words.push_back(slot.page);
-    words.push_back(slot.slot);
-  }
-  return words;
-}
-
 int32_t LastPage(std::span<const KvSlot> slots) {
   int32_t last = -1;
   for (const KvSlot slot : slots) last = std::max(last, slot.page);
   return last;
 }
-
-// The spans of a step as one list of indices.
-struct SpanList {
-  std::vector<cuda::SpanIndex> spans;
-  std::vector<int32_t> indices;
-  std::vector<cuda::AttendShape> shapes;
-  uint64_t rows = 0;
-  int32_t last_page = -1, last_position = 0;
-
-  template <typename T>
-  int32_t Append(std::span<const T> values) {
-    const auto at = static_cast<int32_t>(indices.size());
-    indices.insert(indices.end(), values.begin(), values.end());
-    return at;
-  }
-
-  void Add(const AttentionSpan& span) {
-    if (span.row_count == 0) return;
-    spans.push_back({.first_row = span.first_row,
-                     .row_count = span.row_count,
-                     .visible = Append(span.visible),
-                     .row_positions = Append(span.row_positions),
-                     .pages = Append(span.pages),
-                     .key_positions = Append(span.key_positions)});
-    shapes.push_back({static_cast<uint32_t>(span.row_count), span.visible});
-    rows = std::max<uint64_t>(rows, static_cast<uint64_t>(span.first_row + span.row_count));
-    for (int32_t page : span.pages) last_page = std::max(last_page, page);
-    for (int32_t position : span.key_positions) last_position = std::max(last_position, position);
-    for (int32_t position : span.row_positions) last_position = std::max(last_position, position);
-  }
-};
 
 }  // namespace
 
@@ -104,8 +64,7 @@ Status CudaBackend::GrowRopeTable(const AttentionShape& shape, int32_t max_posit
   const size_t count = std::max<size_t>({wanted, 2 * rope_positions_, 1024});
   std::vector<float> table(count * 2 * half);
   FillRopeRows(rope_base_, half, 0, count, table.data());
-  if (rope_.at) arena_.Free(rope_.at);
-  rope_ = {};
+  if (rope_.at) GiveBack(&rope_);
   rope_positions_ = 0;
   const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(table.data()),
                                        table.size() * sizeof(float));
@@ -120,8 +79,7 @@ Status CudaBackend::StoreKeysValues(const StoreArgs& args) {
   std::lock_guard lock(mutex_);
   const AttentionShape& shape = *args.shape;
   const Memory pages = PagesOf(shape, args.pages, LastPage(args.slots));
-  const std::vector<int32_t> words = Words(args.slots);
-  ASSIGN_OR_RETURN(const int32_t* slots, staging_.Put("slots", std::span<const int32_t>(words)));
+  ASSIGN_OR_RETURN(const int32_t* slots, Slots(args.slots));
   cuda::StoreKeysValues(
       {.shape = ShapeOf(shape, args.layer),
        .qkv = Floats(args.qkv, args.slots.size() * static_cast<uint64_t>(shape.qkv_width())),
@@ -134,57 +92,65 @@ Status CudaBackend::StoreKeysValues(const StoreArgs& args) {
   return Queued();
 }
 
+uint32_t CudaBackend::EnoughBlocks() const {
+  return static_cast<uint32_t>(info_.multiprocessors * kBlocksOfMultiprocessor);
+}
+
+// What an attention needs beside its lists.
+Status CudaBackend::MakeAttentionReady(const AttentionShape& shape, const AttendArrays& arrays,
+                                       Room room) {
+  RETURN_IF_ERROR(GrowRopeTable(shape, arrays.last_position));
+  const uint64_t pieces = uint64_t{arrays.RoomFor(room).partials} *
+                          static_cast<uint64_t>(shape.kv_heads) * cuda::kAttendPairs;
+  const uint64_t floats = pieces * cuda::PartialFloats(static_cast<uint32_t>(shape.head_dim));
+  return ScratchBytes(kPartials, floats * sizeof(float)).status();
+}
+
+// The lists of the step that is being done lie there already.
+Result<CudaBackend::DeviceSpans> CudaBackend::Spans(const AttentionShape& shape,
+                                                    std::span<const AttentionSpan> spans) {
+  const auto same = [&](std::span<const AttentionSpan> other) {
+    return other.data() == spans.data() && other.size() == spans.size();
+  };
+  if (step_ && same(step_->args.spans)) return step_->spans;
+  if (step_ && same(step_->args.last_spans)) return step_->last_spans;
+  if (recording_) return FailedPrecondition("a recorded step cannot copy arrays");
+  const AttendArrays arrays(shape, spans, EnoughBlocks());
+  RETURN_IF_ERROR(MakeAttentionReady(shape, arrays, Room::kExact));
+  StepBytes bytes;
+  const AttendPlace place = bytes.Put(arrays, Room::kExact);
+  ASSIGN_OR_RETURN(const uint8_t* at,
+                   staging_.Put("spans", std::span<const uint8_t>(bytes.bytes())));
+  return DeviceSpans{at, place, arrays.rows, arrays.last_page};
+}
+
 Status CudaBackend::Attend(const AttendArgs& args) {
   std::lock_guard lock(mutex_);
   const AttentionShape& shape = *args.shape;
-  SpanList list;
-  for (const AttentionSpan& span : args.spans) list.Add(span);
-  if (list.spans.empty()) return OkStatus();
-  RETURN_IF_ERROR(GrowRopeTable(shape, list.last_position));
-  const auto kv_heads = static_cast<uint32_t>(shape.kv_heads);
-  const cuda::AttendPlan plan = cuda::PlanAttention(
-      list.shapes, static_cast<uint32_t>(shape.heads / shape.kv_heads), kv_heads,
-      static_cast<uint32_t>(info_.multiprocessors * kBlocksOfMultiprocessor));
-  uint8_t* partials = nullptr;
-  if (plan.partials > 0) {
-    const uint64_t floats = uint64_t{kv_heads} * plan.partials * cuda::kAttendPairs *
-                            cuda::PartialFloats(static_cast<uint32_t>(shape.head_dim));
-    ASSIGN_OR_RETURN(partials, ScratchBytes(kPartials, floats * sizeof(float)));
-  }
-  const Memory pages = PagesOf(shape, args.pages, list.last_page);
-
-  using Span = std::span<const int32_t>;
-  RETURN_IF_ERROR(
-      staging_.MakeRoom(CudaStaging::Rounded(list.indices.size() * sizeof(int32_t)) +
-                        CudaStaging::Rounded(list.spans.size() * sizeof(cuda::SpanIndex)) +
-                        CudaStaging::Rounded(plan.items.size() * sizeof(cuda::AttendItem)) +
-                        CudaStaging::Rounded(plan.merges.size() * sizeof(cuda::MergeItem))));
-  ASSIGN_OR_RETURN(const int32_t* indices, staging_.Put("indices", Span(list.indices)));
-  ASSIGN_OR_RETURN(const cuda::SpanIndex* spans,
-                   staging_.Put("spans", std::span<const cuda::SpanIndex>(list.spans)));
-  ASSIGN_OR_RETURN(const cuda::AttendItem* items,
-                   staging_.Put("items", std::span<const cuda::AttendItem>(plan.items)));
-  ASSIGN_OR_RETURN(const cuda::MergeItem* merges,
-                   staging_.Put("merges", std::span<const cuda::MergeItem>(plan.merges)));
+  const auto has_rows = [](const AttentionSpan& span) { return span.row_count > 0; };
+  if (std::ranges::none_of(args.spans, has_rows)) return OkStatus();
+  ASSIGN_OR_RETURN(const DeviceSpans lists, Spans(shape, args.spans));
+  const AttendPlace& place = lists.place;
+  const Memory pages = PagesOf(shape, args.pages, lists.last_page);
   cuda::Attend({.shape = ShapeOf(shape, args.layer),
-                .qkv = Floats(args.qkv, list.rows * static_cast<uint64_t>(shape.qkv_width())),
-                .rows = static_cast<uint32_t>(list.rows),
+                .qkv = Floats(args.qkv, lists.rows * static_cast<uint64_t>(shape.qkv_width())),
+                .rows = static_cast<uint32_t>(lists.rows),
                 .key_bias = RoundedBias(shape, args.key_bias),
                 .rope = reinterpret_cast<const float*>(rope_.at),
                 .positions = static_cast<uint32_t>(rope_positions_),
-                .spans = spans,
-                .span_count = static_cast<uint32_t>(list.spans.size()),
-                .indices = indices,
-                .index_count = list.indices.size(),
-                .items = items,
-                .item_count = static_cast<uint32_t>(plan.items.size()),
-                .merges = merges,
-                .merge_count = static_cast<uint32_t>(plan.merges.size()),
-                .partial_count = plan.partials,
-                .partials = reinterpret_cast<float*>(partials),
+                .spans = reinterpret_cast<const cuda::SpanIndex*>(lists.at + place.spans),
+                .span_count = place.room.spans,
+                .indices = reinterpret_cast<const int32_t*>(lists.at + place.indices),
+                .index_count = place.room.indices,
+                .items = reinterpret_cast<const cuda::AttendItem*>(lists.at + place.items),
+                .item_count = place.room.items,
+                .merges = reinterpret_cast<const cuda::MergeItem*>(lists.at + place.merges),
+                .merge_count = place.room.merges,
+                .partial_count = place.room.partials,
+                .partials = reinterpret_cast<float*>(scratch_[kPartials].at),
                 .pages = pages.at,
                 .pool_bytes = pages.bytes,
-                .out = Floats(args.out, list.rows * static_cast<uint64_t>(shape.q_width()))},
+                .out = Floats(args.out, lists.rows * static_cast<uint64_t>(shape.q_width()))},
                device_->stream());
   return Queued();
 }
@@ -194,7 +160,7 @@ Result<cuda::CopyTokensArgs> CudaBackend::CopyArgs(const TokenArgs& args, uint64
   VADE_CHECK(bytes == TokenBytes(shape) * args.slots.size(), "the decoder checks sizes");
   const Memory pages = PagesOf(shape, args.pages, LastPage(args.slots));
   ASSIGN_OR_RETURN(uint8_t * rows, ScratchBytes(kRows, bytes));
-  const std::vector<int32_t> words = Words(args.slots);
+  const std::vector<int32_t> words = SlotWords(args.slots);
   ASSIGN_OR_RETURN(const int32_t* slots, staging_.Put("copied", std::span<const int32_t>(words)));
   return cuda::CopyTokensArgs{.pieces = static_cast<uint32_t>(2 * shape.layers * shape.kv_heads),
                               .row_bytes = static_cast<uint32_t>(kernels::KvBytes(

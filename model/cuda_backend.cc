@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "base/strings.h"
@@ -13,6 +14,7 @@ namespace cuda = kernels::cuda;
 namespace {
 
 constexpr uint64_t kStagingBytes = 4ull << 20;
+constexpr uint64_t kShareOfFreeTenths = 9;
 
 }  // namespace
 
@@ -50,14 +52,19 @@ Result<const uint8_t*> CudaStaging::PutBytes(std::string_view slot,
   if (found == kept_.end()) found = kept_.emplace(std::string(slot), Kept()).first;
   Kept& kept = found->second;
   if (kept.at && std::ranges::equal(kept.bytes, bytes)) return kept.at;
-  const uint64_t size = Rounded(bytes.size());
-  RETURN_IF_ERROR(MakeRoom(size));
-  std::copy(bytes.begin(), bytes.end(), host_ + used_);
-  device_->CopyIn(on_device_ + used_, host_ + used_, bytes.size());
-  kept.bytes.assign(bytes.begin(), bytes.end());
+  RETURN_IF_ERROR(MakeRoom(Rounded(bytes.size())));
   kept.at = on_device_ + used_;
-  used_ += size;
+  kept.bytes.assign(bytes.begin(), bytes.end());
+  RETURN_IF_ERROR(CopyTo(on_device_ + used_, bytes));
   return kept.at;
+}
+
+Status CudaStaging::CopyTo(uint8_t* to, std::span<const uint8_t> bytes) {
+  RETURN_IF_ERROR(MakeRoom(Rounded(bytes.size())));
+  std::copy(bytes.begin(), bytes.end(), host_ + used_);
+  device_->CopyIn(to, host_ + used_, bytes.size());
+  used_ += Rounded(bytes.size());
+  return OkStatus();
 }
 
 Result<std::span<uint8_t>> CudaStaging::HostBytes() {
@@ -71,29 +78,37 @@ Result<std::span<uint8_t>> CudaStaging::HostBytes() {
 // ----------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<CudaBackend>> CudaBackend::Create(std::unique_ptr<cuda::Device> device,
-                                                         uint64_t budget_bytes) {
-  ASSIGN_OR_RETURN(const cuda::DeviceInfo info, device->Describe());
-  std::unique_ptr<CudaBackend> backend(new CudaBackend(std::move(device), budget_bytes));
-  backend->info_ = info;
-  return backend;
+                                                         const GpuOptions& options) {
+  ASSIGN_OR_RETURN(cuda::DeviceInfo info, device->Describe());
+  return std::unique_ptr<CudaBackend>(new CudaBackend(std::move(device), std::move(info), options));
 }
 
-CudaBackend::CudaBackend(std::unique_ptr<cuda::Device> device, uint64_t budget_bytes)
+CudaBackend::CudaBackend(std::unique_ptr<cuda::Device> device, cuda::DeviceInfo info,
+                         const GpuOptions& options)
     : device_(std::move(device)),
-      arena_(device_.get(), budget_bytes),
-      staging_(device_.get(), kStagingBytes) {}
+      info_(std::move(info)),
+      arena_(device_.get(), options.memory_bytes > 0 ? options.memory_bytes
+                                                     : info_.free_bytes / 10 * kShareOfFreeTenths),
+      staging_(device_.get(), kStagingBytes),
+      graphs_wanted_(options.graphs) {}
 
 // Members give memory back; nothing may be at work on it.
-CudaBackend::~CudaBackend() { (void)device_->Synchronize(); }
+CudaBackend::~CudaBackend() {
+  DropGraphs();
+  (void)device_->Synchronize();
+  FreeDroppedGraphs();
+}
 
 Status CudaBackend::Queued() {
-  if (staging_.NearlyFull()) return Wait();
+  if (staging_.NearlyFull() && !recording_) return Wait();
   return device_->Check();
 }
 
 Status CudaBackend::Wait() {
+  if (recording_) return FailedPrecondition("a recorded step cannot wait");
   const Status status = device_->Synchronize();
   staging_.Reset();
+  FreeDroppedGraphs();
   return status;
 }
 
@@ -102,12 +117,22 @@ Result<CudaBackend::Memory> CudaBackend::Take(uint64_t bytes, const std::string&
   return Memory{at, bytes};
 }
 
+// Recorded steps may name it.
+void CudaBackend::GiveBack(Memory* memory) {
+  DropGraphs();
+  arena_.Free(memory->at);
+  *memory = {};
+}
+
 Result<uint8_t*> CudaBackend::ScratchBytes(Scratch which, uint64_t bytes) {
   Memory& memory = scratch_[which];
   if (memory.bytes < bytes) {
-    if (memory.at) arena_.Free(memory.at);
-    memory = {};
-    ASSIGN_OR_RETURN(memory, Take(bytes, "a step's scratch"));
+    if (recording_) return FailedPrecondition("a recorded step cannot take more memory");
+    if (memory.at) GiveBack(&memory);
+    // With room to spare, for as long as there is: each growth ends the recorded steps.
+    auto roomy = Take(std::bit_ceil(bytes), "a step's scratch");
+    if (!roomy.ok()) roomy = Take(bytes, "a step's scratch");
+    ASSIGN_OR_RETURN(memory, std::move(roomy));
   }
   return memory.at;
 }
@@ -132,8 +157,8 @@ Result<BufferHandle> CudaBackend::NewBuffer(uint64_t bytes) {
 
 void CudaBackend::FreeBuffer(BufferHandle handle) {
   std::lock_guard lock(mutex_);
-  arena_.Free(BufferOf(handle).at);
-  buffers_[static_cast<size_t>(handle.id)] = {};
+  (void)BufferOf(handle);
+  GiveBack(&buffers_[static_cast<size_t>(handle.id)]);
 }
 
 CudaBackend::Memory CudaBackend::BufferOf(BufferHandle handle) const {
@@ -236,7 +261,7 @@ Status CudaBackend::Embed(TableHandle handle, std::span<const int32_t> tokens, B
     VADE_CHECK(token >= 0 && static_cast<uint64_t>(token) < table.rows,
                "tokens are checked on entry");
   }
-  ASSIGN_OR_RETURN(const int32_t* device_tokens, staging_.Put("tokens", tokens));
+  ASSIGN_OR_RETURN(const int32_t* device_tokens, Array("tokens", tokens));
   cuda::Embed({.type = table.type,
                .table = table.data.at,
                .table_bytes = table.data.bytes,
@@ -364,7 +389,7 @@ Status CudaBackend::LogProbabilities(BufferHandle logits, int width,
   std::lock_guard lock(mutex_);
   if (std::ranges::all_of(targets, [](int32_t t) { return t < 0; })) return OkStatus();
   for (int32_t target : targets) VADE_CHECK(target < width, "tokens are checked on entry");
-  ASSIGN_OR_RETURN(const int32_t* device_targets, staging_.Put("targets", targets));
+  ASSIGN_OR_RETURN(const int32_t* device_targets, Array("targets", targets));
   ASSIGN_OR_RETURN(uint8_t * results, ScratchBytes(kResults, targets.size() * sizeof(float)));
   cuda::LogProbabilities({.logits = Floats(logits, targets.size() * static_cast<uint64_t>(width)),
                           .rows = static_cast<uint32_t>(targets.size()),
@@ -384,7 +409,7 @@ Status CudaBackend::KeepRows(BufferHandle buffer, int width, std::span<const int
   if (keep.empty()) return OkStatus();
   std::lock_guard lock(mutex_);
   const auto rows = static_cast<uint32_t>(keep.back() + 1);
-  ASSIGN_OR_RETURN(const int32_t* device_keep, staging_.Put("keep", keep));
+  ASSIGN_OR_RETURN(const int32_t* device_keep, Array("keep", keep));
   cuda::KeepRows({.rows = Floats(buffer, uint64_t{rows} * static_cast<uint64_t>(width)),
                   .row_count = rows,
                   .width = static_cast<uint32_t>(width),

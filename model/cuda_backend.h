@@ -5,6 +5,10 @@
 // backends read the same pack, and matrix products of quantised weights round as the processor's
 // specification does.
 //
+// Steps that come again in the same shape are recorded as graphs (cuda_graphs.cc): the first of a
+// shape is done plainly and lets the scratch grow, the second is recorded, the others are launched.
+// A graph names memory, so all of them end when a piece of memory that one may name is given back.
+//
 // cuda_backend.cc has memory, weights and the row-wise operations, cuda_attention.cc the key/value
 // pages. In a library of its own (cuda_library.h), so that the executable starts where there is no
 // driver; the tests run the same code over a fake device.
@@ -13,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +25,8 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/operations.h"
 #include "model/backend.h"
+#include "model/cuda_step.h"
+#include "model/device_choice.h"
 
 namespace vade {
 
@@ -41,6 +48,8 @@ class CudaStaging {
                                      values.size() * sizeof(T)}));
     return reinterpret_cast<const T*>(at);
   }
+  // Queues a copy of the bytes to `to`.
+  Status CopyTo(uint8_t* to, std::span<const uint8_t> bytes);
   // Arrays of so many bytes may follow without any that was put before being lost.
   static uint64_t Rounded(uint64_t bytes) { return (bytes / 256 + 1) * 256; }
   Status MakeRoom(uint64_t rounded_bytes);
@@ -65,14 +74,20 @@ class CudaStaging {
   std::map<std::string, Kept, std::less<>> kept_;
 };
 
+// How often steps were recorded, and launched as recorded.
+struct GraphCounts {
+  uint64_t recorded = 0, launched = 0, dropped = 0;
+};
+
 class CudaBackend final : public Backend {
  public:
-  // At most `budget_bytes` of the device's memory are taken.
+  // options.device is not looked at: the device has been opened.
   static Result<std::unique_ptr<CudaBackend>> Create(std::unique_ptr<kernels::cuda::Device> device,
-                                                     uint64_t budget_bytes);
+                                                     const GpuOptions& options);
   ~CudaBackend() override;
 
-  const kernels::cuda::DeviceInfo& info() const { return info_; }
+  const kernels::cuda::DeviceInfo& info() const { return info_; }  // before anything was taken
+  const GraphCounts& graph_counts() const { return graph_counts_; }
   Status CheckShape(const AttentionShape& shape) const override;
 
   Result<BufferHandle> NewBuffer(uint64_t bytes) override;
@@ -84,6 +99,7 @@ class CudaBackend final : public Backend {
                                uint64_t cols) override;
   Result<VectorHandle> AddVector(std::span<const float> values) override;
 
+  Status RunStep(const StepArgs& args, const std::function<Status()>& operations) override;
   Status Embed(TableHandle table, std::span<const int32_t> tokens, BufferHandle x) override;
   Status NormProject(const NormProjectArgs& args) override;
   Status StoreKeysValues(const StoreArgs& args) override;
@@ -92,6 +108,8 @@ class CudaBackend final : public Backend {
   Status FeedForward(const FeedForwardArgs& args) override;
   Status LogProbabilities(BufferHandle logits, int width, std::span<const int32_t> targets,
                           std::span<float> out) override;
+  uint32_t MaxBest(int width) const override;
+  Result<std::vector<BestLogits>> FindBest(const BestArgs& args) override;
   Status KeepRows(BufferHandle buffer, int width, std::span<const int32_t> keep) override;
   Status CopyOut(const TokenArgs& args, std::span<uint8_t> out) override;
   Status CopyIn(const TokenArgs& args, std::span<const uint8_t> in) override;
@@ -120,9 +138,30 @@ class CudaBackend final : public Backend {
     Memory data;
   };
   // What operations work in between; grows to the largest step seen.
-  enum Scratch { kPrepared, kGateUp, kResults, kPartials, kRows, kScratchCount };
+  enum Scratch { kPrepared, kGateUp, kResults, kPartials, kRows, kStep, kBestKeys, kScratchCount };
 
-  CudaBackend(std::unique_ptr<kernels::cuda::Device> device, uint64_t budget_bytes);
+  // The lists of an attention on the device.
+  struct DeviceSpans {
+    const uint8_t* at = nullptr;
+    AttendPlace place;
+    uint64_t rows = 0;
+    int32_t last_page = -1;
+  };
+  // The step that is being done.
+  struct DeviceStep {
+    StepArgs args;
+    const int32_t *tokens = nullptr, *slots = nullptr, *kept = nullptr;
+    DeviceSpans spans, last_spans;
+  };
+  // Steps whose launches are the same.
+  struct StepKey {
+    uint64_t rows = 0;
+    AttendRoom room;
+    auto operator<=>(const StepKey&) const = default;
+  };
+
+  CudaBackend(std::unique_ptr<kernels::cuda::Device> device, kernels::cuda::DeviceInfo info,
+              const GpuOptions& options);
 
   Memory BufferOf(BufferHandle handle) const;
   float* Floats(BufferHandle handle, uint64_t count) const;
@@ -130,6 +169,7 @@ class CudaBackend final : public Backend {
   const Vector& VectorOf(VectorHandle handle) const;
   float* FloatsOf(const Vector& vector) const { return reinterpret_cast<float*>(vector.data.at); }
   Result<Memory> Take(uint64_t bytes, const std::string& what);
+  void GiveBack(Memory* memory);
   Result<uint8_t*> ScratchBytes(Scratch which, uint64_t bytes);
   Result<Memory> Copy(std::span<const uint8_t> bytes, const std::string& what);
   // Ends an operation: what could not be queued; and waits when much is queued.
@@ -146,7 +186,20 @@ class CudaBackend final : public Backend {
   Status Multiply(std::span<const Product> products, kernels::cuda::PrepareArgs x, float* y,
                   uint32_t y_stride, kernels::cuda::MultiplyArgs::Into into);
 
+  // cuda_graphs.cc
+  Status PutStep(const StepArgs& args, Room room);
+  Status RunRecorded(const StepKey& key, const std::function<Status()>& operations);
+  Result<kernels::cuda::Graph> Record(const std::function<Status()>& operations);
+  void DropGraphs();  // nothing launches them any more
+  void FreeDroppedGraphs();
+  // Where an array of the host is on the device: the step's own, else a copy.
+  Result<const int32_t*> Array(std::string_view slot, std::span<const int32_t> values);
+
   // cuda_attention.cc
+  uint32_t EnoughBlocks() const;
+  Status MakeAttentionReady(const AttentionShape& shape, const AttendArrays& arrays, Room room);
+  Result<DeviceSpans> Spans(const AttentionShape& shape, std::span<const AttentionSpan> spans);
+  Result<const int32_t*> Slots(std::span<const KvSlot> slots);
   kernels::cuda::KvShape ShapeOf(const AttentionShape& shape, int layer) const;
   const float* RoundedBias(const AttentionShape& shape, VectorHandle key_bias) const;
   Status GrowRopeTable(const AttentionShape& shape, int32_t max_position);
@@ -157,7 +210,8 @@ class CudaBackend final : public Backend {
   kernels::cuda::DeviceInfo info_;
   kernels::cuda::Arena arena_;
   CudaStaging staging_;
-  mutable std::mutex mutex_;
+  // A step holds it over its operations, which take it too: what is recorded is one thread's alone.
+  mutable std::recursive_mutex mutex_;
 
   std::vector<Memory> buffers_;  // at null: a free handle
   std::vector<Matrix> matrices_;
@@ -168,6 +222,12 @@ class CudaBackend final : public Backend {
   Memory rope_;
   size_t rope_positions_ = 0, rope_half_ = 0;
   double rope_base_ = 0;
+
+  std::optional<DeviceStep> step_;
+  bool graphs_wanted_, recording_ = false;
+  std::map<StepKey, kernels::cuda::Graph> graphs_;  // of a shape seen once: a null one
+  std::vector<kernels::cuda::Graph> dropped_;       // may still be at work
+  GraphCounts graph_counts_;
 };
 
 }  // namespace vade

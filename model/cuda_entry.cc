@@ -10,8 +10,6 @@
 namespace vade {
 namespace {
 
-constexpr uint64_t kShareOfFreeTenths = 9;
-
 GpuFound Found(const kernels::cuda::DeviceInfo& info) {
   GpuFound found;
   std::copy_n(info.name.begin(), std::min(info.name.size(), sizeof(found.name) - 1), found.name);
@@ -30,12 +28,8 @@ Status Open(const char* abi, internal::CudaOpenArgs* args) {
     return Unavailable("libvade_cuda.so is of another build than the executable; build both anew");
   }
   ASSIGN_OR_RETURN(auto device, kernels::cuda::OpenRuntimeDevice(args->options.device));
-  ASSIGN_OR_RETURN(const kernels::cuda::DeviceInfo info, device->Describe());
-  args->found = Found(info);
-  const uint64_t budget = args->options.memory_bytes > 0
-                              ? args->options.memory_bytes
-                              : info.free_bytes / 10 * kShareOfFreeTenths;
-  ASSIGN_OR_RETURN(auto backend, CudaBackend::Create(std::move(device), budget));
+  ASSIGN_OR_RETURN(auto backend, CudaBackend::Create(std::move(device), args->options));
+  args->found = Found(backend->info());
   args->backend = backend.release();
   return OkStatus();
 }

@@ -19,6 +19,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
+#include "model/best_logits.h"
 #include "model/chat_template.h"
 #include "model/device_choice.h"
 #include "model/tokenizer.h"
@@ -44,12 +45,24 @@ struct ForwardItem {
   // Indices into `tokens`, ascending, below the last: of the token behind each, the log probability
   // (natural) is returned. What a text makes of another one behind it, without its logits.
   std::span<const int32_t> scored = {};
+  // Not 0: of the wanted rows so many of the greatest logits are returned, as Logits::best, and not
+  // all of them. At most Decoder::max_best(). For what `temperature` (above 0): BestLogits says.
+  int best = 0;
+  float temperature = 1;
+};
+
+// Names one Forward of a decoder.
+struct ForwardNumber {
+  uint64_t value = 0;
 };
 
 struct Logits {
   int vocab_size = 0;
-  std::vector<float> values;  // [rows, vocab_size], in the order of items and their `wanted`
-  std::vector<float> scores;  // in the order of items and their `scored`
+  // [rows, vocab_size], in the order of items and their `wanted`, but for items that want the best
+  std::vector<float> values;
+  std::vector<BestLogits> best;  // the rows of those, in the same order
+  std::vector<float> scores;     // in the order of items and their `scored`
+  ForwardNumber forward;         // for WholeRow
   std::span<const float> row(size_t i) const {
     return {values.data() + i * vocab_size, static_cast<size_t>(vocab_size)};
   }
@@ -99,6 +112,15 @@ class Decoder {
   // Reads the items' tokens. On any error no sequence has changed. RESOURCE_EXHAUSTED when the
   // pages do not suffice; OUT_OF_RANGE beyond context_tokens; checks `ctx` between layers.
   virtual Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) = 0;
+
+  // Where logits lie in another memory: how many of the greatest of a row may be asked for, which
+  // saves copying the others. 0: whole rows cost nothing more.
+  virtual int max_best() const { return 0; }
+  // All logits of row i of the `best` of a Forward, while none has come after it;
+  // FAILED_PRECONDITION then. So who asks for the best is the decoder's only caller.
+  virtual Result<std::vector<float>> WholeRow(ForwardNumber /*forward*/, size_t /*i*/) {
+    return Unimplemented("this decoder returns whole rows");
+  }
 };
 
 struct DecoderOptions {

@@ -18,6 +18,8 @@ std::optional<DeviceChoice> ParseDeviceChoice(std::string_view name);
 struct GpuOptions {
   int device = 0;             // as the driver counts them
   uint64_t memory_bytes = 0;  // at most; 0: nine tenths of what is free
+  // Steps of few rows are recorded once for each of their shapes, then launched by one call.
+  bool graphs = true;
 };
 
 }  // namespace vade

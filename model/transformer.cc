@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <numeric>
 
 #include "base/strings.h"
@@ -73,19 +74,27 @@ Status Transformer::RunLayers(const Step& step, const Context& ctx) {
   return OkStatus();
 }
 
-// Logits and scores are appended to `logits`, in the order of the rows.
-Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
+Status Transformer::ProjectHead(size_t first, size_t count) {
   const Projection head[] = {weights_.head};
+  return backend_->NormProject({.x = workspace_.x,
+                                .first_row = static_cast<int>(first),
+                                .rows = static_cast<int>(count),
+                                .norm = weights_.output_norm,
+                                .eps = config_.norm_epsilon,
+                                .projections = head,
+                                .out = workspace_.logits});
+}
+
+// Logits and scores are appended to `logits`, in the order of the rows. The head of the first rows
+// belongs to the step.
+Status Transformer::ReadHead(std::span<const HeadRow> rows, Logits* logits) {
   const size_t width = static_cast<size_t>(config_.vocab_size);
   for (size_t first = 0; first < rows.size(); first += kHeadRows) {
     const auto some = rows.subspan(first, std::min<size_t>(kHeadRows, rows.size() - first));
-    RETURN_IF_ERROR(backend_->NormProject({.x = workspace_.x,
-                                           .first_row = static_cast<int>(first),
-                                           .rows = static_cast<int>(some.size()),
-                                           .norm = weights_.output_norm,
-                                           .eps = config_.norm_epsilon,
-                                           .projections = head,
-                                           .out = workspace_.logits}));
+    if (first > 0) {
+      RETURN_IF_ERROR(KeepBestRows());
+      RETURN_IF_ERROR(ProjectHead(first, some.size()));
+    }
     std::vector<int32_t> targets;
     for (const HeadRow& row : some) targets.push_back(row.target);
     std::vector<float> scores(some.size());
@@ -93,23 +102,87 @@ Status Transformer::RunHead(std::span<const HeadRow> rows, Logits* logits) {
         backend_->LogProbabilities(workspace_.logits, config_.vocab_size, targets, scores));
     for (size_t i = 0; i < some.size(); ++i) {
       if (some[i].target >= 0) logits->scores.push_back(scores[i]);
-      if (!some[i].wanted) continue;
+      if (!some[i].wanted || some[i].best > 0) continue;
       const size_t begin = logits->values.size();
       logits->values.resize(begin + width);
-      RETURN_IF_ERROR(backend_->Download(
-          workspace_.logits, i * width * sizeof(float),
-          {reinterpret_cast<uint8_t*>(logits->values.data() + begin), width * sizeof(float)}));
+      RETURN_IF_ERROR(ReadRow(static_cast<int32_t>(i), std::span(logits->values).subspan(begin)));
     }
+    RETURN_IF_ERROR(ReadBest(some, logits));
+  }
+  return OkStatus();
+}
+
+Status Transformer::ReadRow(int32_t row, std::span<float> values) {
+  return backend_->Download(workspace_.logits, static_cast<uint64_t>(row) * values.size_bytes(),
+                            {reinterpret_cast<uint8_t*>(values.data()), values.size_bytes()});
+}
+
+// Rows that want one and rows that want many are found apart: one costs far less.
+Status Transformer::ReadBest(std::span<const HeadRow> rows, Logits* logits) {
+  std::map<int, std::vector<int32_t>> by_count;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].wanted || rows[i].best == 0) continue;
+    by_count[rows[i].best].push_back(static_cast<int32_t>(i));
+    best_rows_.push_back({static_cast<int32_t>(i)});
+  }
+  std::map<int32_t, BestLogits> by_row;
+  for (const auto& [count, which] : by_count) {
+    std::vector<float> temperatures;
+    for (int32_t row : which) temperatures.push_back(rows[static_cast<size_t>(row)].temperature);
+    ASSIGN_OR_RETURN(auto found, backend_->FindBest({.logits = workspace_.logits,
+                                                     .width = config_.vocab_size,
+                                                     .rows = which,
+                                                     .temperatures = temperatures,
+                                                     .count = static_cast<uint32_t>(count)}));
+    for (size_t i = 0; i < which.size(); ++i) by_row[which[i]] = std::move(found[i]);
+  }
+  for (auto& [row, best] : by_row) logits->best.push_back(std::move(best));
+  return OkStatus();
+}
+
+int Transformer::max_best() const {
+  return static_cast<int>(backend_->MaxBest(config_.vocab_size));
+}
+
+Result<std::vector<float>> Transformer::WholeRow(ForwardNumber forward, size_t i) {
+  std::lock_guard lock(forward_mutex_);
+  if (forward.value != last_forward_.value || i >= best_rows_.size()) {
+    return FailedPrecondition("the logits of a step are gone: another one came after it");
+  }
+  if (!best_rows_[i].kept.empty()) return best_rows_[i].kept;
+  std::vector<float> values(static_cast<size_t>(config_.vocab_size));
+  RETURN_IF_ERROR(ReadRow(best_rows_[i].row, values));
+  return values;
+}
+
+// Other logits are about to take the place of those that are there: in a Forward of several steps.
+Status Transformer::KeepBestRows() {
+  for (BestRow& best : best_rows_) {
+    if (!best.kept.empty()) continue;
+    best.kept.resize(static_cast<size_t>(config_.vocab_size));
+    RETURN_IF_ERROR(ReadRow(best.row, best.kept));
   }
   return OkStatus();
 }
 
 Status Transformer::RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
                             Logits* logits) {
+  RETURN_IF_ERROR(KeepBestRows());
   RETURN_IF_ERROR(EnsureWorkspace(step.rows(), std::min(static_cast<int>(rows.size()), kHeadRows)));
-  RETURN_IF_ERROR(RunLayers(step, ctx));
-  RETURN_IF_ERROR(ctx.Check());
-  return RunHead(rows, logits);
+  const bool all_wanted = step.wanted().size() == static_cast<size_t>(step.rows());
+  Backend::StepArgs args = {.shape = &config_.attention,
+                            .tokens = step.tokens(),
+                            .slots = step.slots(),
+                            .spans = step.spans(),
+                            .rows_out = step.wanted().size()};
+  if (!all_wanted) args.kept = step.wanted(), args.last_spans = step.wanted_spans();
+  const auto operations = [&]() -> Status {
+    RETURN_IF_ERROR(RunLayers(step, ctx));
+    RETURN_IF_ERROR(ctx.Check());
+    return ProjectHead(0, std::min<size_t>(rows.size(), kHeadRows));
+  };
+  RETURN_IF_ERROR(backend_->RunStep(args, operations));
+  return ReadHead(rows, logits);
 }
 
 // --- what goes in --------------------------------------------------------------------------------
@@ -154,6 +227,10 @@ Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) con
           StrCat("token ", token, " is not in the vocabulary of ", config_.vocab_size));
     }
   }
+  if (item.best < 0 || item.best > max_best() || !(item.temperature > 0)) {
+    return InvalidArgument(StrCat("of the best logits there are up to ", max_best(),
+                                  ", for a temperature above 0; ", item.best, " were asked for"));
+  }
   RETURN_IF_ERROR(CheckPositions(item, *reading.sequence, &reading.positions));
   return reading;
 }
@@ -182,7 +259,10 @@ Status Transformer::CheckHeadRows(const ForwardItem& item, Reading* reading,
   for (int32_t row : reading->head_rows) {
     const bool scored = std::binary_search(item.scored.begin(), item.scored.end(), row);
     const bool wanted = std::binary_search(item.wanted.begin(), item.wanted.end(), row);
-    rows->push_back({scored ? item.tokens[static_cast<size_t>(row) + 1] : -1, wanted});
+    rows->push_back({.target = scored ? item.tokens[static_cast<size_t>(row) + 1] : -1,
+                     .wanted = wanted,
+                     .best = item.best,
+                     .temperature = item.temperature});
   }
   return OkStatus();
 }
@@ -265,6 +345,8 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
   std::vector<Reading> readings;
   std::vector<HeadRow> head_rows;
   uint64_t wanted = 0;
+  ++last_forward_.value;
+  best_rows_.clear();
   for (const ForwardItem& item : batch) {
     ASSIGN_OR_RETURN(Reading reading, CheckItem(item));
     for (const Reading& other : readings) {
@@ -273,7 +355,7 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
     }
     RETURN_IF_ERROR(CheckHeadRows(item, &reading, &head_rows));
     readings.push_back(std::move(reading));
-    wanted += item.wanted.size();
+    if (item.best == 0) wanted += item.wanted.size();
   }
   const uint64_t row_bytes = static_cast<uint64_t>(config_.vocab_size) * sizeof(float);
   if (wanted > kMaxLogitBytes / row_bytes) {
@@ -287,6 +369,7 @@ Result<Logits> Transformer::Forward(std::span<const ForwardItem> batch, const Co
 
   Logits logits;
   logits.vocab_size = config_.vocab_size;
+  logits.forward = last_forward_;
   logits.values.reserve(wanted * config_.vocab_size);
   std::span<const HeadRow> rows_left = head_rows;
   StepCutter cutter(batch);

@@ -40,6 +40,8 @@ class Transformer final : public Decoder {
   Status Save(const Sequence& sequence, int begin, int end, std::span<uint8_t> out) override;
   Status Append(Sequence& sequence, std::span<const uint8_t> saved, int tokens) override;
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override;
+  int max_best() const override;
+  Result<std::vector<float>> WholeRow(ForwardNumber forward, size_t i) override;
 
   void set_device(std::string name) { info_.device = std::move(name); }
   const DecoderConfig& config() const { return config_; }
@@ -70,6 +72,8 @@ class Transformer final : public Decoder {
   struct HeadRow {
     int32_t target = -1;  // its log probability is returned; negative: none is
     bool wanted = false;  // its logits are
+    int best = 0;         // not all of them
+    float temperature = 1;
   };
 
   Transformer() = default;
@@ -87,7 +91,11 @@ class Transformer final : public Decoder {
   Status RunStep(const Step& step, const Context& ctx, std::span<const HeadRow> rows,
                  Logits* logits);
   Status RunLayers(const Step& step, const Context& ctx);
-  Status RunHead(std::span<const HeadRow> rows, Logits* logits);
+  Status ProjectHead(size_t first, size_t count);
+  Status ReadHead(std::span<const HeadRow> rows, Logits* logits);
+  Status ReadRow(int32_t row, std::span<float> values);
+  Status ReadBest(std::span<const HeadRow> rows, Logits* logits);
+  Status KeepBestRows();
 
   std::unique_ptr<GgufFile> file_;
   DecoderConfig config_;
@@ -101,6 +109,13 @@ class Transformer final : public Decoder {
   std::unique_ptr<KvPool> kv_pool_;
 
   std::mutex forward_mutex_;
+  ForwardNumber last_forward_;
+  // A row of its `best`: still among the logits, or kept since others took their place.
+  struct BestRow {
+    int32_t row = 0;
+    std::vector<float> kept = {};
+  };
+  std::vector<BestRow> best_rows_;
   Workspace workspace_;
 };
 

@@ -31,6 +31,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "model.device",
                                                 "model.gpu",
                                                 "model.gpu_bytes",
+                                                "model.gpu_graphs",
                                                 "answer.max_active",
                                                 "answer.max_waiting",
                                                 "answer.max_prompt_tokens",
@@ -73,6 +74,11 @@ class Reader {
       return InvalidArgument(StrCat(key, " is ", value, " bytes; give ", least, " to ", most));
     }
     *out = value;
+    return OkStatus();
+  }
+
+  Status Bool(std::string_view key, bool* out) const {
+    ASSIGN_OR_RETURN(*out, config_.GetBool(key, *out));
     return OkStatus();
   }
 
@@ -152,6 +158,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Device("model.device", &local->device));
   RETURN_IF_ERROR(file.Int("model.gpu", 0, 63, &local->gpu.device));
   RETURN_IF_ERROR(file.Bytes("model.gpu_bytes", 0, 1ull << 44, &local->gpu.memory_bytes));
+  RETURN_IF_ERROR(file.Bool("model.gpu_graphs", &local->gpu.graphs));
   RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
   RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(

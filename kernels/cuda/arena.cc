@@ -56,6 +56,7 @@ void Arena::Free(uint8_t* at) {
   uint64_t bytes = found->second;
   used_ -= bytes;
   out_.erase(found);
+  device_->Forget(at, bytes);
   // Joined with what is free beside it, but not over the border of a chunk.
   auto next = free_.lower_bound(at);
   if (next != free_.end() && next->first == at + bytes && !chunks_.contains(next->first)) {

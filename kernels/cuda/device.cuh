@@ -107,6 +107,8 @@ namespace vade::kernels::cuda {
 
 inline constexpr uint32_t kAllLanes = 0xffffffffu;
 
+VADE_DEVICE bool IsFinite(float x) { return x - x == 0.0f; }
+
 // Every lane gets the sum, the largest, of all 32; the order of the sum is fixed.
 VADE_DEVICE float WarpSum(float value) {
   for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);

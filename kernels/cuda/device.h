@@ -5,6 +5,10 @@
 // Everything but Allocate, Free and Synchronize is queued and done in order. Host memory that is
 // copied from must stay as it is, and host memory that is copied to must not be looked at, until
 // Synchronize. One thread at a time.
+//
+// A graph is work that was recorded instead of done and is then queued as often as wanted by one
+// call. It keeps the addresses and numbers that it was recorded with: what is to differ from one
+// time to the next lies in the memory that it reads.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +28,10 @@ struct DeviceInfo {
   int driver_version = 0, runtime_version = 0;  // as CUDA numbers them: 13000 is 13.0
 };
 
+struct Graph {
+  void* handle = nullptr;  // cudaGraphExec_t; the fake device's recording in tests
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -41,6 +49,18 @@ class Device {
   virtual void CopyOut(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
   virtual void CopyWithin(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
   virtual void Clear(uint8_t* at, uint64_t bytes) = 0;
+  // What lies there is not needed any more, though the memory stays out: an arena has got it back.
+  // For the fake, which then finds who still reads it.
+  virtual void Forget(uint8_t* /*at*/, uint64_t /*bytes*/) {}
+
+  // Until EndCapture, launches, CopyWithin and Clear are recorded and not done. Meanwhile nothing
+  // is copied from or to the host, allocated, given back or waited for. An error: there are no
+  // graphs, or the recording cannot be one; it has ended then too, and nothing of it is done.
+  virtual Status BeginCapture() = 0;
+  virtual Result<Graph> EndCapture() = 0;
+  virtual void Launch(Graph graph) = 0;     // while all memory that it names is out
+  virtual void FreeGraph(Graph graph) = 0;  // nothing that is queued may still launch it
+
   // Whether everything could be queued so far.
   virtual Status Check() = 0;
   // Waits for everything; the first error since the last call.

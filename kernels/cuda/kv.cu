@@ -15,7 +15,7 @@ struct StoreView {
 // 32 values, one a lane, as a block of q8: the bits of ToQ8 in vector_scalar.cc.
 VADE_DEVICE void StoreQ8(const Global<uint8_t>& pages, uint64_t block, float value) {
   const float largest = WarpMax(fabsf(value));
-  const bool finite = __ballot_sync(kAllLanes, value - value == 0.0f) == kAllLanes;
+  const bool finite = __ballot_sync(kAllLanes, IsFinite(value)) == kAllLanes;
   uint32_t half = FloatToHalfBits(__fdiv_rn(largest, 127.0f));
   if (!finite || half >= 0x7c00) half = 0x7e00;  // infinity: the block is NaN as a whole
   int code = 0;

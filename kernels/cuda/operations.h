@@ -7,6 +7,7 @@
 // kernels/matrix.h says, prepared activations lie as kernels/packed.h says.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -129,6 +130,32 @@ struct LogProbabilityArgs {
   float* out = nullptr;
 };
 void LogProbabilities(const LogProbabilityArgs& args, Stream stream);
+
+// Of rows of logits, the `count` greatest (the lower token first among equals) and what the others
+// weigh. Arrays are those of PlanBest.
+struct BestLogitsArgs {
+  const float* logits = nullptr;  // [logit_rows, width]
+  uint32_t logit_rows = 0, width = 0;
+  const int32_t* rows = nullptr;  // [row_count], which
+  uint32_t row_count = 0, count = 0;
+  const float* temperatures = nullptr;  // [row_count], above 0
+  uint64_t* chunk_keys = nullptr;       // scratch, [row_count, chunks, count]
+  uint64_t* keys = nullptr;   // [row_count, count], in no order: BestToken, BestLogit; 0: no more
+  float* greatest = nullptr;  // [row_count]
+  uint32_t* finite =
+      nullptr;  // [row_count, chunks]: 0 where a logit is no number; keys are void then
+  // [row_count, chunks, 2]: of e^(logit - greatest) above kBestExponent, and of the same over the
+  // temperature
+  float* sums = nullptr;
+};
+void BestLogits(const BestLogitsArgs& args, Stream stream);
+constexpr int32_t BestToken(uint64_t key) {
+  return static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(key));
+}
+constexpr float BestLogit(uint64_t key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return std::bit_cast<float>((ordered >> 31) ? ordered & 0x7fffffffu : ~ordered);
+}
 
 // Moves rows keep[i] (ascending) of [rows, width] to row i.
 struct KeepRowsArgs {

@@ -49,6 +49,35 @@ LaunchPlan PlanStore(uint32_t rows, uint32_t kv_heads, uint32_t head_dim) {
   return {.grid_x = rows, .grid_y = CeilDiv(warps, 4), .block = 128};
 }
 
+namespace {
+
+constexpr uint32_t kLeastChunk = 1024;
+
+}  // namespace
+
+BestPlan PlanBest(uint32_t rows, uint32_t width, uint32_t count) {
+  BestPlan plan;
+  const uint32_t wanted = std::clamp(CeilDiv(width, kLeastChunk), 1u, kMaxBestChunks);
+  plan.chunk_values = CeilDiv(width, wanted);
+  plan.chunks = CeilDiv(width, plan.chunk_values);  // none is empty
+  const auto shared = [&](uint64_t keys) {
+    return static_cast<uint32_t>(kBestScratchBytes + (count == 1 ? 0 : keys * sizeof(uint64_t)));
+  };
+  plan.of_chunks = {.grid_x = plan.chunks,
+                    .grid_y = rows,
+                    .block = kBestThreads,
+                    .shared_bytes = shared(plan.chunk_values)};
+  plan.of_rows = {
+      .grid_x = rows, .block = kBestThreads, .shared_bytes = shared(uint64_t{plan.chunks} * count)};
+  plan.of_sums = {
+      .grid_x = plan.chunks, .grid_y = rows, .block = kBestThreads, .shared_bytes = 128};
+  return plan;
+}
+
+bool CanFindBest(uint32_t width) {
+  return width > 0 && PlanBest(1, width, kMaxBest).of_chunks.shared_bytes <= kMaxSharedBytes;
+}
+
 uint32_t AttendSharedBytes(uint32_t head_dim) {
   const uint32_t keys = kAttentionTile * (head_dim + 1), values = kAttentionTile * head_dim;
   const uint32_t queries = kAttendPairs * head_dim, weights = kAttendPairs * kAttentionTile;

@@ -72,6 +72,23 @@ LaunchPlan PlanRows(uint32_t rows);       // a block of 256 threads a row
 LaunchPlan PlanElements(uint64_t count);  // a thread an element
 LaunchPlan PlanStore(uint32_t rows, uint32_t kv_heads, uint32_t head_dim);
 
+// --- the greatest logits
+// -----------------------------------------------------------------------------
+inline constexpr uint32_t kMaxBest = 256;  // of a row
+inline constexpr uint32_t kBestThreads = 256;
+inline constexpr uint32_t kMaxBestChunks = 48;  // of a row: what they find fits one block's memory
+inline constexpr uint32_t kBestScratchBytes = 256;
+inline constexpr float kBestExponent =
+    -20;  // the sum leaves out what is below e^this of the largest
+struct BestPlan {
+  uint32_t chunks = 1, chunk_values = 1;
+  LaunchPlan of_chunks, of_rows, of_sums;
+};
+// `count` is 1..kMaxBest.
+BestPlan PlanBest(uint32_t rows, uint32_t width, uint32_t count);
+// Whether the chunks of rows so wide fit.
+bool CanFindBest(uint32_t width);
+
 // --- attention
 // --------------------------------------------------------------------------------------- Keys are
 // cut into splits of this many from index 0. A split is summed by itself, page after page; the
@@ -86,14 +103,15 @@ struct AttendShape {
   uint32_t row_count = 0;
   std::span<const uint32_t> visible;  // [row_count]
 };
-// What one block does for each key/value head.
+// What one block does for each key/value head; nothing where it has no pairs, which fills up lists
+// whose length is fixed.
 struct AttendItem {
   int32_t span = 0;
   int32_t pair_begin = 0, pair_end = 0;    // row * group + head of the group
   int32_t split_begin = 0, split_end = 0;  // of the keys
   int32_t partial = -1;  // where its kAttendPairs results go, counted in such; -1: it ends them
 };
-// Rows whose splits went to several blocks: to be merged.
+// Rows whose splits went to several blocks: to be merged. Without pairs: nothing to do.
 struct MergeItem {
   int32_t span = 0;
   int32_t pair_begin = 0, pair_end = 0;

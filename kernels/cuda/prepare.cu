@@ -29,8 +29,6 @@ VADE_DEVICE float BlockSum(float value) {
   return sum;
 }
 
-VADE_DEVICE bool IsFinite(float x) { return x - x == 0.0f; }
-
 // What is prepared of a row, value by value.
 struct RowValues {
   const PrepareView& view;

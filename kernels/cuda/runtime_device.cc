@@ -92,6 +92,38 @@ class RuntimeDevice final : public Device {
     Queue(cudaMemsetAsync(at, 0, bytes, (Enter(), stream_)));
   }
 
+  // Of this thread alone: others may allocate meanwhile.
+  Status BeginCapture() override {
+    Enter();
+    Queue(cudaGetLastError());
+    before_capture_ = first_error_;
+    return ToStatus(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+                    "recording a graph");
+  }
+  Result<Graph> EndCapture() override {
+    Enter();
+    cudaGraph_t recorded = nullptr;
+    cudaGraphExec_t graph = nullptr;
+    cudaError_t error = cudaStreamEndCapture(stream_, &recorded);
+    if (error == cudaSuccess) error = cudaGetLastError();
+    if (error == cudaSuccess) error = cudaGraphInstantiate(&graph, recorded, 0);
+    if (recorded) cudaGraphDestroy(recorded);
+    // Errors of what was recorded are this function's; none of it was done.
+    cudaGetLastError();
+    if (error == cudaSuccess && first_error_ != before_capture_) error = first_error_;
+    first_error_ = before_capture_;
+    if (error != cudaSuccess && graph) cudaGraphExecDestroy(graph);
+    RETURN_IF_ERROR(ToStatus(error, "recording a graph"));
+    return Graph{graph};
+  }
+  void Launch(Graph graph) override {
+    Queue(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph.handle), (Enter(), stream_)));
+  }
+  void FreeGraph(Graph graph) override {
+    Enter();
+    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph.handle));
+  }
+
   Status Check() override {
     Queue(cudaGetLastError());  // of launches
     return ToStatus(first_error_, "the GPU refused work");
@@ -113,7 +145,7 @@ class RuntimeDevice final : public Device {
 
   int index_;
   cudaStream_t stream_;
-  cudaError_t first_error_ = cudaSuccess;
+  cudaError_t first_error_ = cudaSuccess, before_capture_ = cudaSuccess;
 };
 
 }  // namespace

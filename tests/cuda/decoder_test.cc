@@ -41,8 +41,8 @@ class CudaDecoder : public ::testing::Test {
     EXPECT_TRUE(model.Write(path).ok());
     return path;
   }
-  static std::unique_ptr<Backend> Cuda(uint64_t budget = kBudget) {
-    return Must(CudaBackend::Create(Must(testing::NewDevice()), budget));
+  static std::unique_ptr<CudaBackend> Cuda(uint64_t budget = kBudget) {
+    return Must(CudaBackend::Create(Must(testing::NewDevice()), {.memory_bytes = budget}));
   }
   static Result<std::unique_ptr<Decoder>> TryLoad(std::unique_ptr<Backend> backend,
                                                   const std::string& path,

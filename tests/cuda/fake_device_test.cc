@@ -75,6 +75,99 @@ TEST_F(FakeDeviceTest, CopiesBeyondABufferAndOfUnwrittenMemoryAreFound) {
   device_->Free(at);
 }
 
+class GraphTest : public FakeDeviceTest {
+ protected:
+  // Zeros over the piece, recorded.
+  Graph RecordClear(uint8_t* at, uint64_t bytes) {
+    EXPECT_TRUE(device_->BeginCapture().ok());
+    device_->Clear(at, bytes);
+    return *device_->EndCapture();
+  }
+  std::vector<uint8_t> Read(const uint8_t* at, size_t bytes) {
+    std::vector<uint8_t> out(bytes);
+    device_->CopyOut(out.data(), at, bytes);
+    EXPECT_TRUE(device_->Synchronize().ok());
+    return out;
+  }
+  void Write(uint8_t* at, const std::vector<uint8_t>& bytes) {
+    device_->CopyIn(at, bytes.data(), bytes.size());
+    EXPECT_TRUE(device_->Synchronize().ok());
+  }
+};
+
+TEST_F(GraphTest, RecordedWorkIsDoneAtEachLaunchAndNotBefore) {
+  uint8_t* at = *device_->Allocate(4);
+  Write(at, {1, 2, 3, 4});
+  const Graph graph = RecordClear(at + 1, 2);
+  EXPECT_THAT(Read(at, 4), ::testing::ElementsAre(1, 2, 3, 4));
+  device_->Launch(graph);
+  EXPECT_THAT(Read(at, 4), ::testing::ElementsAre(1, 0, 0, 4));
+  Write(at, {5, 6, 7, 8});
+  device_->Launch(graph);
+  EXPECT_THAT(Read(at, 4), ::testing::ElementsAre(5, 0, 0, 8));
+  device_->FreeGraph(graph);
+  device_->Free(at);
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(GraphTest, WhatNoGraphCanHoldIsFoundWhileItIsRecorded) {
+  uint8_t* at = *device_->Allocate(64);
+  std::vector<uint8_t> host(64);
+  ASSERT_TRUE(device_->BeginCapture().ok());
+  device_->CopyIn(at, host.data(), 64);
+  EXPECT_THAT(Faults(), HasSubstr("host memory is copied while a graph is recorded"));
+  device_->CopyOut(host.data(), at, 64);
+  EXPECT_THAT(Faults(), HasSubstr("copied to the host while a graph is recorded"));
+  (void)device_->Synchronize();
+  EXPECT_THAT(Faults(), HasSubstr("waited for while a graph is recorded"));
+  uint8_t* other = *device_->Allocate(64);
+  EXPECT_THAT(Faults(), HasSubstr("allocated while a graph is recorded"));
+  EXPECT_FALSE(device_->BeginCapture().ok());
+  device_->FreeGraph(*device_->EndCapture());
+  EXPECT_FALSE(device_->EndCapture().ok());
+  device_->Free(other);
+  device_->Free(at);
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(GraphTest, AGraphOutlivesNoneOfItsMemory) {
+  uint8_t* at = *device_->Allocate(64);
+  const Graph graph = RecordClear(at, 64);
+  device_->Free(at);
+  device_->Launch(graph);
+  EXPECT_THAT(Faults(), HasSubstr("launched whose memory was given back"));
+  device_->FreeGraph(graph);
+
+  device_ = std::make_unique<FakeDevice>(4 << 20);
+  Arena arena(device_.get(), 1 << 20);
+  uint8_t* piece = *arena.Allocate(64, "a piece");
+  const Graph of_piece = RecordClear(piece, 64);
+  arena.Free(piece);
+  piece = *arena.Allocate(64, "the same memory");
+  device_->Launch(of_piece);
+  EXPECT_THAT(Faults(), HasSubstr("launched whose memory was given back"));
+  Read(piece, 64);
+  EXPECT_THAT(Faults(), HasSubstr("nobody has written")) << "what an arena got back is gone";
+  device_->FreeGraph(of_piece);
+}
+
+TEST_F(GraphTest, LifetimesOfGraphsAreChecked) {
+  uint8_t* at = *device_->Allocate(64);
+  Graph graph = RecordClear(at, 64);
+  device_->Launch(graph);
+  device_->FreeGraph(graph);
+  EXPECT_THAT(Faults(), HasSubstr("a graph is given back while work is queued"));
+  ASSERT_TRUE(device_->Synchronize().ok());
+  device_->FreeGraph(graph);
+  EXPECT_THAT(Faults(), HasSubstr("given back that is not there"));
+  device_->Launch(graph);
+  EXPECT_THAT(Faults(), HasSubstr("launched that is not there"));
+  (void)RecordClear(at, 64);
+  device_->Free(at);
+  device_.reset();
+  EXPECT_THAT(Faults(), HasSubstr("leak: 1 graphs"));
+}
+
 TEST_F(FakeDeviceTest, FullDeviceRefuses) {
   EXPECT_EQ(device_->Allocate((1 << 20) + 1).status().code(), StatusCode::kResourceExhausted);
 }

@@ -74,6 +74,24 @@ TEST(CudaPlans, RowsAndStoresOfEverySizeArePossible) {
   }
 }
 
+TEST(CudaPlans, TheGreatestLogitsOfEveryWidthAreCutIntoChunksThatFit) {
+  for (uint32_t width : {1u, 2u, 300u, 1024u, 1025u, 32000u, 49152u, 151936u, 262144u, 600000u}) {
+    ASSERT_TRUE(CanFindBest(width)) << width;
+    for (uint32_t count : {1u, 2u, kMaxBest}) {
+      const BestPlan plan = PlanBest(7, width, count);
+      for (const LaunchPlan& launch : {plan.of_chunks, plan.of_rows, plan.of_sums}) {
+        ExpectPossible(launch);
+      }
+      EXPECT_LE(plan.chunks, kMaxBestChunks);
+      EXPECT_GE(uint64_t{plan.chunks} * plan.chunk_values, width);
+      EXPECT_LT(uint64_t{plan.chunks - 1} * plan.chunk_values, width) << "no chunk is empty";
+      EXPECT_EQ(plan.of_chunks.grid_y, 7u);
+    }
+  }
+  EXPECT_FALSE(CanFindBest(0));
+  EXPECT_FALSE(CanFindBest(700000));
+}
+
 TEST(CudaPlans, AttentionFitsIntoSharedMemoryForEveryHead) {
   for (uint32_t dim = 1; dim <= kMaxHeadDim; ++dim) {
     EXPECT_LE(AttendSharedBytes(dim), kMaxSharedBytes) << dim;

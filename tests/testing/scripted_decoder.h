@@ -29,6 +29,7 @@
 #include "base/strings.h"
 #include "model/decoder.h"
 #include "model/gguf.h"
+#include "tests/testing/best_logits.h"
 
 namespace vade::testing {
 
@@ -138,6 +139,11 @@ class ScriptedDecoder : public Decoder {
   using ScoreHook = std::function<float(const std::vector<int32_t>& sequence, int32_t next)>;
   void SetScores(ScoreHook hook) { score_hook_ = std::move(hook); }
   void BeforeForward(ForwardHook hook) { forward_hook_ = std::move(hook); }
+  // As a decoder of another device. Before use.
+  void OfferBest(int limit) { max_best_ = limit; }
+  int whole_rows() const {
+    return whole_rows_;
+  }  // that were asked for although the best were there
   void LimitPages(int tokens) { page_tokens_ = tokens; }  // of all sequences together
 
   std::vector<Batch> batches() const {
@@ -212,6 +218,15 @@ class ScriptedDecoder : public Decoder {
     return OkStatus();
   }
 
+  int max_best() const override { return max_best_; }
+  Result<std::vector<float>> WholeRow(ForwardNumber forward, size_t i) override {
+    std::lock_guard lock(mutex_);
+    if (forward.value != batches_.size() || i >= best_rows_.size())
+      return FailedPrecondition("the row is gone");
+    ++whole_rows_;
+    return best_rows_[i];
+  }
+
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
     if (forward_hook_) RETURN_IF_ERROR(forward_hook_(batch));
@@ -252,6 +267,7 @@ class ScriptedDecoder : public Decoder {
     Logits logits;
     logits.vocab_size = tokenizer_.vocab_size();
     Batch record;
+    best_rows_.clear();
     for (const ForwardItem& item : batch) {
       auto& sequence = static_cast<Scripted&>(*item.sequence);
       sequence.Append(item.tokens);
@@ -260,6 +276,7 @@ class ScriptedDecoder : public Decoder {
         const size_t length = sequence.tokens.size() - item.tokens.size() + index + 1;
         AppendRow({sequence.tokens.begin(), sequence.tokens.begin() + length}, &logits);
         ++record.rows;
+        if (item.best > 0) MoveToBest(item, &logits);
       }
       for (int32_t index : item.scored) {
         const size_t length = sequence.tokens.size() - item.tokens.size() + index + 1;
@@ -269,7 +286,18 @@ class ScriptedDecoder : public Decoder {
       }
     }
     batches_.push_back(std::move(record));
+    logits.forward.value = batches_.size();
     return logits;
+  }
+
+  // The last row of `logits` was asked for as its best.
+  void MoveToBest(const ForwardItem& item, Logits* logits) {
+    const size_t start = logits->values.size() - static_cast<size_t>(logits->vocab_size);
+    best_rows_.emplace_back(logits->values.begin() + static_cast<long>(start),
+                            logits->values.end());
+    logits->values.resize(start);
+    logits->best.push_back(
+        BestOf(best_rows_.back(), static_cast<size_t>(item.best), item.temperature));
   }
 
   void AppendRow(const std::vector<int32_t>& tokens, Logits* logits) {
@@ -324,7 +352,8 @@ class ScriptedDecoder : public Decoder {
   std::shared_ptr<std::atomic<int>> used_ = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<int>> alive_ = std::make_shared<std::atomic<int>>(0);
   std::atomic<int> forks_{0}, saves_{0}, appends_{0};
-  std::atomic<int> page_tokens_{0};
+  std::atomic<int> page_tokens_{0}, max_best_{0}, whole_rows_{0};
+  std::vector<std::vector<float>> best_rows_;  // of the last batch
   mutable std::mutex mutex_;
   std::vector<Batch> batches_;
   std::string last_prompt_;

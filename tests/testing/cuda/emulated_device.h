@@ -77,6 +77,7 @@ class Global {
 
   Global(T* data, size_t count) : data_(data), bytes_(count * sizeof(T)) {
     if (count == 0) return;
+    emulation::Running().NoteView(data, bytes_);
     region_ = emulation::Running().Find(data, bytes_);
     if (!region_) {
       emulation::Running().AddFault(
@@ -254,6 +255,11 @@ inline float __uint_as_float(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, 4);
   return value;
+}
+inline uint32_t __float_as_uint(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return bits;
 }
 inline float HalfBitsToFloat(uint16_t bits) { return HalfToFloat(bits); }
 inline uint16_t FloatToHalfBits(float value) { return FloatToHalf(value); }

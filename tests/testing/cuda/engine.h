@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/testing/cuda/shadow.h"
@@ -86,6 +87,12 @@ class Engine {
   std::string TakeFaults();
   void AddFault(const std::string& what);  // of the host
   uint64_t launches() const { return launches_; }
+  // Every view of memory that is made for a kernel from now on goes to `views`; null: to nobody.
+  using Views = std::vector<std::pair<const void*, size_t>>;
+  void CollectViews(Views* views) { views_ = views; }
+  void NoteView(const void* begin, size_t bytes) {
+    if (views_) views_->emplace_back(begin, bytes);
+  }
 
   // --- for the running thread ------------------------------------------------------------------
   const Thread& current() const { return *current_; }
@@ -128,6 +135,7 @@ class Engine {
   bool failed_ = false;
   uint32_t next_block_ = 1, first_block_ = 1;
   uint64_t launches_ = 0;
+  Views* views_ = nullptr;
   std::vector<std::string> faults_;
 };
 

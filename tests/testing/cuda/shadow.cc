@@ -41,16 +41,29 @@ std::string Race(const char* earlier, const Access& before, const char* later, c
 void Shadow::Free::operator()(Cell* cells) const { std::free(cells); }
 
 Shadow::Shadow(size_t bytes, Begin begin)
-    : cells_(static_cast<Cell*>(std::calloc(bytes, sizeof(Cell)))), size_(bytes) {
+    : cells_(static_cast<Cell*>(std::calloc(bytes, sizeof(Cell)))),
+      size_(bytes),
+      touched_(bytes / kBlock + 1) {
   if (begin == Begin::kWritten) HostWrites(0, bytes);
 }
 
 void Shadow::HostWrites(size_t offset, size_t bytes) {
+  Touch(offset, bytes);
   for (size_t i = offset; i < offset + bytes; ++i) cells_[i].written = true;
 }
 
 void Shadow::Forget(size_t offset, size_t bytes) {
-  std::fill_n(cells_.get() + offset, bytes, Cell());
+  const size_t end = offset + bytes;
+  for (size_t at = offset; at < end;) {
+    const size_t next = std::min(end, (at / kBlock + 1) * kBlock);
+    if (touched_[at / kBlock]) std::fill(cells_.get() + at, cells_.get() + next, Cell());
+    at = next;
+  }
+}
+
+void Shadow::Touch(size_t offset, size_t bytes) {
+  if (bytes == 0) return;
+  for (size_t i = offset / kBlock; i <= (offset + bytes - 1) / kBlock; ++i) touched_[i] = true;
 }
 
 std::string Shadow::Read(size_t offset, size_t bytes, const Access& by, uint32_t launch) {
@@ -71,6 +84,7 @@ std::string Shadow::Read(size_t offset, size_t bytes, const Access& by, uint32_t
 }
 
 std::string Shadow::Write(size_t offset, size_t bytes, const Access& by, uint32_t launch) {
+  Touch(offset, bytes);
   for (size_t i = offset; i < offset + bytes; ++i) {
     Cell& cell = cells_[i];
     if (!(cell.writer.atomic && by.atomic) && !Ordered(cell.writer, Share::kThread, by, launch)) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace vade::emulation {
 
@@ -51,6 +52,10 @@ class Shadow {
   // From calloc: what is never touched of a large memory costs nothing. All zeros is a new cell.
   std::unique_ptr<Cell[], Free> cells_;
   size_t size_;
+  // Of each kBlock bytes, whether any has ever been written: the others need not be forgotten.
+  static constexpr size_t kBlock = 4096;
+  std::vector<bool> touched_;
+  void Touch(size_t offset, size_t bytes);
 };
 
 }  // namespace vade::emulation
