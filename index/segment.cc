@@ -11,7 +11,8 @@ namespace vade {
 namespace {
 
 constexpr char kMagic[8] = {'V', 'A', 'D', 'E', 'S', 'E', 'G', '1'};
-constexpr uint32_t kSegmentVersion = 2;
+constexpr uint32_t kSegmentVersion = 3;
+constexpr uint32_t kVersionWithoutNibbles = 2;  // is read as it is
 // Left free for the database, its log and its compactions.
 constexpr uint64_t kReservedBytes = 256ull << 20;
 constexpr size_t kChecksumOffset = 16, kChecksummedFrom = 24, kAlignment = 64;
@@ -42,7 +43,7 @@ static_assert(offsetof(Header, checksum) == kChecksumOffset);
 // checked.
 struct Layout {
   uint64_t ids, group_sets, languages, scales, codes, halves, levels, first_upper, level0, upper,
-      end;
+      nibbles, end;
 };
 
 Layout LayoutOf(const Header& h) {
@@ -64,6 +65,7 @@ Layout LayoutOf(const Header& h) {
   layout.first_upper = section(nodes * sizeof(uint32_t));
   layout.level0 = section(nodes * h.links * sizeof(uint32_t));
   layout.upper = section(uint64_t{h.upper_lists} * h.upper_links * sizeof(uint32_t));
+  layout.nibbles = section(h.version == kVersionWithoutNibbles ? 0 : n * NibbleBytes(h.dimension));
   layout.end = at;
   return layout;
 }
@@ -81,7 +83,8 @@ Status Bad(const std::string& path, std::string_view why) {
 Status CheckHeader(const std::string& path, const Header& h, uint64_t size,
                    const SegmentOwner& owner) {
   if (std::memcmp(h.magic, kMagic, sizeof(kMagic)) != 0) return Bad(path, "is not a segment file");
-  if (h.version != kSegmentVersion || h.header_bytes != sizeof(Header)) {
+  if ((h.version != kSegmentVersion && h.version != kVersionWithoutNibbles) ||
+      h.header_bytes != sizeof(Header)) {
     return Bad(path, StrCat("has version ", h.version, ", expected ", kSegmentVersion));
   }
   if (h.file_bytes != size) {
@@ -163,7 +166,8 @@ VectorRows RowsOf(std::span<const uint8_t> bytes, const Header& h, const Layout&
           .languages = Section<LanguageCode>(bytes, layout.languages, n).data(),
           .scales = Section<float>(bytes, layout.scales, n).data(),
           .codes = Section<int8_t>(bytes, layout.codes, n * h.stride).data(),
-          .halves = Section<uint16_t>(bytes, layout.halves, n * h.dimension).data()};
+          .halves = Section<uint16_t>(bytes, layout.halves, n * h.dimension).data(),
+          .nibbles = h.version == kVersionWithoutNibbles ? nullptr : bytes.data() + layout.nibbles};
 }
 
 GraphView GraphOf(std::span<const uint8_t> bytes, const Header& h, const Layout& layout) {
@@ -212,6 +216,7 @@ Header HeaderFor(const SegmentOwner& owner, const VectorRows& rows, const Graph*
 
 uint64_t EstimateSegmentBytes(size_t count, size_t dimension, size_t links) {
   Header h{};
+  h.version = kSegmentVersion;
   h.count = static_cast<uint32_t>(count);
   h.dimension = static_cast<uint32_t>(dimension);
   h.stride = static_cast<uint32_t>(CodeStride(dimension));
@@ -251,6 +256,11 @@ Status WriteSegment(const std::string& path, const SegmentOwner& owner, const Ve
     Place(&file, at.first_upper, graph->first_upper.data(), n * sizeof(uint32_t));
     Place(&file, at.level0, graph->level0.data(), graph->level0.size() * sizeof(uint32_t));
     Place(&file, at.upper, graph->upper.data(), graph->upper.size() * sizeof(uint32_t));
+  }
+  for (size_t slot = 0; slot < rows.count; ++slot) {
+    PackNibbles(
+        rows.codes + slot * rows.stride, rows.dimension,
+        reinterpret_cast<uint8_t*>(file.data()) + at.nibbles + slot * NibbleBytes(rows.dimension));
   }
   const uint64_t checksum = Checksum64(std::string_view(file).substr(kChecksummedFrom));
   Place(&file, kChecksumOffset, &checksum, sizeof(checksum));

@@ -1,126 +1,15 @@
 #include "index/vector_search.h"
 
 #include <algorithm>
-#include <queue>
 
-#include "index/walk.h"
+#include "index/scan.h"
 #include "kernels/kernels.h"
 
 namespace vade {
 namespace {
 
-constexpr size_t kScanRows = 256;        // scored by one call of the kernel
 constexpr size_t kMinHead = 50;          // candidates that are scored again with float16
 constexpr size_t kWalkAtLeastOneIn = 8;  // a rarer filter is cheaper and surer to scan
-
-// One source of slots: a segment or a block of the tail.
-struct Source {
-  VectorRows rows;
-  SlotFilter filter;
-  const GraphView* graph = nullptr;
-  size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
-};
-
-// A question as the search sees it.
-struct Question {
-  std::vector<int8_t> code;
-  float scale = 0;  // component = code * scale
-  LanguageLift lift;
-
-  Question(const LanguageSums& sums, std::span<const float> vector)
-      : code(CodeStride(vector.size())),
-        scale(QuantizeRow(vector.data(), vector.size(), code.data())),
-        lift(sums, vector) {}
-  // In the measure of products of codes.
-  float LiftOfCodes(LanguageCode language) const {
-    return lift.none() || scale == 0 ? 0 : lift.Of(language) / scale;
-  }
-};
-
-// Lifts of rows one after the other: neighbours are most often of one language.
-class LiftReader {
- public:
-  explicit LiftReader(const Question& question) : question_(question) {}
-  float Of(LanguageCode language) {
-    if (language != language_ || !read_) {
-      language_ = language;
-      lift_ = question_.LiftOfCodes(language);
-      read_ = true;
-    }
-    return lift_;
-  }
-
- private:
-  const Question& question_;
-  LanguageCode language_ = kUnknownLanguage;
-  float lift_ = 0;
-  bool read_ = false;
-};
-
-struct Found {
-  float score;
-  uint32_t source;
-  uint32_t slot;
-};
-
-struct ScoreGreater {
-  bool operator()(const Found& a, const Found& b) const { return a.score > b.score; }
-};
-
-// The best `capacity` candidates so far.
-class Head {
- public:
-  explicit Head(size_t capacity) : capacity_(capacity) {}
-  void Offer(float score, uint32_t source, uint32_t slot) {
-    if (heap_.size() == capacity_) {
-      if (score <= heap_.top().score) return;
-      heap_.pop();
-    }
-    heap_.push({score, source, slot});
-  }
-  std::vector<Found> Take() {
-    std::vector<Found> found;
-    for (; !heap_.empty(); heap_.pop()) found.push_back(heap_.top());
-    return found;
-  }
-
- private:
-  size_t capacity_;
-  std::priority_queue<Found, std::vector<Found>, ScoreGreater> heap_;
-};
-
-// Rows that are all to be found are scored many at a time, the rest one by one.
-Status Scan(const Source& source, uint32_t number, const Question& question, const Context& ctx,
-            Head* head) {
-  const int8_t* query = question.code.data();
-  LiftReader lift(question);
-  const auto& distance = kernels::Active().distance;
-  const VectorRows& rows = source.rows;
-  int32_t dots[kScanRows];
-  const bool all_kept = !source.filter.restricted() && !source.filter.any_dead();
-  for (size_t begin = 0; begin < rows.count; begin += kScanRows) {
-    if (begin % (64 * kScanRows) == 0) RETURN_IF_ERROR(ctx.Check());
-    const size_t count = std::min(kScanRows, rows.count - begin);
-    if (source.filter.KeepsNone(begin, count)) continue;
-    size_t kept = all_kept ? count : 0;
-    for (size_t i = 0; !all_kept && i < count; ++i) kept += source.filter.Keeps(begin + i);
-    if (kept == 0) continue;
-    const bool all = kept * 4 >= count;
-    if (all) {
-      distance.dot_i8_rows(query, rows.codes + begin * rows.stride, rows.stride, count,
-                           rows.dimension, dots);
-    }
-    for (size_t i = 0; i < count; ++i) {
-      const size_t slot = begin + i;
-      if (kept < count && !source.filter.Keeps(slot)) continue;
-      const int32_t dot =
-          all ? dots[i] : distance.dot_i8(query, rows.codes + slot * rows.stride, rows.dimension);
-      head->Offer(static_cast<float>(dot) * rows.scales[slot] + lift.Of(rows.languages[slot]),
-                  number, static_cast<uint32_t>(slot));
-    }
-  }
-  return OkStatus();
-}
 
 // How many of the source's slots may be found. Only what restricts the
 // request makes it look at each slot.
@@ -133,21 +22,22 @@ Status SearchSource(const Source& source, uint32_t number, const Question& quest
                     const VectorSearchOptions& options, const Context& ctx, Head* head) {
   RETURN_IF_ERROR(ctx.Check());
   const size_t count = source.rows.count;
+  const auto scan = [&] { return Scan(source, number, question, options.k, ctx, head); };
   if (!source.graph || source.graph->links == 0 || count < options.flat_below) {
-    return Scan(source, number, question, ctx, head);
+    return scan();
   }
   const size_t kept = CountKept(source);
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) {
-    return Scan(source, number, question, ctx, head);
+    return scan();
   }
   // All of one language (sealer.cc), so that the lift does not change which are best.
   const auto nearest =
       WalkGraph(source.rows, *source.graph, question.code.data(), source.filter, options.ef);
   // A node that no link leads to cannot be walked to.
-  if (nearest.size() < std::min(options.k, kept)) return Scan(source, number, question, ctx, head);
-  LiftReader lift(question);
+  if (nearest.size() < std::min(options.k, kept)) return scan();
   for (const SlotScore& found : nearest) {
-    head->Offer(found.score + lift.Of(source.rows.languages[found.slot]), number, found.slot);
+    const LanguageCode language = source.rows.languages[found.slot];
+    head->Offer(found.score + question.LiftOfCodes(language), number, found.slot);
   }
   return OkStatus();
 }
@@ -210,6 +100,7 @@ std::vector<Source> SourcesOf(const CollectionState& state, const Admission& adm
   for (const SegmentState& segment : state.segments) {
     Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
     source.graph = &segment.segment->graph();
+    source.language = segment.segment->language();
     source.dead_count = segment.dead_count;
     if (!admission.everything()) {
       source.filter.Keep(AdmittedSlots(source.rows, admission, Flip));
@@ -226,13 +117,21 @@ std::vector<Source> SourcesOf(const CollectionState& state, const Admission& adm
   return sources;
 }
 
+void Prefetch(const VectorRows& rows, uint32_t slot) {
+  const uint16_t* row = rows.halves + slot * rows.dimension;
+  for (size_t at = 0; at < rows.dimension; at += 32) __builtin_prefetch(row + at);
+  __builtin_prefetch(rows.ids + slot);
+}
+
 std::vector<VectorHit> ScoreAgain(const std::vector<Source>& sources,
                                   const std::vector<Found>& found, std::span<const float> query,
                                   const LanguageLift& lift) {
   const auto dot = kernels::Active().distance.dot_f16;
   std::vector<VectorHit> hits;
   hits.reserve(found.size());
-  for (const Found& f : found) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (i + 1 < found.size()) Prefetch(sources[found[i + 1].source].rows, found[i + 1].slot);
+    const Found& f = found[i];
     const VectorRows& rows = sources[f.source].rows;
     const float cosine = dot(query.data(), rows.halves + f.slot * rows.dimension, rows.dimension);
     const LanguageCode language = rows.languages[f.slot];
@@ -255,7 +154,7 @@ Result<std::vector<VectorHit>> SearchVectors(const CollectionState& state,
   const Question question(state.sums, query);
   const size_t head_size = std::max(4 * options.k, kMinHead);
   VectorSearchOptions walk = options;
-  walk.ef = std::max(options.ef, head_size);
+  walk.ef = std::max(options.ef, options.k);
   Head head(head_size);
   for (size_t i = 0; i < sources.size(); ++i) {
     RETURN_IF_ERROR(SearchSource(sources[i], static_cast<uint32_t>(i), question, walk, ctx, &head));

@@ -23,6 +23,16 @@ float QuantizeRow(const float* x, size_t n, int8_t* codes) {
   return greatest / 127.0f;
 }
 
+void PackNibbles(const int8_t* codes, size_t dimension, uint8_t* nibbles) {
+  std::memset(nibbles, 0, NibbleBytes(dimension));
+  for (size_t i = 0; i < dimension; ++i) {
+    const size_t in_piece = i % kNibblePiece;
+    const int nibble = (codes[i] + 128) >> 4;
+    uint8_t& byte = nibbles[i / kNibblePiece * (kNibblePiece / 2) + in_piece % 64];
+    byte = static_cast<uint8_t>(byte | nibble << (in_piece < 64 ? 0 : 4));
+  }
+}
+
 void VectorBuffer::Resize(size_t count) {
   ids_.resize(count);
   group_sets_.resize(count);

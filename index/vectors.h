@@ -19,6 +19,17 @@ namespace vade {
 // Bytes of a row of codes: rows begin at multiples of this many bytes.
 inline size_t CodeStride(size_t dimension) { return (dimension + 63) / 64 * 64; }
 
+// A row of codes in half as many bits: 4 of each code's 8, code = 16 * nibble - 120.5 give or take
+// 7.5, laid out as kernels::DistanceKernels::dot_u4_rows reads them. A scan looks at these first.
+constexpr float kNibbleStep = 16, kNibbleOffset = 120.5f;
+constexpr size_t kNibblePiece = 128;  // dimensions in a piece of 64 bytes
+inline size_t NibblePieces(size_t dimension) {
+  return (dimension + kNibblePiece - 1) / kNibblePiece;
+}
+inline size_t NibbleBytes(size_t dimension) { return NibblePieces(dimension) * kNibblePiece / 2; }
+// codes[dimension] to nibbles[NibbleBytes(dimension)].
+void PackNibbles(const int8_t* codes, size_t dimension, uint8_t* nibbles);
+
 // What a row says of its passage besides the vector.
 struct RowFacts {
   PassageId id = 0;
@@ -37,6 +48,7 @@ struct VectorRows {
   const float* scales = nullptr;            // [count]
   const int8_t* codes = nullptr;            // [count, stride]
   const uint16_t* halves = nullptr;         // [count, dimension]
+  const uint8_t* nibbles = nullptr;         // [count, NibbleBytes(dimension)], or none
 };
 
 // Rounds x[n] to codes in -127..127 and returns the scale; 0 for a zero vector.

@@ -5,25 +5,21 @@
 namespace vade {
 namespace {
 
-// Which slots a walk has been to; reused by a thread's walks, so that one costs no clearing.
+// Which slots a walk has been to: a bit each, so that those of a whole segment stay in the cache
+// (32 KiB at most) and clearing them costs less than a page of codes.
 class VisitedSet {
  public:
-  void Begin(size_t slots) {
-    if (marks_.size() < slots) marks_.resize(slots, 0);
-    if (++epoch_ == 0) {
-      std::fill(marks_.begin(), marks_.end(), 0u);
-      epoch_ = 1;
-    }
-  }
+  void Begin(size_t slots) { bits_.assign((slots + 63) / 64, 0); }
   bool Insert(uint32_t slot) {
-    if (marks_[slot] == epoch_) return false;
-    marks_[slot] = epoch_;
-    return true;
+    uint64_t& word = bits_[slot / 64];
+    const uint64_t bit = uint64_t{1} << (slot % 64);
+    const bool fresh = (word & bit) == 0;
+    word |= bit;
+    return fresh;
   }
 
  private:
-  std::vector<uint32_t> marks_;
-  uint32_t epoch_ = 0;
+  std::vector<uint64_t> bits_;
 };
 
 bool Nearer(const SlotScore& a, const SlotScore& b) { return a.score > b.score; }
@@ -32,7 +28,11 @@ bool Farther(const SlotScore& a, const SlotScore& b) { return a.score < b.score;
 class Walk {
  public:
   Walk(const VectorRows& rows, const GraphView& graph, const int8_t* query)
-      : rows_(rows), graph_(graph), query_(query), dot_(kernels::Active().distance.dot_i8) {}
+      : rows_(rows),
+        graph_(graph),
+        query_(query),
+        distance_(kernels::Active().distance),
+        dots_(graph.links) {}
 
   // Goes to the nearest node of each upper level, from the top.
   SlotScore Descend() const {
@@ -64,8 +64,8 @@ class Walk {
 
  private:
   float Score(uint32_t slot) const {
-    return static_cast<float>(
-               dot_(query_, rows_.codes + size_t{slot} * rows_.stride, rows_.dimension)) *
+    return static_cast<float>(distance_.dot_i8(query_, rows_.codes + size_t{slot} * rows_.stride,
+                                               rows_.dimension)) *
            rows_.scales[slot];
   }
 
@@ -86,17 +86,29 @@ class Walk {
   void Prefetch(uint32_t slot) const {
     const int8_t* row = rows_.codes + size_t{slot} * rows_.stride;
     for (size_t at = 0; at < rows_.stride; at += 64) __builtin_prefetch(row + at);
+    __builtin_prefetch(rows_.scales + slot);
+  }
+
+  const uint32_t* LinksOf(uint32_t slot) const {
+    return graph_.level0.data() + size_t{slot} * graph_.links;
   }
 
   void Expand(uint32_t from, const SlotFilter& filter, size_t ef, VisitedSet* visited) {
     fresh_.clear();
-    for (uint32_t link : graph_.level0.subspan(size_t{from} * graph_.links, graph_.links)) {
+    for (uint32_t link : std::span(LinksOf(from), graph_.links)) {
       if (link == kNoSlot) break;
       if (!visited->Insert(link)) continue;
       Prefetch(link);
       fresh_.push_back(link);
     }
-    for (uint32_t slot : fresh_) Offer({Score(slot), slot}, filter, ef);
+    // Most often the node that is expanded next.
+    if (!frontier_.empty()) __builtin_prefetch(LinksOf(frontier_.front().slot));
+    distance_.dot_i8_slots(query_, rows_.codes, rows_.stride, fresh_.data(), fresh_.size(),
+                           rows_.dimension, dots_.data());
+    for (size_t i = 0; i < fresh_.size(); ++i) {
+      const uint32_t slot = fresh_[i];
+      Offer({static_cast<float>(dots_[i]) * rows_.scales[slot], slot}, filter, ef);
+    }
   }
 
   void Offer(SlotScore found, const SlotFilter& filter, size_t ef) {
@@ -116,9 +128,10 @@ class Walk {
   const VectorRows& rows_;
   const GraphView& graph_;
   const int8_t* query_;
-  int32_t (*const dot_)(const int8_t*, const int8_t*, size_t);
+  const kernels::DistanceKernels& distance_;
   std::vector<SlotScore> frontier_, results_;
   std::vector<uint32_t> fresh_;
+  std::vector<int32_t> dots_;  // of fresh_
 };
 
 }  // namespace

@@ -12,6 +12,10 @@ VADE_AVX2 inline __m256i Widen(const int8_t* p) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
+VADE_AVX2 inline __m256i Load32(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+
 VADE_AVX2 inline int32_t SumI32(__m256i v) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
@@ -43,9 +47,8 @@ VADE_AVX2 int32_t DotI8(const int8_t* a, const int8_t* b, size_t n) {
 }
 
 // Four rows share each widened piece of the query.
-VADE_AVX2 void DotI8FourRows(const int8_t* query, const int8_t* codes, size_t stride, size_t n,
-                             int32_t* out) {
-  const int8_t* rows[4] = {codes, codes + stride, codes + 2 * stride, codes + 3 * stride};
+VADE_AVX2 inline void DotI8FourRows(const int8_t* query, const int8_t* const* rows, size_t n,
+                                    int32_t* out) {
   __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
                      _mm256_setzero_si256()};
   size_t i = 0;
@@ -55,10 +58,14 @@ VADE_AVX2 void DotI8FourRows(const int8_t* query, const int8_t* codes, size_t st
       sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(q, Widen(rows[r] + i)));
     }
   }
-  for (int r = 0; r < 4; ++r) {
-    int32_t total = SumI32(sums[r]);
-    for (size_t j = i; j < n; ++j) total += static_cast<int32_t>(query[j]) * rows[r][j];
-    out[r] = total;
+  // Sums of neighbours, twice: each half has a quarter of all four sums.
+  const __m256i pairs =
+      _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(out),
+      _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1)));
+  for (; i < n; ++i) {
+    for (int r = 0; r < 4; ++r) out[r] += static_cast<int32_t>(query[i]) * rows[r][i];
   }
 }
 
@@ -66,9 +73,46 @@ VADE_AVX2 void DotI8Rows(const int8_t* query, const int8_t* codes, size_t stride
                          size_t n, int32_t* out) {
   size_t row = 0;
   for (; row + 4 <= count; row += 4) {
-    DotI8FourRows(query, codes + row * stride, stride, n, out + row);
+    const int8_t* at = codes + row * stride;
+    const int8_t* const rows[4] = {at, at + stride, at + 2 * stride, at + 3 * stride};
+    DotI8FourRows(query, rows, n, out + row);
   }
   for (; row < count; ++row) out[row] = DotI8(query, codes + row * stride, n);
+}
+
+VADE_AVX2 void DotI8Slots(const int8_t* query, const int8_t* codes, size_t stride,
+                          const uint32_t* slots, size_t count, size_t n, int32_t* out) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const int8_t* const rows[4] = {codes + slots[i] * stride, codes + slots[i + 1] * stride,
+                                   codes + slots[i + 2] * stride, codes + slots[i + 3] * stride};
+    DotI8FourRows(query, rows, n, out + i);
+  }
+  for (; i < count; ++i) out[i] = DotI8(query, codes + slots[i] * stride, n);
+}
+
+// Products of a nibble and a code are at most 15 * 128 in magnitude, so the eight that one piece
+// adds to a lane fit 16 bits.
+VADE_AVX2 void DotU4Rows(const int8_t* query, const uint8_t* rows, size_t pieces, size_t count,
+                         int32_t* out) {
+  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  for (size_t row = 0; row < count; ++row) {
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t piece = 0; piece < pieces; ++piece) {
+      const uint8_t* bytes = rows + (row * pieces + piece) * 64;
+      const int8_t* q = query + piece * 128;
+      __m256i products = _mm256_setzero_si256();
+      for (size_t at = 0; at < 64; at += 32) {
+        const __m256i both = Load32(bytes + at);
+        const __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+        products = _mm256_add_epi16(
+            products, _mm256_maddubs_epi16(_mm256_and_si256(both, low), Load32(q + at)));
+        products = _mm256_add_epi16(products, _mm256_maddubs_epi16(high, Load32(q + 64 + at)));
+      }
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(products, ones));
+    }
+    out[row] = SumI32(sum);
+  }
 }
 
 VADE_AVX2 inline __m256 LoadHalf(const uint16_t* p) {
@@ -101,6 +145,6 @@ VADE_AVX2 float DotF32(const float* a, const float* b, size_t n) {
 
 }  // namespace
 
-const DistanceKernels kDistanceAvx2 = {DotI8, DotI8Rows, DotF16, DotF32};
+const DistanceKernels kDistanceAvx2 = {DotI8, DotI8Rows, DotI8Slots, DotU4Rows, DotF16, DotF32};
 
 }  // namespace vade::kernels

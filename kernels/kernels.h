@@ -107,6 +107,14 @@ struct DistanceKernels {
   // out[i] = dot(query, codes + i * stride) for i in [0, count)
   void (*dot_i8_rows)(const int8_t* query, const int8_t* codes, size_t stride, size_t count,
                       size_t n, int32_t* out);
+  // out[i] = dot(query, codes + slots[i] * stride) for i in [0, count)
+  void (*dot_i8_slots)(const int8_t* query, const int8_t* codes, size_t stride,
+                       const uint32_t* slots, size_t count, size_t n, int32_t* out);
+  // out[i] = sum of query[j] * nibble j of row i. A row has pieces of 64 bytes for 128 dimensions:
+  // byte b of piece p has dimension 128 p + b in its low half and 128 p + 64 + b in its high one.
+  // `query` has 128 * pieces codes.
+  void (*dot_u4_rows)(const int8_t* query, const uint8_t* rows, size_t pieces, size_t count,
+                      int32_t* out);
   float (*dot_f16)(const float* query, const uint16_t* half_vector, size_t n);
   float (*dot_f32)(const float* a, const float* b, size_t n);
 };

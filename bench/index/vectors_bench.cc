@@ -6,8 +6,8 @@
 //   vectors_bench build BASE.fbin OUT.seg M EF           codes and graph, into a segment
 //   vectors_bench search BASE.seg QUERIES.fbin TRUTH.ibin FLAT|EF..
 //
-// A .fbin is u32 rows, u32 columns, float32 rows; a .ibin the same with u32. TRUTH has the rows of
-// the ten nearest of each query. One thread; re-scoring with float16 is in every figure.
+// .fbin and .ibin: bench/index/matrix.h. TRUTH has the rows of the ten nearest of each query. One
+// thread; re-scoring with float16 is in every figure.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -18,6 +18,7 @@
 
 #include "base/files.h"
 #include "base/strings.h"
+#include "bench/index/matrix.h"
 #include "index/graph.h"
 #include "index/index.h"
 #include "index/segment.h"
@@ -28,32 +29,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr size_t kNearest = 10;
-constexpr uint64_t kMaxBytes = 8ull << 30;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-template <typename T>
-struct Matrix {
-  uint32_t rows = 0, columns = 0;
-  std::vector<T> values;
-  const T* Row(size_t i) const { return values.data() + i * columns; }
-};
-
-template <typename T>
-Result<Matrix<T>> ReadMatrix(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxBytes));
-  Matrix<T> m;
-  if (bytes.size() < 8) return InvalidArgument(path + " has no header");
-  std::memcpy(&m.rows, bytes.data(), 4);
-  std::memcpy(&m.columns, bytes.data() + 4, 4);
-  if (bytes.size() != 8 + uint64_t{m.rows} * m.columns * sizeof(T)) {
-    return InvalidArgument(path + " is not as long as its header says");
-  }
-  m.values.resize(size_t{m.rows} * m.columns);
-  std::memcpy(m.values.data(), bytes.data() + 8, bytes.size() - 8);
-  return m;
 }
 
 Status AppendCollection(Store* store, const CollectionInfo& info, std::vector<float>* all) {

@@ -86,6 +86,48 @@ TEST_P(Distance, RowsEqualSingleProducts) {
   EXPECT_EQ(dots[count], -1) << "wrote behind the last row";
 }
 
+TEST_P(Distance, RowsByNumberEqualSingleProducts) {
+  const auto [level, n, shift] = GetParam();
+  const size_t stride = n + 3;
+  const auto query = Codes(n + shift, -128), rows = Codes(stride * 9 + shift, -128);
+  const std::vector<uint32_t> slots = {8, 0, 3, 3, 7, 1, 5};
+  for (size_t count = 0; count <= slots.size(); ++count) {
+    std::vector<int32_t> dots(count + 1, -1);
+    level_->dot_i8_slots(query.data() + shift, rows.data() + shift, stride, slots.data(), count, n,
+                         dots.data());
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_EQ(dots[i], kDistanceScalar.dot_i8(query.data() + shift,
+                                                rows.data() + shift + slots[i] * stride, n))
+          << "row " << slots[i];
+    }
+    EXPECT_EQ(dots[count], -1) << "wrote behind the last row";
+  }
+}
+
+TEST_P(Distance, RowsOfNibblesGiveTheSumsOfTheirProducts) {
+  const auto [level, n, shift] = GetParam();
+  const size_t pieces = (n + 127) / 128, row_bytes = pieces * 64, count = 7;
+  std::uniform_int_distribution<int> any(0, 255);
+  std::vector<uint8_t> rows(row_bytes * count + shift);
+  for (uint8_t& byte : rows) byte = static_cast<uint8_t>(any(random_));
+  if (!rows.empty()) std::fill(rows.end() - row_bytes, rows.end(), 0xff);
+  auto query = Codes(pieces * 128 + shift, -128);
+  for (int8_t next : {127, -128, 0}) {
+    std::vector<int32_t> dots(count + 1, -1);
+    level_->dot_u4_rows(query.data() + shift, rows.data() + shift, pieces, count, dots.data());
+    for (size_t row = 0; row < count; ++row) {
+      int32_t sum = 0;
+      for (size_t i = 0; i < pieces * 128; ++i) {
+        const uint8_t byte = rows[shift + row * row_bytes + i / 128 * 64 + i % 64];
+        sum += query[shift + i] * (i % 128 < 64 ? byte & 15 : byte >> 4);
+      }
+      EXPECT_EQ(dots[row], sum) << "row " << row;
+    }
+    EXPECT_EQ(dots[count], -1) << "wrote behind the last row";
+    std::fill(query.begin(), query.end(), next);
+  }
+}
+
 TEST_P(Distance, FloatProductIsWithinRoundingOfScalar) {
   const auto [level, n, shift] = GetParam();
   const auto a = Floats(n + shift), b = Floats(n + shift);

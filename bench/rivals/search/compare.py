@@ -1,4 +1,4 @@
-"""Nearest vectors and term search beside faiss-cpu, hnswlib and tantivy, on the same vectors and texts, one thread each.
+"""Nearest vectors beside faiss-cpu and hnswlib, on the same vectors, one thread each.
 
     compare.py --bin BUILD/bench --real REAL.fbin [--vectors 100000] [--work DIR]
 
@@ -164,6 +164,7 @@ def main():
     parser.add_argument("--real", required=True)
     parser.add_argument("--vectors", type=int, default=100000)
     parser.add_argument("--work", default="/tmp/vade-search-rivals")
+    parser.add_argument("--data-only", action="store_true", help="write the vectors and end")
     options = parser.parse_args()
     os.makedirs(options.work, exist_ok=True)
     base, queries = make_data(read_vectors(options.real), options.vectors)
@@ -171,6 +172,8 @@ def main():
     write_matrix(f"{options.work}/base.fbin", base)
     write_matrix(f"{options.work}/queries.fbin", queries)
     write_matrix(f"{options.work}/truth.ibin", truth)
+    if options.data_only:
+        return
     ours = run_vade(f"{options.bin}/vectors_bench", options.work, [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400])
     rivals = {
         "faiss flat": run_faiss(base, queries, truth, "flat", [0]),
