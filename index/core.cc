@@ -86,6 +86,15 @@ std::vector<SpaceId> SpacesOf(const CollectionState& state) {
   return spaces;
 }
 
+std::set<SpaceId> SpacesOf(const View& view) {
+  std::set<SpaceId> all;
+  for (const auto& [name, state] : view.collections) {
+    const std::vector<SpaceId> spaces = SpacesOf(*state);
+    all.insert(spaces.begin(), spaces.end());
+  }
+  return all;
+}
+
 void DeleteSpace(SpaceId space, KvBatch* batch) {
   batch->DeleteRange(Family::kVectors, CollectionPrefix(space), CollectionPrefix(space + 1));
   batch->Put(Family::kMeta, GoneKey(space, 0), EncodeRanges({}));

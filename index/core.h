@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -109,6 +110,7 @@ void RemoveSegments(const StoreCore& core, SpaceId space);
 void DeleteSpace(SpaceId space, KvBatch* batch);
 // The present space of a collection and the one in the making.
 std::vector<SpaceId> SpacesOf(const CollectionState& state);
+std::set<SpaceId> SpacesOf(const View& view);  // those of all collections
 
 Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchRequest& request,
                                 const Context& ctx);

@@ -205,18 +205,15 @@ Status LoadVectors(StoreCore* core, const std::vector<LiveRange>& live, uint64_t
 }
 
 void RemoveStraySegments(const StoreCore& core, const View& view) {
+  const std::set<SpaceId> known = SpacesOf(view);
   std::error_code error;
   const std::string root = JoinPath(core.directory, "vectors");
   for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    const bool known =
-        std::any_of(view.collections.begin(), view.collections.end(), [&](const auto& c) {
-          const std::vector<SpaceId> spaces = SpacesOf(*c.second);
-          return std::any_of(spaces.begin(), spaces.end(),
-                             [&](SpaceId space) { return StrCat(space) == name; });
-        });
+    const bool stray = std::none_of(known.begin(), known.end(),
+                                    [&](SpaceId space) { return StrCat(space) == name; });
     std::error_code ignored;
-    if (!known) fs::remove_all(it->path(), ignored);
+    if (stray) fs::remove_all(it->path(), ignored);
   }
 }
 

@@ -213,15 +213,11 @@ Result<StagedPlace> PlaceOf(const Kv& kv, CollectionId c) {
 // Vectors of spaces that no collection has: of a writer that was at work when its collection's
 // space was replaced, and died.
 Status RemoveStraySpaces(Kv* kv, const View& view) {
-  std::vector<SpaceId> known;
-  for (const auto& [name, state] : view.collections) {
-    const std::vector<SpaceId> spaces = SpacesOf(*state);
-    known.insert(known.end(), spaces.begin(), spaces.end());
-  }
+  const std::set<SpaceId> known = SpacesOf(view);
   const auto scan = kv->Scan(Family::kVectors, "", "", nullptr);
   while (scan->Valid()) {
     const SpaceId space = ParseKey32(scan->key());
-    if (std::find(known.begin(), known.end(), space) == known.end()) {
+    if (known.count(space) == 0) {
       KvBatch batch;
       DeleteSpace(space, &batch);
       RETURN_IF_ERROR(kv->Write(batch, Durability::kBuffered));

@@ -128,6 +128,10 @@ std::string NameTitle(std::string_view name) {
 
 }  // namespace
 
+std::string InnerPath(std::string_view container, std::string_view inner) {
+  return inner.empty() ? std::string(container) : StrCat(container, kInnerMark, inner);
+}
+
 Result<ParsedDocument> ParseDocument(std::string_view bytes, std::string_view name,
                                      std::string_view mime_type) {
   if (bytes.empty()) return InvalidArgument("is empty");

@@ -22,6 +22,11 @@ inline constexpr std::string_view kMarkdownType = "text/markdown";
 inline constexpr std::string_view kPlainTextType = "text/plain";
 inline constexpr std::string_view kSourceCodeType = "text/x-source-code";  // of any language
 
+// Between a container and a file in it: "mail.eml!/report.pdf".
+inline constexpr std::string_view kInnerMark = "!/";
+// The place of `inner` in `container`; "" is the container itself.
+std::string InnerPath(std::string_view container, std::string_view inner);
+
 struct ParsedDocument {
   std::string text;
   std::string title;  // front matter, else first heading, else a short first line, else the name

@@ -208,6 +208,7 @@ Status Jail::Impl::Exchange(const ParseRequest& request,
   RETURN_IF_ERROR(Send(EncodeRequestHead(request)));
   RETURN_IF_ERROR(Send(request.bytes));
   uint64_t answered = 0;
+  int slow_pages = 0;
   for (std::string bytes;;) {
     RETURN_IF_ERROR(Receive(kFrameHeadBytes, &bytes));
     ASSIGN_OR_RETURN(const FrameHead head, DecodeFrameHead(bytes));
@@ -218,6 +219,11 @@ Status Jail::Impl::Exchange(const ParseRequest& request,
     }
     RETURN_IF_ERROR(Receive(head.length, &bytes));
     if (head.kind == FrameKind::kEnd) return OkStatus();
+    if (head.kind == FrameKind::kAtWork) {
+      if (++slow_pages > kMaxOcrPages) return DataLoss("the parser does not keep its limit");
+      deadline = std::max(deadline, SteadyClock::now() + kOcrPageTime);
+      continue;
+    }
     if (head.kind == FrameKind::kFailure) {
       failure = DecodeFailure(bytes);
       return OkStatus();

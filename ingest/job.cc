@@ -18,8 +18,6 @@ namespace {
 constexpr size_t kMaxIdBytes = 1024;
 constexpr size_t kMaxTitleBytes = 500;
 constexpr size_t kMaxFactBytes = 4096;
-// Between a container and a file in it: "mail.eml!/report.pdf".
-constexpr std::string_view kInnerMark = "!/";
 // Tokens that an embedder puts around a text: its prefix and its end marks.
 constexpr int kFrameTokens = 8;
 
@@ -94,8 +92,8 @@ DocumentInfo InfoOf(const DocumentInfo& given, const std::string& file_hash,
   if (info.source.empty()) info.source = info.id;
   info.content_hash = file_hash;
   if (!parsed->inner.empty()) {
-    info.id += StrCat(kInnerMark, parsed->inner);
-    info.source += StrCat(kInnerMark, parsed->inner);
+    info.id = InnerPath(info.id, parsed->inner);
+    info.source = InnerPath(info.source, parsed->inner);
     info.title.clear();
     info.content_hash = parsed->content_hash;
   }
@@ -124,7 +122,7 @@ std::string ShownName(const IncomingFile& file, std::string_view inner) {
   const std::string& name = !file.shown.empty() ? file.shown
                             : source.empty()    ? file.request.info.id
                                                 : source;
-  return inner.empty() ? name : StrCat(name, kInnerMark, inner);
+  return InnerPath(name, inner);
 }
 
 std::shared_ptr<FileTrail> TrailOf(const IncomingFile& file, const IngestOptions& options) {
@@ -179,8 +177,9 @@ std::vector<PreparedJob> UnchangedJobs(IncomingFile file, std::shared_ptr<FileTr
     PreparedJob& one = jobs.emplace_back();
     one.job = std::make_shared<Job>();
     one.job->file = trail;
-    one.job->source = ShownName(file, std::string_view(made.id).substr(std::min(
-                                          made.id.size(), file.request.info.id.size() + 2)));
+    const size_t outer = file.request.info.id.size() + kInnerMark.size();
+    one.job->source =
+        ShownName(file, std::string_view(made.id).substr(std::min(made.id.size(), outer)));
     one.job->source_bytes = jobs.size() == 1 ? file.size_bytes : 0;
     one.job->ends_file = next + 1 == file.documents.size();
     one.job->unchanged = made.failure.empty();
@@ -218,9 +217,7 @@ Result<std::vector<PreparedJob>> JobsOf(Store* store, const IngestOptions& optio
       return prepared.status;
     }
     const bool good = prepared.status.ok();
-    std::string id = file.request.info.id;
-    if (!inner.empty()) id += StrCat(kInnerMark, inner);
-    trail->record.documents.push_back({.id = std::move(id),
+    trail->record.documents.push_back({.id = InnerPath(file.request.info.id, inner),
                                        .digest = good ? DigestOf(job.info) : 0,
                                        .failure = good ? "" : prepared.status.message()});
     jobs.push_back(std::move(prepared));

@@ -11,21 +11,19 @@ constexpr int kPage = 500;
 
 }  // namespace
 
+StoreNote NoteOf(const SourceRecord& record) {
+  return {NoteKeyOf(record.origin, record.document_id), EncodeNote(record)};
+}
+
+StoreNote RemovalOf(const SourceRecord& record) {
+  return {NoteKeyOf(record.origin, record.document_id), ""};
+}
+
 Result<std::optional<SourceRecord>> Ledger::Find(std::string_view origin,
                                                  std::string_view document_id) const {
   const std::string key = NoteKeyOf(origin, document_id);
   ASSIGN_OR_RETURN(const auto value, store_->GetNote(collection_, key));
   return value ? DecodeNote(key, *value) : std::optional<SourceRecord>();
-}
-
-Status Ledger::Put(const SourceRecord& record) {
-  const StoreNote note{NoteKeyOf(record.origin, record.document_id), EncodeNote(record)};
-  return store_->PutNotes(collection_, {&note, 1});
-}
-
-Status Ledger::Remove(const SourceRecord& record) {
-  const StoreNote note{NoteKeyOf(record.origin, record.document_id), ""};
-  return store_->PutNotes(collection_, {&note, 1});
 }
 
 Status Ledger::Visit(std::string_view scope,

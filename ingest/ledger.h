@@ -14,6 +14,11 @@
 
 namespace vade {
 
+// What Store::PutNotes() takes to keep a record, and to forget it. A record is durable with the
+// next commit: put before the documents that it names, it is never missing when they are there.
+StoreNote NoteOf(const SourceRecord& record);
+StoreNote RemovalOf(const SourceRecord& record);
+
 class Ledger {
  public:
   Ledger(Store* store, std::string collection)
@@ -21,10 +26,6 @@ class Ledger {
 
   Result<std::optional<SourceRecord>> Find(std::string_view origin,
                                            std::string_view document_id) const;
-  // A record is durable with the next commit: put before the documents that it names, it is never
-  // missing when they are there.
-  Status Put(const SourceRecord& record);
-  Status Remove(const SourceRecord& record);
 
   // Of the file `scope` and of all files below it, by origin; "": of all. Ends with the error of
   // `visit`.

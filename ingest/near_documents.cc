@@ -66,13 +66,6 @@ Status NearDocuments::AddNotes(const std::string& document_id, std::string_view 
   return OkStatus();
 }
 
-Status NearDocuments::Keep(const std::string& document_id, std::string_view content_hash,
-                           const std::optional<Sketch>& sketch) {
-  std::vector<StoreNote> notes;
-  RETURN_IF_ERROR(AddNotes(document_id, content_hash, sketch, &notes));
-  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
-}
-
 Status NearDocuments::Forget(std::span<const std::string> document_ids) {
   std::vector<StoreNote> notes;
   for (const std::string& id : document_ids)

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "index/index.h"
@@ -27,9 +28,10 @@ class NearDocuments {
   NearDocuments(Store* store, std::string collection)
       : store_(store), collection_(std::move(collection)) {}
 
-  // Of the revision that is about to be committed. In place of what was kept of earlier ones.
-  Status Keep(const std::string& document_id, std::string_view content_hash,
-              const std::optional<Sketch>& sketch);
+  // Adds the notes that keep the sketch of a revision that is about to be committed, and remove
+  // what was kept of earlier ones.
+  Status AddNotes(const std::string& document_id, std::string_view content_hash,
+                  const std::optional<Sketch>& sketch, std::vector<StoreNote>* notes) const;
   // After documents were deleted.
   Status Forget(std::span<const std::string> document_ids);
 
@@ -44,9 +46,6 @@ class NearDocuments {
     std::string content_hash;
     Sketch sketch{};
   };
-  // What Keep() writes.
-  Status AddNotes(const std::string& document_id, std::string_view content_hash,
-                  const std::optional<Sketch>& sketch, std::vector<StoreNote>* notes) const;
   Result<std::optional<Kept>> Find(const std::string& document_id) const;
 
   Store* store_;

@@ -19,6 +19,8 @@ constexpr uint64_t kTextBytes = 64ull << 20;
 // When no batch comes for so long, those that wait for company are embedded without it: the stage
 // before may be waiting for the bytes that they hold.
 constexpr std::chrono::milliseconds kWaitForCompany(20);
+// The same for documents that wait to be committed together: batches of the embedder come as one.
+constexpr std::chrono::milliseconds kWaitForCommits(2);
 
 // PageAt() for places that ascend, without counting again from the start.
 class PageCounter {
@@ -180,19 +182,35 @@ void Pipeline::EmbedAll() {
 }
 
 void Pipeline::StoreAll() {
-  while (auto batch = embedded_.Pop()) {
-    const std::shared_ptr<Job> job = batch->batch.job;
-    const bool last = batch->batch.last;
-    const Status stored = storing_.Take(*std::move(batch), ctx_);
-    if (last) text_bytes_.Return(job->text.size());
+  uint64_t taken = 0;
+  while (!embedded_.Finished()) {
+    auto batch = storing_.waiting() ? embedded_.PopWithin(kWaitForCommits) : embedded_.Pop();
+    const Status stored = batch ? StoreOne(*std::move(batch)) : storing_.Flush(ctx_);
     if (!stored.ok()) return Stop(stored);
-    if (hooks_.stored) hooks_.stored(*job);
-    {
-      const std::lock_guard lock(mutex_);
-      ++taken_;
-    }
-    stored_.notify_all();
+    if (batch) ++taken;
+    if (!storing_.waiting()) Stored(taken);
   }
+  const Status stored = storing_.Flush(ctx_);
+  return stored.ok() ? Stored(taken) : Stop(stored);
+}
+
+Status Pipeline::StoreOne(EmbeddedBatch batch) {
+  const std::shared_ptr<Job> job = batch.batch.job;
+  const bool last = batch.batch.last;
+  const uint64_t text_bytes = job->text.size();
+  RETURN_IF_ERROR(storing_.Take(std::move(batch), ctx_));
+  if (last) text_bytes_.Return(text_bytes);
+  if (hooks_.stored) hooks_.stored(*job);
+  return OkStatus();
+}
+
+// So many batches are in the store or have failed.
+void Pipeline::Stored(uint64_t batches) {
+  {
+    const std::lock_guard lock(mutex_);
+    taken_ = batches;
+  }
+  stored_.notify_all();
 }
 
 Status Pipeline::Settle() {

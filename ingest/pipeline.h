@@ -59,6 +59,8 @@ class Pipeline {
   Status HandOn(Batch batch);
   void EmbedAll();
   void StoreAll();
+  Status StoreOne(EmbeddedBatch batch);
+  void Stored(uint64_t batches);
   Status Settle();
   void Stop(const Status& why);  // the first error is kept; all queues close
 
@@ -76,7 +78,8 @@ class Pipeline {
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable stored_;
-  uint64_t handed_ = 0, taken_ = 0;  // batches to and from embedded_
+  uint64_t handed_ = 0;  // batches to embedded_
+  uint64_t taken_ = 0;   // those of them that are stored or have failed
   Status failure_;
 };
 

@@ -8,7 +8,7 @@
 namespace vade {
 namespace {
 
-constexpr size_t kDeleteAtOnce = 256;
+constexpr size_t kDeleteAtOnce = 256, kNotesAtOnce = 1024;
 
 }  // namespace
 
@@ -64,10 +64,15 @@ Result<uint64_t> Pruner::Delete(const Context& ctx) {
 }
 
 Status Pruner::Forget() {
-  for (const auto& [key, record] : gone_) RETURN_IF_ERROR(ledger_.Remove(record));
+  std::vector<StoreNote> notes;
+  for (const auto& [key, record] : gone_) notes.push_back(RemovalOf(record));
   for (auto& [key, record] : there_) {
     std::erase_if(record.documents, [](const MadeDocument& made) { return made.stale; });
-    RETURN_IF_ERROR(ledger_.Put(record));
+    notes.push_back(NoteOf(record));
+  }
+  for (size_t at = 0; at < notes.size(); at += kNotesAtOnce) {
+    const auto some = std::span(notes).subspan(at, std::min(kNotesAtOnce, notes.size() - at));
+    RETURN_IF_ERROR(store_->PutNotes(collection_, some));
   }
   return OkStatus();
 }

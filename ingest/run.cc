@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "ingest/file_exchange.h"
+#include "ingest/formats/ocr_data.h"
 #include "ingest/near_documents.h"
 #include "ingest/progress.h"
 
@@ -16,7 +17,9 @@ std::string GapsOf(const Job& job) {
   const auto* pages = std::get_if<std::string>(&gaps->second);
   if (pages == nullptr) return "";
   return StrCat("has no text layer on page(s) ", *pages,
-                ", which were left out; run OCR over it first");
+                OcrAtStart().languages.empty()
+                    ? ", which were left out; install tesseract-ocr, or run OCR over it first"
+                    : ", which were left out: Tesseract sees no text either");
 }
 
 // A password may open now what was refused without it.

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/strings.h"
+#include "ingest/formats/ocr_data.h"
 
 namespace vade {
 namespace {
@@ -110,6 +111,7 @@ uint64_t SetupOf(const std::vector<std::string>& groups) {
   std::string all;
   AppendVarint(&all, kReading);
   for (const std::string& group : sorted) AppendString(&all, group);
+  for (const std::string& language : OcrAtStart().languages) AppendString(&all, language);
   return Checksum64(all);
 }
 

@@ -39,7 +39,8 @@ std::optional<SourceRecord> DecodeNote(std::string_view key, std::string_view va
 
 // Of all that its owner said of a document, content and description.
 uint64_t DigestOf(const DocumentInfo& info);
-// Of what decides, beside the file's bytes, what becomes of it: our parsers and the groups.
+// Of what decides, beside the file's bytes, what becomes of it: our parsers, the languages that OCR
+// has, and the groups.
 uint64_t SetupOf(const std::vector<std::string>& groups);
 
 }  // namespace vade

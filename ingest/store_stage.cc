@@ -8,11 +8,16 @@
 #include "base/strings.h"
 #include "base/trace.h"
 #include "base/unicode.h"
+#include "ingest/ledger.h"
 
 namespace vade {
 namespace {
 
 constexpr size_t kTextSlice = 1 << 20;
+// What is committed together: bounds on memory (a staged document keeps its vectors) and on how
+// long a document that is ready may be without being found.
+constexpr size_t kDocumentsTogether = 64, kPassagesTogether = 1024;
+constexpr std::chrono::milliseconds kLongestWait(200);
 
 // Whether an error of the store concerns one document only, so that others may still succeed.
 bool IsAboutDocument(const Status& status) {
@@ -47,16 +52,16 @@ StoreStage::StoreStage(Store* store, const IngestOptions& options, std::string e
       options_(options),
       embedder_id_(std::move(embedder_id)),
       done_(std::move(done)),
-      ledger_(store, options.collection),
       near_(store, options.collection) {}
 
 Status StoreStage::Take(EmbeddedBatch embedded, const Context& ctx) {
   const std::shared_ptr<Job> job = embedded.batch.job;
-  if (!embedded.batch.failure.ok()) return Conclude(*job, embedded.batch.failure);
-  if (job->unchanged) return Conclude(*job, Unchanged(*job->previous));
-  if (embedded.batch.first) RETURN_IF_ERROR(Begin(&embedded));
+  if (!embedded.batch.failure.ok()) return Settle(job, embedded.batch.failure, ctx);
+  if (job->unchanged) return Settle(job, Unchanged(*job->previous), ctx);
+  if (embedded.batch.first) RETURN_IF_ERROR(Begin(&embedded, ctx));
   RETURN_IF_ERROR(AddPassages(embedded));
-  return embedded.batch.last ? Commit(ctx) : OkStatus();
+  if (embedded.batch.last) return End(ctx);
+  return HasWaitedLong() ? Flush(ctx) : OkStatus();
 }
 
 double StoreStage::bytes_under_way() const {
@@ -66,13 +71,19 @@ double StoreStage::bytes_under_way() const {
   return share * static_cast<double>(open_.job->source_bytes);
 }
 
-Status StoreStage::Begin(EmbeddedBatch* first) {
+Status StoreStage::Begin(EmbeddedBatch* first, const Context& ctx) {
+  const DocumentInfo& info = first->batch.job->info;
+  // Two revisions of one document follow each other: notes of the second replace those of the
+  // first.
+  const bool again = std::any_of(waiting_.begin(), waiting_.end(), [&](const OpenDocument& one) {
+    return one.job->info.id == info.id;
+  });
+  if (again) RETURN_IF_ERROR(Flush(ctx));
   open_ = {};
   open_.job = first->batch.job;
   open_.duplicate_of = std::move(first->duplicate_of);
-  RETURN_IF_ERROR(Announce(open_.job->file.get()));
-  const DocumentInfo& info = open_.job->info;
-  RETURN_IF_ERROR(near_.Keep(info.id, info.content_hash, open_.job->sketch));
+  Announce(open_.job->file.get());
+  RETURN_IF_ERROR(near_.AddNotes(info.id, info.content_hash, open_.job->sketch, &notes_));
   open_.failure = StageText();
   return UnlessAboutDocument(open_.failure);
 }
@@ -108,35 +119,94 @@ Status StoreStage::AddPassages(const EmbeddedBatch& embedded) {
   return UnlessAboutDocument(open_.failure);
 }
 
-Status StoreStage::Commit(const Context& ctx) {
-  const OpenDocument document = std::exchange(open_, {});
-  Result<PutResult> result(Internal("not committed"));
+// All of the document is staged.
+Status StoreStage::End(const Context& ctx) {
+  OpenDocument document = std::exchange(open_, {});
+  std::string().swap(document.job->text);
   if (!document.failure.ok()) {
-    result = document.failure;
-  } else {
-    TraceSpan span(ctx, "commit");
-    const auto commit = document.writer->Commit(ctx);
-    if (!commit.ok()) {
-      RETURN_IF_ERROR(UnlessAboutDocument(commit.status()));
-      result = commit.status();
-    } else {
-      result = PutResult{.outcome = OutcomeOf(!document.duplicate_of.empty(), commit->created),
-                         .document_id = document.job->info.id,
-                         .duplicate_of = document.duplicate_of,
-                         .revision = commit->revision,
-                         .passages = document.passages,
-                         .commit = commit->commit,
-                         .note = ""};
+    document.job->file->whole = false;
+    document.result = document.failure;
+    document.writer.reset();
+  }
+  return Wait(std::move(document), ctx);
+}
+
+Status StoreStage::Settle(const std::shared_ptr<Job>& job, Result<PutResult> result,
+                          const Context& ctx) {
+  OpenDocument document;
+  document.job = job;
+  document.result = std::move(result);
+  return Wait(std::move(document), ctx);
+}
+
+// `done` hears of documents in order, so that what needs no commit waits behind what does.
+Status StoreStage::Wait(OpenDocument document, const Context& ctx) {
+  if (waiting_.empty()) oldest_ = SteadyClock::now();
+  const bool nothing_to_commit = waiting_.empty() && document.result;
+  waiting_passages_ += document.passages;
+  waiting_.push_back(std::move(document));
+  const bool enough = waiting_.size() >= kDocumentsTogether ||
+                      waiting_passages_ >= kPassagesTogether || HasWaitedLong();
+  return enough || nothing_to_commit ? Flush(ctx) : OkStatus();
+}
+
+bool StoreStage::HasWaitedLong() const {
+  return waiting() && SteadyClock::now() - oldest_ >= kLongestWait;
+}
+
+Status StoreStage::Flush(const Context& ctx) {
+  std::vector<OpenDocument> documents = std::exchange(waiting_, {});
+  waiting_passages_ = 0;
+  const Status committed = Commit(&documents, ctx);
+  for (const OpenDocument& one : documents) {
+    if (one.result) Conclude(*one.job, *one.result);
+  }
+  RETURN_IF_ERROR(committed);
+  return PutNotes();
+}
+
+// Fills in the results. An error is about more than a document; those that it concerns have no
+// result.
+Status StoreStage::Commit(std::vector<OpenDocument>* documents, const Context& ctx) {
+  std::vector<OpenDocument*> staged;
+  std::vector<DocumentWriter*> writers;
+  for (OpenDocument& one : *documents) {
+    if (one.result) continue;
+    staged.push_back(&one);
+    writers.push_back(one.writer.get());
+  }
+  if (staged.empty()) return OkStatus();
+  RETURN_IF_ERROR(PutNotes());
+  TraceSpan span(ctx, "commit");
+  const auto outcomes = store_->CommitTogether(writers, ctx);
+  Status first;
+  for (size_t i = 0; i < staged.size(); ++i) {
+    OpenDocument& one = *staged[i];
+    const auto& commit = outcomes[i];
+    if (commit.ok()) {
+      one.result = PutResult{.outcome = OutcomeOf(!one.duplicate_of.empty(), commit->created),
+                             .document_id = one.job->info.id,
+                             .duplicate_of = one.duplicate_of,
+                             .revision = commit->revision,
+                             .passages = one.passages,
+                             .commit = commit->commit,
+                             .note = ""};
+      continue;
+    }
+    one.job->file->whole = false;
+    if (IsAboutDocument(commit.status())) {
+      one.result = commit.status();
+    } else if (first.ok()) {
+      first = commit.status();
     }
   }
-  if (!result.ok()) document.job->file->whole = false;
-  return Conclude(*document.job, result);
+  return first;
 }
 
 // Before the first of a file's documents is committed, its record names them all, without a hash:
 // a run that dies in between is gone over again, and nothing that it stored is lost sight of.
-Status StoreStage::Announce(FileTrail* file) {
-  if (file->record.origin.empty() || std::exchange(file->announced, true)) return OkStatus();
+void StoreStage::Announce(FileTrail* file) {
+  if (file->record.origin.empty() || std::exchange(file->announced, true)) return;
   SourceRecord record = file->record;
   record.hash.clear();
   if (file->before) {
@@ -144,15 +214,21 @@ Status StoreStage::Announce(FileTrail* file) {
       if (made.digest != 0) record.documents.push_back(made);
     }
   }
-  return ledger_.Put(record);
+  notes_.push_back(NoteOf(record));
 }
 
-Status StoreStage::Conclude(const Job& job, const Result<PutResult>& result) {
+Status StoreStage::PutNotes() {
+  if (notes_.empty()) return OkStatus();
+  const std::vector<StoreNote> notes = std::exchange(notes_, {});
+  return store_->PutNotes(options_.collection, notes);
+}
+
+void StoreStage::Conclude(const Job& job, const Result<PutResult>& result) {
   done_(job, result);
   FileTrail& file = *job.file;
   const bool remember = job.ends_file && !file.record.origin.empty() && file.whole;
-  if (!remember || (file.before == file.record && !file.announced)) return OkStatus();
-  return ledger_.Put(file.record);
+  if (!remember || (file.before == file.record && !file.announced)) return;
+  notes_.push_back(NoteOf(file.record));
 }
 
 }  // namespace vade

@@ -13,7 +13,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -91,11 +90,12 @@ Status Build(const std::string& base, const std::string& out,
   }
   const double built = SecondsSince(start);
   RETURN_IF_ERROR(WriteSegment(out, Owner(vectors.columns), buffer.rows(), index));
-  const double bytes = static_cast<double>(std::filesystem::file_size(out));
+  ASSIGN_OR_RETURN(const uint64_t bytes, FileSize(out));
   std::printf(
       "{\"quantise_seconds\":%.2f,\"build_seconds\":%.2f,\"write_seconds\":%.2f,"
       "\"bytes_per_vector\":%.1f}\n",
-      quantised, built, SecondsSince(start) - built, bytes / vectors.rows);
+      quantised, built, SecondsSince(start) - built,
+      static_cast<double>(bytes) / static_cast<double>(vectors.rows));
   return OkStatus();
 }
 

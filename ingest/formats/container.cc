@@ -42,7 +42,7 @@ Container::Container(Shared* shared, std::string prefix, int depth)
 std::string Container::InnerName(std::string_view name) const { return prefix_ + SafeName(name); }
 
 Status Container::AddOwn(ParsedDocument document) {
-  if (!prefix_.empty()) document.inner = prefix_.substr(0, prefix_.size() - 2);
+  if (!prefix_.empty()) document.inner = prefix_.substr(0, prefix_.size() - kInnerMark.size());
   return shared_->sink({std::move(document), OkStatus()});
 }
 
@@ -52,7 +52,7 @@ Status Container::Add(std::string_view name, std::string_view bytes) {
         StrCat("holds more than ", kMaxContainerFiles, " files; unpack it and ingest the folder"));
   }
   const std::string inner = InnerName(name);
-  Container below(shared_, inner + "!/", depth_ + 1);
+  Container below(shared_, StrCat(inner, kInnerMark), depth_ + 1);
   // What came of it is only known when all of it has been read: until then it is held back.
   std::vector<ParsedPart> parts;
   const std::string hash = Sha256Hex(bytes);

@@ -3,6 +3,7 @@
 // INVALID_ARGUMENT with a reason that reads behind the file's name.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,8 @@ struct Source {
   std::string_view bytes;
   std::string_view name;      // of the file, with its extension
   std::string_view password;  // "": none
+  // Asked before a page is read by OCR; null: none is.
+  std::function<Result<bool>()> may_ocr = nullptr;
 };
 
 Result<ParsedDocument> ParseHtml(const Source& source);

@@ -20,4 +20,8 @@ inline std::chrono::seconds ParseTimeLimit(uint64_t bytes) {
   return std::chrono::seconds(30 + 2 * (bytes >> 20));
 }
 
+// Pages that are read by OCR take longer: each may take this long, beside the above.
+inline constexpr std::chrono::seconds kOcrPageTime{60};
+inline constexpr int kMaxOcrPages = 1000;  // of one file; the others count as pages without text
+
 }  // namespace vade

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -14,6 +15,8 @@
 #include "base/files.h"
 #include "base/strings.h"
 #include "ingest/formats/limits.h"
+#include "ingest/formats/ocr.h"
+#include "ingest/formats/ocr_data.h"
 #include "ingest/formats/parser.h"
 #include "ingest/formats/sandbox.h"
 #include "ingest/formats/wire.h"
@@ -49,9 +52,16 @@ Status WriteAll(std::string_view bytes) {
 
 Status Answer(std::string_view body) {
   ASSIGN_OR_RETURN(const ParseRequest request, DecodeRequest(body));
-  const Status parsed =
-      ParseFile(request, [](ParsedPart part) { return WriteAll(EncodePart(part)); });
+  const Status parsed = ParseFile(
+      request, [](ParsedPart part) { return WriteAll(EncodePart(part)); },
+      [] { return WriteAll(EncodeFrame(FrameKind::kAtWork, "")); });
   return WriteAll(parsed.ok() ? EncodeFrame(FrameKind::kEnd, "") : EncodeFailure(parsed));
+}
+
+// The clock is watched by who asked, page by page.
+std::chrono::seconds ProcessorTime(uint64_t file_bytes) {
+  const int pages = OcrIsLoaded() ? kMaxOcrPages : 0;
+  return ParseTimeLimit(file_bytes) + pages * kOcrPageTime;
 }
 
 // One request, in a process of its own. Only its length is read before the door closes.
@@ -60,7 +70,7 @@ int ServeOne() {
   if (!ReadAll(head.data(), head.size())) return kNoMoreRequests;
   const auto length = RequestLength(head);
   if (!length.ok() || *length > kMaxFileBytes) return kBroken;
-  if (const Status jailed = EnterSandbox(*length); !jailed.ok()) {
+  if (const Status jailed = EnterSandbox(ProcessorTime(*length)); !jailed.ok()) {
     // Still to be read, or the other side would wait for ever to write it.
     std::string body(*length, '\0');
     if (!ReadAll(body.data(), body.size())) return kBroken;
@@ -113,7 +123,7 @@ Status Print(const ParsedPart& part) {
 int PrintFile(const std::string& path, const char* password) {
   const auto bytes = ReadFile(path, kMaxFileBytes);
   Status status = bytes.status();
-  if (bytes.ok()) status = EnterSandbox(bytes->size());
+  if (bytes.ok()) status = EnterSandbox(ProcessorTime(bytes->size()));
   if (status.ok()) {
     status =
         ParseFile({.name = path, .mime_type = "", .password = password, .bytes = *bytes}, Print);
@@ -134,6 +144,7 @@ int main(int argc, char** argv) {
   }
   if (argument == "--jailed") close_range(3, ~0u, 0);
   vade::OpenForLater("/usr/share/poppler");  // encodings, which are read when a font needs them
+  vade::OpenForLater(vade::OcrAtStart().folder);
   vade::WarmParsers();
   if (argument == "--jailed") return vade::Serve();
   return vade::PrintFile(argument, argc > 2 ? argv[2] : "");

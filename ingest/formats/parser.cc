@@ -8,6 +8,8 @@
 #include "base/strings.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/kind.h"
+#include "ingest/formats/limits.h"
+#include "ingest/formats/ocr.h"
 #include "ingest/formats/zip_file.h"
 
 namespace vade {
@@ -97,15 +99,27 @@ Status ParseGuarded(const Source& source, std::string_view mime_type, Container*
 
 }  // namespace
 
-Status ParseFile(const ParseRequest& request, const PartSink& sink) {
+Status ParseFile(const ParseRequest& request, const PartSink& sink, const AtWork& at_work) {
+  int pages = 0;
+  const auto may_ocr = [&]() -> Result<bool> {
+    if (pages == kMaxOcrPages) return false;
+    ++pages;
+    if (at_work) RETURN_IF_ERROR(at_work());
+    return true;
+  };
+  const auto source = [&](std::string_view name, std::string_view bytes) {
+    return Source{.bytes = bytes, .name = name, .password = request.password, .may_ocr = may_ocr};
+  };
   const auto parse_inner = [&](std::string_view name, std::string_view bytes, Container* inner) {
-    return ParseGuarded({.bytes = bytes, .name = name, .password = request.password}, "", inner);
+    return ParseGuarded(source(name, bytes), "", inner);
   };
   Container container(sink, parse_inner, request.bytes.size());
-  return ParseGuarded({.bytes = request.bytes, .name = request.name, .password = request.password},
-                      request.mime_type, &container);
+  return ParseGuarded(source(request.name, request.bytes), request.mime_type, &container);
 }
 
-void WarmParsers() { WarmPdf(); }
+void WarmParsers() {
+  WarmPdf();
+  LoadOcr();
+}
 
 }  // namespace vade

@@ -16,9 +16,13 @@ namespace vade {
 // Takes the documents in order. An error of its own ends the parsing and is returned.
 using PartSink = std::function<Status(ParsedPart)>;
 
+// Hears of each page that is about to be read by OCR. An error ends the parsing and is returned.
+using AtWork = std::function<Status()>;
+
 // INVALID_ARGUMENT with a reason that reads behind the file's name. Then nothing may be kept of
 // what the sink has been given.
-Status ParseFile(const ParseRequest& request, const PartSink& sink);
+Status ParseFile(const ParseRequest& request, const PartSink& sink,
+                 const AtWork& at_work = nullptr);
 
 // Loads what the parsers will need while files can still be opened.
 void WarmParsers();

@@ -2,8 +2,11 @@
 // (pdf_layout).
 #include <poppler/cpp/poppler-document.h>
 #include <poppler/cpp/poppler-global.h>
+#include <poppler/cpp/poppler-page-renderer.h>
 #include <poppler/cpp/poppler-page.h>
 
+#include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -14,6 +17,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/markdown_writer.h"
+#include "ingest/formats/ocr.h"
 #include "ingest/formats/pdf_layout.h"
 #include "ingest/formats/text.h"
 
@@ -76,6 +80,49 @@ Result<Document> Open(const Source& source) {
   return document;
 }
 
+// Sharp enough for small print; of a poster, what its picture may have.
+constexpr double kOcrDotsPerInch = 300, kMaxPicturePixels = 40e6;
+
+// Words of pages that have none, by OCR where it is installed.
+class ScanReader {
+ public:
+  explicit ScanReader(const Source& source) : source_(source) {}
+
+  bool possible() const {
+    return OcrIsLoaded() && source_.may_ocr && poppler::page_renderer::can_render();
+  }
+
+  // None: OCR is not installed, or sees none. An error is the file's.
+  Result<std::vector<PdfWord>> Read(const poppler::page& page) {
+    std::vector<PdfWord> none;
+    if (!possible()) return none;
+    ASSIGN_OR_RETURN(const bool may, source_.may_ocr());
+    if (!may) return none;
+    if (!reader_) {
+      ASSIGN_OR_RETURN(reader_, OcrReader::Open());
+    }
+    const poppler::rectf area = page.page_rect();
+    const double square_inches = std::max(1e-3, area.width() / 72 * area.height() / 72);
+    const double sharpness =
+        std::min(kOcrDotsPerInch, std::sqrt(kMaxPicturePixels / square_inches));
+    poppler::page_renderer renderer;
+    renderer.set_image_format(poppler::image::format_gray8);
+    renderer.set_render_hint(poppler::page_renderer::antialiasing);
+    renderer.set_render_hint(poppler::page_renderer::text_antialiasing);
+    const poppler::image image = renderer.render_page(&page, sharpness, sharpness);
+    if (!image.is_valid()) return none;
+    return reader_->Read({.pixels = reinterpret_cast<const unsigned char*>(image.const_data()),
+                          .width = image.width(),
+                          .height = image.height(),
+                          .bytes_per_row = image.bytes_per_row(),
+                          .dots_per_inch = sharpness});
+  }
+
+ private:
+  const Source& source_;
+  std::unique_ptr<OcrReader> reader_;  // opened for the first page that needs it
+};
+
 Metadata MetadataOf(const poppler::document& document) {
   Metadata metadata;
   KeepFact("author", Utf8(document.get_author()), &metadata);
@@ -112,22 +159,31 @@ void NoOutput(const std::string&, void*) {}
 Result<ParsedDocument> ParsePdf(const Source& source) {
   ASSIGN_OR_RETURN(const Document pdf, Open(source));
   std::vector<PdfPage> pages(static_cast<size_t>(pdf->pages()));
-  std::vector<int> without_text;
+  std::vector<int> without_text, by_ocr;
+  ScanReader scans(source);
   for (int i = 0; i < pdf->pages(); ++i) {
     const std::unique_ptr<poppler::page> page(pdf->create_page(i));
     if (page) {
       pages[i].height = page->page_rect().height();
       pages[i].words = WordsOf(*page);
     }
+    if (page && pages[i].words.empty()) {
+      ASSIGN_OR_RETURN(pages[i].words, scans.Read(*page));
+      if (!pages[i].words.empty()) by_ocr.push_back(i + 1);
+    }
     if (pages[i].words.empty()) without_text.push_back(i + 1);
   }
   ParsedDocument document;
   document.metadata = MetadataOf(*pdf);
   if (without_text.size() == pages.size()) {
-    return InvalidArgument(StrCat(
-        "has no text layer on its ", pages.size(),
-        " page(s): it is a scan or a drawing; run OCR over it first, with ocrmypdf for one"));
+    return InvalidArgument(
+        scans.possible()
+            ? StrCat("has no text on its ", pages.size(), " page(s), and Tesseract sees none")
+            : StrCat("has no text layer on its ", pages.size(),
+                     " page(s): it is a scan or a drawing; install tesseract-ocr, or run OCR over "
+                     "it first, with ocrmypdf for one"));
   }
+  if (!by_ocr.empty()) document.metadata["ocr_pages"] = NumberList(by_ocr);
   if (!without_text.empty()) document.metadata["pages_without_text"] = NumberList(without_text);
   document.text = LayOutPdf(std::move(pages));
   if (document.text.empty()) return InvalidArgument("has no text that can be read");

@@ -32,7 +32,7 @@ namespace vade {
 
 bool SandboxIsCompiledIn() { return false; }
 void OpenForLater(const std::string&) {}
-Status EnterSandbox(uint64_t) { return OkStatus(); }
+Status EnterSandbox(std::chrono::seconds) { return OkStatus(); }
 
 #else
 
@@ -50,10 +50,9 @@ Status Limit(__rlimit_resource what, uint64_t value) {
   return setrlimit(what, &limit) == 0 ? OkStatus() : Internal("a limit cannot be set");
 }
 
-Status LimitResources(uint64_t file_bytes) {
-  const auto seconds = static_cast<uint64_t>(ParseTimeLimit(file_bytes).count());
+Status LimitResources(std::chrono::seconds processor_time) {
   RETURN_IF_ERROR(Limit(RLIMIT_AS, kMaxParserMemoryBytes));
-  RETURN_IF_ERROR(Limit(RLIMIT_CPU, seconds));
+  RETURN_IF_ERROR(Limit(RLIMIT_CPU, static_cast<uint64_t>(processor_time.count())));
   RETURN_IF_ERROR(Limit(RLIMIT_CORE, 0));
   return OkStatus();
 }
@@ -123,8 +122,8 @@ void OpenForLater(const std::string& folder) {
   static_cast<void>(walked);  // a folder that is not there
 }
 
-Status EnterSandbox(uint64_t file_bytes) {
-  RETURN_IF_ERROR(LimitResources(file_bytes));
+Status EnterSandbox(std::chrono::seconds processor_time) {
+  RETURN_IF_ERROR(LimitResources(processor_time));
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Internal("prctl failed");
   return CloseTheDoor();
 }

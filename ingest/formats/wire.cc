@@ -138,6 +138,8 @@ Result<FrameHead> DecodeFrameHead(std::string_view head) {
     case FrameKind::kBadPart:
     case FrameKind::kFailure:
     case FrameKind::kEnd: return frame;
+    case FrameKind::kAtWork:
+      if (frame.length == 0) return frame;
   }
   return BadMessage("an answer");
 }

@@ -34,6 +34,7 @@ enum class FrameKind : uint8_t {
   kDocument = 'D',
   kBadPart = 'E',  // a file in the container; the rest goes on
   kFailure = 'F',  // of the whole file; the last frame
+  kAtWork = 'W',   // a page is about to be read by OCR, which takes its time; no payload
   kEnd = 'Z',      // all is said; the last frame
 };
 

@@ -228,9 +228,6 @@ TEST(Pdf, SaysWhichPagesHaveNoText) {
   const ParsedDocument document = Document("a.pdf", testing::PdfOf({"Text.", "", "More."}));
   EXPECT_EQ(document.text, "Text.\n\n\f\f\n\nMore.\n");
   EXPECT_EQ(std::get<std::string>(document.metadata.at("pages_without_text")), "2");
-  EXPECT_EQ(Text("a.pdf", testing::PdfOf({"", ""})),
-            "INVALID_ARGUMENT: has no text layer on its 2 page(s): it is a scan or a drawing; run "
-            "OCR over it first, with ocrmypdf for one");
 }
 
 TEST(Archive, ReadsWhatIsInItAndTellsWhatIsNot) {

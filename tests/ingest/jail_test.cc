@@ -152,7 +152,7 @@ TEST_F(JailTest, OpensContainersInContainersOnlySoFar) {
 // What becomes of a child that runs `act` inside: its exit status, or the signal that ended it.
 std::string Inside(const std::function<int()>& act) {
   const pid_t child = fork();
-  if (child == 0) _exit(EnterSandbox(0).ok() ? act() : 99);
+  if (child == 0) _exit(EnterSandbox(10s).ok() ? act() : 99);
   int status = 0;
   waitpid(child, &status, 0);
   if (WIFSIGNALED(status)) return StrCat("signal ", WTERMSIG(status));

@@ -147,7 +147,8 @@ TEST_F(InStep, NothingGoesBelowAFolderThatIsEmptyAndOnAnotherDeviceThanBefore) {
   EXPECT_EQ(Run({folder_.path()}), "2 0 0 0 0 0 0");
   for (SourceRecord record : Records()) {
     record.device ^= 1;
-    ASSERT_EQ(Ledger(&store_, "default").Put(record), OkStatus());
+    const StoreNote note = NoteOf(record);
+    ASSERT_EQ(store_.PutNotes("default", {&note, 1}), OkStatus());
   }
   Remove("mnt/a.md");
   Remove("mnt/b.md");
@@ -234,7 +235,8 @@ TEST_F(InStep, FilesThatAreNotRememberedAreFromTheirNextIngestionOn) {
   Write("a.md", "Apples.");
   EXPECT_EQ(Run({folder_.path()}), "1 0 0 0 0 0 0");
   for (const SourceRecord& record : Records()) {
-    ASSERT_EQ(Ledger(&store_, "default").Remove(record), OkStatus());
+    const StoreNote removal = RemovalOf(record);
+    ASSERT_EQ(store_.PutNotes("default", {&removal, 1}), OkStatus());
   }
   EXPECT_EQ(Run({folder_.path()}), "0 0 1 0 0 0 0");
   ASSERT_EQ(Records().size(), 1u);

@@ -30,6 +30,7 @@ class MemoryStore : public Store {
   struct Counts {
     uint64_t begun = 0, committed = 0, searches = 0, passage_batches = 0;
     size_t largest_batch = 0;
+    size_t most_together = 0;  // documents of one CommitTogether()
   };
 
   explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
@@ -94,6 +95,15 @@ class MemoryStore : public Store {
     ++counts_.begun;
     return std::unique_ptr<DocumentWriter>(
         new Writer(this, std::string(collection), info, found->info.dimension));
+  }
+
+  std::vector<Result<CommitResult>> CommitTogether(std::span<DocumentWriter* const> writers,
+                                                   const Context& ctx) override {
+    {
+      std::lock_guard lock(mutex_);
+      counts_.most_together = std::max(counts_.most_together, writers.size());
+    }
+    return Store::CommitTogether(writers, ctx);
   }
 
   Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
