@@ -115,7 +115,7 @@ TEST_F(RemoteIngest, AFailureOfTheStoreEndsTheRun) {
 
 // RESOURCE_EXHAUSTED before anything was stored: it may only be busy.
 TEST_F(RemoteIngest, ABusyServiceIsAskedAgainButNotWhenItStoredSomething) {
-  fake_.store->FailNext("commit", ResourceExhausted("the disk is full"));
+  fake_.store->FailNext("together", ResourceExhausted("the disk is full"));
   EXPECT_EQ(Outcome(), "2 0 0 0 0 0 0");
   dir_.Write("docs/c.md", "A third text.");
   fake_.store->FailNext("commit", ResourceExhausted("the disk is full"));

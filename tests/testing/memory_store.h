@@ -35,7 +35,8 @@ class MemoryStore : public Store {
 
   explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
 
-  // The next call of `operation` ("begin", "text", "passages", "commit", "search") after `skip`
+  // The next call of `operation` ("begin", "text", "passages", "commit" of one document, "together"
+  // of all that are committed at once, "search") after `skip`
   // good ones returns `status`.
   void FailNext(std::string operation, Status status, int skip = 0) {
     std::lock_guard lock(mutex_);
@@ -102,6 +103,9 @@ class MemoryStore : public Store {
     {
       std::lock_guard lock(mutex_);
       counts_.most_together = std::max(counts_.most_together, writers.size());
+      if (const Status failure = TakeFailure("together"); !failure.ok()) {
+        return {writers.size(), failure};
+      }
     }
     return Store::CommitTogether(writers, ctx);
   }

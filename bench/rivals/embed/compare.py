@@ -136,6 +136,47 @@ def compare(label, ours, rivals, work, unit, repeat):
               f"({ratios[0]:.2f}..{ratios[-1]:.2f}) |", flush=True)
 
 
+def ndcg(ranked, relevant):
+    """At 10, with grades (or 1)."""
+    gain = sum((2 ** relevant.get(name, 0) - 1) / np.log2(rank + 2) for rank, name in enumerate(ranked[:10]))
+    ideal = sum((2 ** grade - 1) / np.log2(rank + 2) for rank, grade in enumerate(sorted(relevant.values(), reverse=True)[:10]))
+    return gain / ideal
+
+
+def retrieval(options, graphs, folder):
+    """nDCG@10 by cosines alone, a passage with its title in front: our vectors and the float32 ones of the same model."""
+    for name in ("cranfield", "cacm"):
+        data = options.texts_from.parent / name
+        with open(data / "passages.jsonl", encoding="utf-8") as file:
+            passages = [json.loads(line) for line in file]
+        with open(data / "queries.jsonl", encoding="utf-8") as file:
+            queries = [json.loads(line) for line in file]
+        relevant = {}
+        with open(data / "qrels.tsv", encoding="utf-8") as file:
+            for line in list(file)[1:]:
+                query, passage, grade = line.split("\t")
+                if int(grade) > 0:
+                    relevant.setdefault(query, {})[passage] = int(grade)
+        queries = [query for query in queries if query["id"] in relevant]
+        texts = [f"{p.get('title', '')}\n{p['text']}".strip() for p in passages]
+        asked = [query["question"] for query in queries]
+        exact = []
+        for part in (texts, asked):
+            rival = OnnxRuntime(graphs / "fp32.onnx", folder, options.threads, part, 1)
+            rival.run()
+            exact.append(rival.result)
+        ours = [Vade(options, MINILM, part) for part in (texts, asked)]
+        for side in ours:
+            side.run()
+        vectors = [side.vectors().reshape(-1, 384) for side in ours]
+        scores = []
+        for base, questions in ((exact[0], exact[1]), vectors):
+            order = np.argsort(-(questions @ base.T), axis=1, kind="stable")[:, :10]
+            scores.append(np.mean([ndcg([passages[i]["id"] for i in row], relevant[query["id"]])
+                                   for row, query in zip(order, queries)]))
+        print(f"nDCG@10 {name}, {len(queries)} questions: vade {scores[1]:.4f}, float32 {scores[0]:.4f}", flush=True)
+
+
 def lines(path, key):
     with open(path, encoding="utf-8") as file:
         return [json.loads(line)[key] for line in file]
@@ -146,7 +187,7 @@ def main():
     parser.add_argument("--bin", required=True, type=pathlib.Path)
     parser.add_argument("--models-dir", required=True, type=pathlib.Path)
     parser.add_argument("--texts-from", required=True, type=pathlib.Path)
-    parser.add_argument("--parts", default="minilm,e5,query")
+    parser.add_argument("--parts", default="minilm,e5,query,ndcg")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--texts", type=int, default=64)
@@ -156,12 +197,15 @@ def main():
     questions = [q for q in lines(options.texts_from / "qa.en.jsonl", "question") if 70 < len(q) < 90][:40]
     parts = options.parts.split(",")
     print("| what | rival | vade | rival's | ratio (min..max) |\n| --- | --- | --- | --- | --- |")
-    if "minilm" in parts:
-        graphs = options.graphs or pathlib.Path(tempfile.mkdtemp())
-        folder = options.models_dir / MINILM
+    graphs = options.graphs or pathlib.Path(tempfile.mkdtemp())
+    folder = options.models_dir / MINILM
+    if {"minilm", "ndcg"} & set(parts):
         if not (graphs / "int8.onnx").exists():
             graphs.mkdir(parents=True, exist_ok=True)
             export(folder, graphs)
+    if "ndcg" in parts:
+        retrieval(options, graphs, folder)
+    if "minilm" in parts:
         ours = Vade(options, MINILM, passages)
         tokens = ours.tokens() + 2 * len(passages)
         rivals = {f"ONNX Runtime {kind}, batch {batch}": OnnxRuntime(graphs / f"{kind}.onnx", folder, options.threads, passages, batch)
