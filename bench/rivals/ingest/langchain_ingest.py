@@ -105,7 +105,7 @@ def main():
     store.save_local(out)
     lap("save")
     print(json.dumps({"passages": len(passages), "failed": len(failed), "failures": failed,
-                      "passage_bytes": sum(len(p.page_content.encode()) for p in passages), "seconds": seconds}))
+                      "text_bytes": sum(len(one.page_content.encode()) for one in documents), "seconds": seconds}))
 
 
 if __name__ == "__main__":
