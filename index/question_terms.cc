@@ -15,6 +15,7 @@ namespace {
 constexpr double kWordBesideStem = 0.3;
 // A list of terms takes a few microseconds to fetch.
 constexpr uint64_t kScoredOneByOne = 1024;
+constexpr size_t kBytesTogether = 64 << 10;
 
 std::vector<std::string> TermsOf(std::string_view text,
                                  const std::vector<LanguageCode>& languages) {
@@ -46,16 +47,26 @@ std::vector<AskedTerm> AskedTerms(std::string_view question,
   return asked;
 }
 
+// A copy that stays where it is: a string never grows beyond what it has reserved.
+std::string_view QuestionTerms::Keep(std::string_view bytes) {
+  if (bytes_.empty() || bytes_.back().capacity() - bytes_.back().size() < bytes.size()) {
+    bytes_.emplace_back().reserve(std::max(kBytesTogether, bytes.size()));
+  }
+  std::string& last = bytes_.back();
+  last.append(bytes);
+  return std::string_view(last).substr(last.size() - bytes.size());
+}
+
 Status QuestionTerms::ReadBlocks(KvIterator* scan, std::string_view term, QueryTerm* out) {
   const std::string prefix = PostingsPrefix(state_.id, term);
   for (scan->Seek(prefix); scan->Valid() && scan->key().starts_with(prefix); scan->Next()) {
     ASSIGN_OR_RETURN(const PostingsKeyParts key, ParsePostingsKey(scan->key()));
-    bytes_.emplace_back(scan->value());
-    ASSIGN_OR_RETURN(PostingBlock block, DecodePostingBlock(key.first, bytes_.back()));
+    ASSIGN_OR_RETURN(const PostingBlock block, DecodePostingBlock(key.first, Keep(scan->value())));
     if (!out->blocks.empty() && block.first <= out->blocks.back().last) {
       return Damaged("block of postings");
     }
-    out->blocks.push_back(std::move(block));
+    out->blocks.push_back(block);
+    ++blocks_;
   }
   return scan->status();
 }
@@ -91,7 +102,7 @@ Result<std::vector<TermHit>> QuestionTerms::Best(size_t k, const Admission& admi
   const auto keeps = [&](PassageId id) { return cursor.Admits(id); };
   TermSearchCounts counts;
   ASSIGN_OR_RETURN(auto hits, BestByTerms(terms_, statistics_, k, keeps, ctx, &counts));
-  AddCount(ctx, "blocks", static_cast<int64_t>(bytes_.size()));
+  AddCount(ctx, "blocks", static_cast<int64_t>(blocks_));
   AddCount(ctx, "blocks_decoded", static_cast<int64_t>(counts.decoded));
   return hits;
 }
@@ -124,6 +135,7 @@ Result<double> QuestionTerms::ScoreOf(PassageId id) const {
                    kv_.Get(Family::kForward, PassageKey(state_.id, id), snapshot_));
   if (!bytes) return DataLoss(StrCat("passage ", id, " has no list of terms; run vade verify"));
   ASSIGN_OR_RETURN(const TermList list, DecodeTerms(*bytes));
+  const TermScore score_of(statistics_);
   double score = 0;
   auto at = list.terms.begin();
   for (size_t i = 0; i < terms_.size(); ++i) {
@@ -131,7 +143,7 @@ Result<double> QuestionTerms::ScoreOf(PassageId id) const {
                           [](const TermCount& a, const std::string& b) { return a.term < b; });
     if (at == list.terms.end()) break;
     if (at->term != words_[i]) continue;
-    score += terms_[i].weight * TermScore(statistics_, at->count, std::max(1u, list.length));
+    score += terms_[i].weight * score_of(at->count, std::max(1u, list.length));
   }
   return score;
 }

@@ -47,13 +47,15 @@ class QuestionTerms {
  private:
   Result<std::vector<TermHit>> BestOfFew(size_t k, const Admission& admission,
                                          const Context& ctx) const;
+  std::string_view Keep(std::string_view bytes);
   Status ReadBlocks(KvIterator* scan, std::string_view term, QueryTerm* out);
 
   const Kv& kv_;
   const KvSnapshot snapshot_;
   const CollectionState& state_;
   TermStatistics statistics_;
-  std::deque<std::string> bytes_;   // what the blocks point into
+  std::deque<std::string> bytes_;  // what the blocks point into, many in one
+  size_t blocks_ = 0;
   std::vector<std::string> words_;  // of terms_, same order, ascending
   std::vector<QueryTerm> terms_;
 };

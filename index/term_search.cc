@@ -42,7 +42,7 @@ class BestHits {
 class Cursor {
  public:
   Cursor(const QueryTerm& term, const TermStatistics& statistics)
-      : term_(&term), statistics_(&statistics) {}
+      : term_(&term), score_(statistics) {}
 
   bool AtEnd() const { return block_ == term_->blocks.size(); }
   const PostingBlock& block() const { return term_->blocks[block_]; }
@@ -58,8 +58,8 @@ class Cursor {
   double Bound() {
     if (bounded_) return bound_;
     bound_ = 0;
-    for (const PostingMaximum& m : block().maxima) {
-      bound_ = std::max(bound_, term_->weight * TermScore(*statistics_, m.count, m.length));
+    for (const PostingMaximum& m : block().maxima()) {
+      bound_ = std::max(bound_, term_->weight * score_(m.count, m.length));
     }
     bounded_ = true;
     return bound_;
@@ -67,7 +67,7 @@ class Cursor {
   Status Decode(TermSearchCounts* counts) {
     if (decoded_) return OkStatus();
     ++counts->decoded;
-    ASSIGN_OR_RETURN(postings_, DecodePostings(block()));
+    RETURN_IF_ERROR(ReadPostings(block(), &postings_));
     next_ = 0;
     decoded_ = true;
     return OkStatus();
@@ -78,12 +78,12 @@ class Cursor {
     return next_ < postings_.size() ? &postings_[next_] : nullptr;
   }
   double ScoreOf(const Posting& posting) const {
-    return term_->weight * TermScore(*statistics_, posting.count, posting.length);
+    return term_->weight * score_(posting.count, posting.length);
   }
 
  private:
   const QueryTerm* term_;
-  const TermStatistics* statistics_;
+  const TermScore score_;
   size_t block_ = 0;
   bool decoded_ = false, bounded_ = false;
   double bound_ = 0;
@@ -190,11 +190,9 @@ double TermWeight(const TermStatistics& statistics, uint64_t passages_with_term)
   return std::log(1 + (n - df + 0.5) / (df + 0.5));
 }
 
-double TermScore(const TermStatistics& statistics, uint32_t count, uint32_t length) {
-  const double relative = static_cast<double>(length) / std::max(1.0, statistics.mean_length);
-  const double norm = kTermSaturation * (1 - kLengthShare + kLengthShare * relative);
-  return count * (kTermSaturation + 1) / (count + norm);
-}
+TermScore::TermScore(const TermStatistics& statistics)
+    : least_norm_(kTermSaturation * (1 - kLengthShare)),
+      norm_of_word_(kTermSaturation * kLengthShare / std::max(1.0, statistics.mean_length)) {}
 
 Result<std::vector<TermHit>> BestByTerms(std::span<const QueryTerm> terms,
                                          const TermStatistics& statistics, size_t k,

@@ -30,8 +30,18 @@ struct TermStatistics {
 
 // ln(1 + (n - df + 0.5) / (df + 0.5)): never negative.
 double TermWeight(const TermStatistics& statistics, uint64_t passages_with_term);
-// Of one term in one passage, at weight 1: 0 to k1 + 1.
-double TermScore(const TermStatistics& statistics, uint32_t count, uint32_t length);
+// Of one term in one passage, at weight 1: count (k1 + 1) / (count + k1 (1 - b + b length / mean)),
+// which is 0 to k1 + 1.
+class TermScore {
+ public:
+  explicit TermScore(const TermStatistics& statistics);
+  double operator()(uint32_t count, uint32_t length) const {
+    return count * (kTermSaturation + 1) / (count + least_norm_ + norm_of_word_ * length);
+  }
+
+ private:
+  double least_norm_, norm_of_word_;
+};
 
 // One term of a question: its blocks, ascending and apart.
 struct QueryTerm {

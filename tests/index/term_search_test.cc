@@ -34,7 +34,7 @@ TEST(Postings, BlocksComeBackAsTheyWere) {
     ASSERT_TRUE(block.ok());
     EXPECT_EQ(block->count, n);
     EXPECT_EQ(block->last, postings.back().id);
-    EXPECT_LE(block->maxima.size(), kMaxBlockMaxima);
+    EXPECT_LE(block->maxima().size(), kMaxBlockMaxima);
     const auto read = DecodePostings(*block);
     ASSERT_TRUE(read.ok());
     EXPECT_EQ(*read, postings);
@@ -44,7 +44,9 @@ TEST(Postings, BlocksComeBackAsTheyWere) {
 TEST(Postings, MaximaAreReachedWhereOnePostingBeatsAll) {
   const std::vector<Posting> postings = {{5, 1, 100}, {9, 7, 20}, {12, 3, 50}};
   const std::string bytes = EncodePostings(postings);
-  EXPECT_EQ(DecodePostingBlock(5, bytes)->maxima, (std::vector<PostingMaximum>{{7, 20}}));
+  const auto block = DecodePostingBlock(5, bytes);
+  const auto maxima = block->maxima();
+  EXPECT_EQ(std::vector(maxima.begin(), maxima.end()), (std::vector<PostingMaximum>{{7, 20}}));
 }
 
 TEST(Postings, ChangedBytesAreDamageOrAnotherBlockAndNeverACrash) {
@@ -107,7 +109,7 @@ class BestByTermsTest : public ::testing::Test {
         const std::vector<Posting> postings = *DecodePostings(block);
         for (const Posting& p : postings) {
           if (keeps_(p.id)) {
-            scores[p.id] += term.weight * TermScore(statistics_, p.count, p.length);
+            scores[p.id] += term.weight * TermScore(statistics_)(p.count, p.length);
           }
         }
       }
