@@ -164,6 +164,7 @@ def main():
     parser.add_argument("--real", required=True)
     parser.add_argument("--vectors", type=int, default=100000)
     parser.add_argument("--work", default="/tmp/vade-search-rivals")
+    parser.add_argument("--rivals", help="these alone: faiss flat,faiss hnsw,faiss hnsw sq8,hnswlib")
     parser.add_argument("--data-only", action="store_true", help="write the vectors and end")
     options = parser.parse_args()
     os.makedirs(options.work, exist_ok=True)
@@ -174,17 +175,21 @@ def main():
     write_matrix(f"{options.work}/truth.ibin", truth)
     if options.data_only:
         return
-    ours = run_vade(f"{options.bin}/vectors_bench", options.work, [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400])
-    rivals = {
-        "faiss flat": run_faiss(base, queries, truth, "flat", [0]),
-        "faiss hnsw": run_faiss(base, queries, truth, "hnsw", [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400]),
-        "faiss hnsw sq8": run_faiss(base, queries, truth, "sq8", [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400]),
-        "hnswlib": run_hnswlib(base, queries, truth, [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400]),
+    efs = [10, 16, 24, 32, 48, 64, 96, 128, 200, 300, 400]
+    ours = run_vade(f"{options.bin}/vectors_bench", options.work, efs)
+    runs = {
+        "faiss flat": lambda: run_faiss(base, queries, truth, "flat", [0]),
+        "faiss hnsw": lambda: run_faiss(base, queries, truth, "hnsw", efs),
+        "faiss hnsw sq8": lambda: run_faiss(base, queries, truth, "sq8", efs),
+        "hnswlib": lambda: run_hnswlib(base, queries, truth, efs),
     }
+    rivals = {name: run() for name, run in runs.items() if options.rivals is None or name in options.rivals.split(",")}
     graph = [p for p in ours if p["name"] == "vade graph"]
     for wanted in (0.95, 0.99):
         report(f"queries a second at recall {wanted}", vade=at_recall(graph, wanted),
                **{name: at_recall(points, wanted) for name, points in rivals.items() if name != "faiss flat"})
+    if "faiss flat" not in rivals:
+        return
     flat = next(p for p in ours if p["name"] == "vade flat")
     report("exact scan", vade=flat["queries_per_second"], recall=flat["recall"],
            faiss=rivals["faiss flat"][0]["queries_per_second"])
