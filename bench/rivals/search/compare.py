@@ -64,6 +64,23 @@ def exact(base, queries):
     return np.ascontiguousarray(np.concatenate(nearest).astype(np.uint32))
 
 
+def bigann(folder):
+    """Bytes compared by Euclidean distance, as inner products: |q - x|^2 is least where q x - |x|^2 / 2 is greatest, so a row gets
+    (mean - |x|^2) / (2 c) behind it and a query c, as great as its greatest component is."""
+    def vecs(name, kind, size):
+        raw = np.fromfile(f"{folder}/{name}", dtype=np.uint8)
+        columns = int(raw[:4].view(np.int32)[0])
+        return np.ascontiguousarray(raw.reshape(-1, 4 + columns * size)[:, 4:]).view(kind)
+    rows = vecs("base.bvecs", np.uint8, 1).astype(np.float32)
+    queries = vecs("query.fvecs", np.float32, 4)
+    norms = (rows ** 2).sum(1, keepdims=True)
+    c = np.float32(queries.max())
+    base = np.concatenate([rows, (norms.mean() - norms) / (2 * c)], axis=1).astype(np.float32)
+    asked = np.concatenate([queries, np.full((len(queries), 1), c, np.float32)], axis=1).astype(np.float32)
+    truth = vecs("groundtruth.ivecs", np.int32, 4)[:, :NEAREST].astype(np.uint32)
+    return np.ascontiguousarray(base), np.ascontiguousarray(asked), np.ascontiguousarray(truth)
+
+
 def recall(found, truth):
     hits = sum(len(set(map(int, a)) & set(map(int, b))) for a, b in zip(found, truth))
     return hits / truth.size
@@ -164,12 +181,16 @@ def main():
     parser.add_argument("--real", required=True)
     parser.add_argument("--vectors", type=int, default=100000)
     parser.add_argument("--work", default="/tmp/vade-search-rivals")
+    parser.add_argument("--bigann", help="the folder of ../shared/data/vectors_bigann10k instead of REAL.fbin's vectors")
     parser.add_argument("--rivals", help="these alone: faiss flat,faiss hnsw,faiss hnsw sq8,hnswlib")
     parser.add_argument("--data-only", action="store_true", help="write the vectors and end")
     options = parser.parse_args()
     os.makedirs(options.work, exist_ok=True)
-    base, queries = make_data(read_vectors(options.real), options.vectors)
-    truth = exact(base, queries)
+    if options.bigann:
+        base, queries, truth = bigann(options.bigann)
+    else:
+        base, queries = make_data(read_vectors(options.real), options.vectors)
+        truth = exact(base, queries)
     write_matrix(f"{options.work}/base.fbin", base)
     write_matrix(f"{options.work}/queries.fbin", queries)
     write_matrix(f"{options.work}/truth.ibin", truth)
