@@ -9,7 +9,7 @@
 
 namespace vade {
 
-bool ByteReader::ReadVarint(uint64_t* value) {
+bool ByteReader::ReadLongVarint(uint64_t* value) {
   uint64_t result = 0;
   for (int shift = 0; shift < 70; shift += 7) {
     uint8_t byte = 0;

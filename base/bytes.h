@@ -32,12 +32,19 @@ class ByteReader {
     position_ += sizeof(T);
     return true;
   }
-  [[nodiscard]] bool ReadVarint(uint64_t* value);                    // LEB128, at most 10 bytes
+  // LEB128, at most 10 bytes; nearly all numbers are one.
+  [[nodiscard]] bool ReadVarint(uint64_t* value) {
+    if (position_ == bytes_.size() || bytes_[position_] >= 0x80) return ReadLongVarint(value);
+    *value = bytes_[position_++];
+    return true;
+  }
   [[nodiscard]] bool ReadBytes(size_t size, std::string_view* out);  // a view into the input
   [[nodiscard]] bool ReadString(std::string_view* out);              // varint length, then bytes
   [[nodiscard]] bool Skip(size_t size);
 
  private:
+  bool ReadLongVarint(uint64_t* value);
+
   std::span<const uint8_t> bytes_;
   size_t position_ = 0;
 };

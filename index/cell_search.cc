@@ -1,7 +1,6 @@
 #include "index/cell_search.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/kernels.h"
 
@@ -95,16 +94,7 @@ std::vector<SlotScore> SearchCells(const Source& source, const Question& questio
     slots.push_back(found.slot);
   }
   std::sort(slots.begin(), slots.end());  // in the order of the file
-  std::vector<int32_t> dots(slots.size());
-  const VectorRows& rows = source.rows;
-  kernels::Active().distance.dot_i8_slots(question.code.data(), rows.codes, rows.stride,
-                                          slots.data(), slots.size(), rows.dimension, dots.data());
-  std::vector<SlotScore> near;
-  near.reserve(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) {
-    near.push_back({static_cast<float>(dots[i]) * rows.scales[slots[i]], slots[i]});
-  }
-  return near;
+  return ScoreByCodes(source.rows, question, slots);
 }
 
 }  // namespace vade

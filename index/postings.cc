@@ -48,33 +48,6 @@ bool ReadVarint32(ByteReader* in, uint32_t* value) {
   return true;
 }
 
-// Numbers of postings: nearly all of them are one byte.
-class EntryReader {
- public:
-  explicit EntryReader(std::string_view bytes) : bytes_(bytes) {}
-  bool at_end() const { return bytes_.empty(); }
-  bool Read(uint64_t* value) {
-    if (!bytes_.empty() && static_cast<uint8_t>(bytes_[0]) < 0x80) {
-      *value = static_cast<uint8_t>(bytes_[0]);
-      bytes_.remove_prefix(1);
-      return true;
-    }
-    ByteReader in(bytes_);
-    if (!in.ReadVarint(value)) return false;
-    bytes_.remove_prefix(bytes_.size() - in.remaining());
-    return true;
-  }
-  bool ReadCount(uint32_t* value) {
-    uint64_t wide = 0;
-    if (!Read(&wide) || wide == 0 || wide > UINT32_MAX) return false;
-    *value = static_cast<uint32_t>(wide);
-    return true;
-  }
-
- private:
-  std::string_view bytes_;
-};
-
 Status BadBlock() { return Damaged("block of postings"); }
 
 }  // namespace
@@ -134,15 +107,15 @@ Result<std::vector<Posting>> DecodePostings(const PostingBlock& block) {
 }
 
 Status ReadPostings(const PostingBlock& block, std::vector<Posting>* postings) {
-  EntryReader in(block.entries);
+  ByteReader in(block.entries);
   postings->clear();
   postings->reserve(block.count);
   PassageId previous = block.first;
   for (uint32_t i = 0; i < block.count; ++i) {
     Posting p;
     uint64_t step = 0;
-    if (!in.Read(&step) || (step == 0) != (i == 0) || step > block.last - previous ||
-        !in.ReadCount(&p.count) || !in.ReadCount(&p.length)) {
+    if (!in.ReadVarint(&step) || (step == 0) != (i == 0) || step > block.last - previous ||
+        !ReadVarint32(&in, &p.count) || !ReadVarint32(&in, &p.length)) {
       return BadBlock();
     }
     p.id = previous += step;
@@ -153,7 +126,7 @@ Status ReadPostings(const PostingBlock& block, std::vector<Posting>* postings) {
     if (!covered) return BadBlock();
     postings->push_back(p);
   }
-  if (!in.at_end() || previous != block.last) return BadBlock();
+  if (in.remaining() > 0 || previous != block.last) return BadBlock();
   return OkStatus();
 }
 

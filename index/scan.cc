@@ -90,25 +90,22 @@ class Scanner {
   }
 
   // By codes, into the head as well.
-  std::vector<float> ScoreAgain(const std::vector<Found>& found) {
+  std::vector<float> ScoreAgain(const std::vector<Found>& found, const Question& question) {
+    std::vector<uint32_t> slots;
+    slots.reserve(found.size());
+    for (const Found& f : found) slots.push_back(f.slot);
     std::vector<float> scores;
     scores.reserve(found.size());
-    for (size_t begin = 0; begin < found.size(); begin += kScanRows) {
-      const size_t count = std::min(kScanRows, found.size() - begin);
-      uint32_t slots[kScanRows];
-      int32_t dots[kScanRows];
-      for (size_t i = 0; i < count; ++i) slots[i] = found[begin + i].slot;
-      distance_.dot_i8_slots(query_, rows_.codes, rows_.stride, slots, count, rows_.dimension,
-                             dots);
-      for (size_t i = 0; i < count; ++i) scores.push_back(OfferDot(dots[i], slots[i]));
+    for (const SlotScore& one : ScoreByCodes(rows_, question, slots)) {
+      scores.push_back(Offer(one.score, one.slot));
     }
     return scores;
   }
 
  private:
-  float OfferDot(int32_t dot, size_t slot) {
-    const float score =
-        static_cast<float>(dot) * rows_.scales[slot] + lift_.Of(rows_.languages[slot]);
+  // `product` is that of the codes times the row's scale.
+  float Offer(float product, size_t slot) {
+    const float score = product + lift_.Of(rows_.languages[slot]);
     head_->Offer(score, number_, static_cast<uint32_t>(slot));
     return score;
   }
@@ -116,7 +113,9 @@ class Scanner {
   void ScoreOneByOne(size_t begin, size_t count) {
     for (size_t slot = begin; slot < begin + count; ++slot) {
       if (!source_.filter.Keeps(slot)) continue;
-      OfferDot(distance_.dot_i8(query_, rows_.codes + slot * rows_.stride, rows_.dimension), slot);
+      const int32_t dot =
+          distance_.dot_i8(query_, rows_.codes + slot * rows_.stride, rows_.dimension);
+      Offer(static_cast<float>(dot) * rows_.scales[slot], slot);
     }
   }
 
@@ -205,6 +204,19 @@ void Head::Shrink() {
   found_.resize(capacity_);
 }
 
+std::vector<SlotScore> ScoreByCodes(const VectorRows& rows, const Question& question,
+                                    std::span<const uint32_t> slots) {
+  std::vector<int32_t> dots(slots.size());
+  kernels::Active().distance.dot_i8_slots(question.code.data(), rows.codes, rows.stride,
+                                          slots.data(), slots.size(), rows.dimension, dots.data());
+  std::vector<SlotScore> scored;
+  scored.reserve(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    scored.push_back({static_cast<float>(dots[i]) * rows.scales[slots[i]], slots[i]});
+  }
+  return scored;
+}
+
 Status Scan(const Source& source, uint32_t number, const Question& question, size_t k,
             const Context& ctx, Head* head) {
   const VectorRows& rows = source.rows;
@@ -216,7 +228,7 @@ Status Scan(const Source& source, uint32_t number, const Question& question, siz
     scanner.ScoreNibbles(begin, count, kept, excess, &coarse);
   }));
   const float floor = coarse.floor();
-  std::vector<float> scores = scanner.ScoreAgain(coarse.Take());
+  std::vector<float> scores = scanner.ScoreAgain(coarse.Take(), question);
   if (Suffice(floor, k, &scores)) return OkStatus();
   head->Remove(number);
   return ScanCodes(source, ctx, &scanner);

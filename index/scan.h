@@ -29,7 +29,7 @@ namespace vade {
 struct Source {
   VectorRows rows;
   SlotFilter filter;
-  const GraphView* graph = nullptr;
+  const GraphView* graph = nullptr;  // one of both or none
   const CellsView* cells = nullptr;
   std::optional<LanguageCode> language = std::nullopt;  // of all rows, where that is known
   size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
@@ -82,6 +82,10 @@ class Head {
   float floor_ = kNoFloor;
   std::vector<Found> found_;  // less than twice the capacity
 };
+
+// Of these rows, by their codes: products times the rows' scales, without lifts.
+std::vector<SlotScore> ScoreByCodes(const VectorRows& rows, const Question& question,
+                                    std::span<const uint32_t> slots);
 
 // Offers the rows of `source`, which is number `number` in what is offered, that its filter keeps.
 // The best `k` of them are surely among what is offered.

@@ -143,6 +143,7 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
   // By language, 27^3 standing for several, and by size.
   constexpr uint32_t kSeveral = 27 * 27 * 27;
   std::map<std::pair<uint32_t, size_t>, std::vector<const Segment*>> classes;
+  const bool outgrows = OutgrowsMemory(state);
   for (const SegmentState& s : state.segments) {
     const size_t count = s.segment->rows().count;
     const bool indexed = s.segment->has_graph() || s.segment->has_cells();
@@ -150,8 +151,7 @@ std::optional<Sealer::Job> Sealer::Plan(const CollectionState& state, size_t tai
                              LiveCount(s) >= core_->options.flat_below && GreatestLanguage(s) > 1 &&
                              GreatestLanguage(s) >= core_->options.flat_below;
     // Never the other way round, so that a collection at the limit is not made anew for ever.
-    const bool outgrown =
-        s.segment->has_graph() && LiveCount(s) >= kMinCellRows && OutgrowsMemory(state);
+    const bool outgrown = outgrows && s.segment->has_graph() && LiveCount(s) >= kMinCellRows;
     if (lacks_index || outgrown || s.dead_count * 2 > count) {
       job.segments = {s.segment.get()};
       return job;

@@ -9,7 +9,7 @@
 namespace vade {
 namespace {
 
-constexpr size_t kMinProbes = 8;
+constexpr size_t kMinProbes = 8;         // cells: fewer find too little
 constexpr size_t kCellCandidates = 2;    // for each place in the head
 constexpr size_t kMinHead = 50;          // candidates that are scored again with float16
 constexpr size_t kWalkAtLeastOneIn = 8;  // a rarer filter is cheaper and surer to scan
@@ -38,8 +38,7 @@ Status SearchSource(const Source& source, uint32_t number, const Question& quest
   RETURN_IF_ERROR(ctx.Check());
   const size_t count = source.rows.count;
   const auto scan = [&] { return Scan(source, number, question, options.k, ctx, head); };
-  const bool indexed = source.cells || (source.graph && source.graph->links > 0);
-  if (!indexed || count < options.flat_below) return scan();
+  if ((!source.graph && !source.cells) || count < options.flat_below) return scan();
   const size_t kept = CountKept(source);
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) return scan();
   // All of one language (sealer.cc), so that the lift does not change which are best.
@@ -110,7 +109,7 @@ std::vector<Source> SourcesOf(const CollectionState& state, const Admission& adm
   };
   for (const SegmentState& segment : state.segments) {
     Source& source = add(segment.segment->rows(), segment.dead.get(), 0);
-    source.graph = &segment.segment->graph();
+    if (segment.segment->has_graph()) source.graph = &segment.segment->graph();
     if (segment.segment->has_cells()) source.cells = &segment.segment->cells();
     source.language = segment.segment->language();
     source.dead_count = segment.dead_count;

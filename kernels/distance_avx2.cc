@@ -69,26 +69,26 @@ VADE_AVX2 inline void DotI8FourRows(const int8_t* query, const int8_t* const* ro
   }
 }
 
+// row_of(i): where the codes of the i-th row begin.
+template <typename RowOf>
+VADE_AVX2 inline void DotI8Each(const int8_t* query, size_t count, size_t n, int32_t* out,
+                                RowOf row_of) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const int8_t* const rows[4] = {row_of(i), row_of(i + 1), row_of(i + 2), row_of(i + 3)};
+    DotI8FourRows(query, rows, n, out + i);
+  }
+  for (; i < count; ++i) out[i] = DotI8(query, row_of(i), n);
+}
+
 VADE_AVX2 void DotI8Rows(const int8_t* query, const int8_t* codes, size_t stride, size_t count,
                          size_t n, int32_t* out) {
-  size_t row = 0;
-  for (; row + 4 <= count; row += 4) {
-    const int8_t* at = codes + row * stride;
-    const int8_t* const rows[4] = {at, at + stride, at + 2 * stride, at + 3 * stride};
-    DotI8FourRows(query, rows, n, out + row);
-  }
-  for (; row < count; ++row) out[row] = DotI8(query, codes + row * stride, n);
+  DotI8Each(query, count, n, out, [=](size_t i) { return codes + i * stride; });
 }
 
 VADE_AVX2 void DotI8Slots(const int8_t* query, const int8_t* codes, size_t stride,
                           const uint32_t* slots, size_t count, size_t n, int32_t* out) {
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const int8_t* const rows[4] = {codes + slots[i] * stride, codes + slots[i + 1] * stride,
-                                   codes + slots[i + 2] * stride, codes + slots[i + 3] * stride};
-    DotI8FourRows(query, rows, n, out + i);
-  }
-  for (; i < count; ++i) out[i] = DotI8(query, codes + slots[i] * stride, n);
+  DotI8Each(query, count, n, out, [=](size_t i) { return codes + slots[i] * stride; });
 }
 
 // Products of a nibble and a code are at most 15 * 128 in magnitude, so the eight that one piece

@@ -89,28 +89,27 @@ VADE_AVX512 inline void DotI8FourRows(const int8_t* query, const int8_t* const* 
                    _mm_sub_epi32(SumEach(sums[0], sums[1], sums[2], sums[3]), excess));
 }
 
+// row_of(i): where the codes of the i-th row begin.
+template <typename RowOf>
+VADE_AVX512 inline void DotI8Each(const int8_t* query, size_t count, size_t n, int32_t* out,
+                                  RowOf row_of) {
+  const __m128i excess = _mm_set1_epi32(Excess(query, n));
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const int8_t* const rows[4] = {row_of(i), row_of(i + 1), row_of(i + 2), row_of(i + 3)};
+    DotI8FourRows(query, rows, n, excess, out + i);
+  }
+  for (; i < count; ++i) out[i] = DotI8(query, row_of(i), n);
+}
+
 VADE_AVX512 void DotI8Rows(const int8_t* query, const int8_t* codes, size_t stride, size_t count,
                            size_t n, int32_t* out) {
-  const __m128i excess = _mm_set1_epi32(Excess(query, n));
-  size_t row = 0;
-  for (; row + 4 <= count; row += 4) {
-    const int8_t* at = codes + row * stride;
-    const int8_t* const rows[4] = {at, at + stride, at + 2 * stride, at + 3 * stride};
-    DotI8FourRows(query, rows, n, excess, out + row);
-  }
-  for (; row < count; ++row) out[row] = DotI8(query, codes + row * stride, n);
+  DotI8Each(query, count, n, out, [=](size_t i) { return codes + i * stride; });
 }
 
 VADE_AVX512 void DotI8Slots(const int8_t* query, const int8_t* codes, size_t stride,
                             const uint32_t* slots, size_t count, size_t n, int32_t* out) {
-  const __m128i excess = _mm_set1_epi32(Excess(query, n));
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const int8_t* const rows[4] = {codes + slots[i] * stride, codes + slots[i + 1] * stride,
-                                   codes + slots[i + 2] * stride, codes + slots[i + 3] * stride};
-    DotI8FourRows(query, rows, n, excess, out + i);
-  }
-  for (; i < count; ++i) out[i] = DotI8(query, codes + slots[i] * stride, n);
+  DotI8Each(query, count, n, out, [=](size_t i) { return codes + slots[i] * stride; });
 }
 
 // Four rows of nibbles, `row_bytes` apart.

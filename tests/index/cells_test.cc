@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "index/cell_search.h"
 #include "tests/index/vectors_fixture.h"
 
@@ -63,17 +61,12 @@ TEST_F(SegmentsWithCells, FewRowsGetAGraphAllTheSame) {
   EXPECT_GT(LinksOf(File()), 0u);
 }
 
-TEST_F(SegmentsWithCells, AsManyHitsAsAskedForAfterNineInTenWereDeleted) {
+TEST_F(SegmentsWithCells, AsManyHitsAsAskedForAfterFourInFiveWereDeleted) {
   options_.flat_below = 64;
   Open();
   PutVectors(0, 5000);
   Seal();
-  std::vector<std::string> doomed;
-  for (int d = 0; d < 50; ++d) {
-    if (d % 5 != 3) doomed.push_back(StrCat("d", d));
-  }
-  Delete(doomed);
-  for (const std::string& id : doomed) Forget(id);
+  KeepOneIn(5, 3, 50);
   std::mt19937 random(5);
   for (int q = 0; q < 20; ++q) EXPECT_EQ(Nearest(Vector(&random, q), 100).size(), 100u);
   EXPECT_GE(Recall(40), 0.95);
@@ -82,28 +75,14 @@ TEST_F(SegmentsWithCells, AsManyHitsAsAskedForAfterNineInTenWereDeleted) {
 TEST_F(SegmentsWithCells, HideWhatTheCallerMayNotSee) {
   options_.flat_below = 64;
   Open();
-  PutVectors(0, 4000);
-  PutVectors(4000, 2000, {"secret"});
-  Seal();
-  ASSERT_GT(CellsOf(File()), 0u);
-  std::mt19937 random(5);
-  bool secret_found = false;
-  for (int q = 0; q < 40; ++q) {
-    const auto query = Vector(&random, q);
-    for (const std::string& text : Nearest(query, 50)) EXPECT_LT(*ParseUint(text.substr(1)), 4000u);
-    for (const std::string& text : Nearest(query, 50, {"secret"})) {
-      secret_found |= *ParseUint(text.substr(1)) >= 4000;
-    }
-  }
-  EXPECT_TRUE(secret_found);
+  PutAndAskForGroups();
+  EXPECT_GT(CellsOf(File()), 0u);
 }
 
 TEST_F(SegmentsWithCells, AreRefusedWithSlotsOutOfRangeUnderAGoodChecksum) {
   PutVectors(0, 2000);
   Seal();
-  store_.reset();
-  const std::string path = SegmentFiles().at(0);
-  const std::string whole = *ReadFile(path, 1 << 30);
+  const std::string whole = CloseAndReadSegment();
   // The last sections: begins, slots, codes (docs/formats.md).
   const auto padded = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
   const size_t n = 2000, cells = CellsOf(whole);
@@ -111,13 +90,7 @@ TEST_F(SegmentsWithCells, AreRefusedWithSlotsOutOfRangeUnderAGoodChecksum) {
   const size_t slots = codes - padded(n * 4), begins = slots - padded((cells + 1) * 4);
   ASSERT_EQ(Number(whole, begins + cells * 4), n);
   const auto open_with = [&](size_t at, uint64_t value) {
-    std::string file = whole;
-    SetNumber(&file, at, value, 4);
-    SetChecksum(&file);
-    store_.reset();
-    std::ofstream(path, std::ios::binary) << file;
-    Open();
-    EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u);
+    OpenWithChanged(whole, at, value, 4);
     return SegmentFiles().size();
   };
   EXPECT_EQ(open_with(slots, Number(whole, slots)), 1u) << "unchanged, and refused";
@@ -133,17 +106,9 @@ TEST_F(SegmentsWithCells, AreRefusedWithSlotsOutOfRangeUnderAGoodChecksum) {
 TEST_F(SegmentsWithCells, GiveHitsWhateverByteIsChangedUnderAGoodChecksum) {
   PutVectors(0, 2000);
   Seal();
-  store_.reset();
-  const std::string path = SegmentFiles().at(0);
-  const std::string whole = *ReadFile(path, 1 << 30);
+  const std::string whole = CloseAndReadSegment();
   for (size_t at = 128; at + 4 < whole.size(); at += whole.size() / 60 / 4 * 4) {
-    std::string file = whole;
-    SetNumber(&file, at, 0x7fc00000, 4);  // as a float not a number
-    SetChecksum(&file);
-    store_.reset();
-    std::ofstream(path, std::ios::binary) << file;
-    Open();
-    EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u) << "byte " << at;
+    OpenWithChanged(whole, at, 0x7fc00000, 4);  // as a float not a number
   }
 }
 

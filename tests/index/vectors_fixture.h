@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <random>
 #include <string>
@@ -19,6 +20,13 @@ namespace vade {
 
 inline constexpr size_t kDimension = 64;
 inline constexpr int kPerDocument = 100;
+
+inline void SetNumber(std::string* file, size_t at, const uint64_t value, size_t bytes) {
+  file->replace(at, bytes, reinterpret_cast<const char*>(&value), bytes);
+}
+inline void SetChecksum(std::string* file) {
+  SetNumber(file, 16, Checksum64(std::string_view(*file).substr(24)), 8);
+}
 
 // Seeded unit vectors in clusters, as passages of one subject are.
 class NearestVectors : public StoreFixture {
@@ -70,6 +78,52 @@ class NearestVectors : public StoreFixture {
       all_.erase(StrCat("p", i));
   }
 
+  // Of documents d0 to d<count - 1> those stay whose number leaves `which` when divided by
+  // `one_in`.
+  void KeepOneIn(size_t one_in, size_t which, size_t count) {
+    std::vector<std::string> doomed;
+    for (size_t d = 0; d < count; ++d) {
+      if (d % one_in != which) doomed.push_back(StrCat("d", d));
+    }
+    EXPECT_EQ(Delete(doomed), doomed.size());
+    for (const std::string& id : doomed) Forget(id);
+  }
+  // 4,000 passages for everyone are in a segment with 2,000 that are not: who is in no group finds
+  // none of these, who is in theirs some.
+  void PutAndAskForGroups() {
+    PutVectors(0, 4000);
+    PutVectors(4000, 2000, {"secret"});
+    Seal();
+    std::mt19937 random(5);
+    bool secret_found = false;
+    for (size_t q = 0; q < 40; ++q) {
+      const auto query = Vector(&random, q);
+      for (const std::string& text : Nearest(query, 50)) {
+        EXPECT_LT(*ParseUint(text.substr(1)), 4000u);
+      }
+      for (const std::string& text : Nearest(query, 50, {"secret"})) {
+        secret_found |= *ParseUint(text.substr(1)) >= 4000;
+      }
+    }
+    EXPECT_TRUE(secret_found);
+  }
+  // The segment's file with another number at a place, under a good checksum: whether it is taken
+  // or refused, questions have their hits.
+  void OpenWithChanged(std::string file, size_t at, uint64_t value, size_t bytes) {
+    SetNumber(&file, at, value, bytes);
+    SetChecksum(&file);
+    store_.reset();
+    std::ofstream(segment_path_, std::ios::binary) << file;
+    Open();
+    EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u) << "changed at byte " << at;
+  }
+  // Closes the store; what its only segment's file holds.
+  std::string CloseAndReadSegment() {
+    store_.reset();
+    segment_path_ = SegmentFiles().at(0);
+    return *ReadFile(segment_path_, 1 << 30);
+  }
+
   std::vector<std::string> Exact(const std::vector<float>& query, size_t k) const {
     std::vector<std::pair<float, std::string>> scored;
     for (const auto& [text, v] : all_) {
@@ -115,14 +169,8 @@ class NearestVectors : public StoreFixture {
   }
 
   std::mt19937 random_{4711};
+  std::string segment_path_;
   std::map<std::string, std::vector<float>> all_;
 };
-
-inline void SetNumber(std::string* file, size_t at, const uint64_t value, size_t bytes) {
-  file->replace(at, bytes, reinterpret_cast<const char*>(&value), bytes);
-}
-inline void SetChecksum(std::string* file) {
-  SetNumber(file, 16, Checksum64(std::string_view(*file).substr(24)), 8);
-}
 
 }  // namespace vade

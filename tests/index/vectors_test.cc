@@ -88,12 +88,7 @@ TEST_F(NearestVectors, WithoutABackgroundOnlyWhatIsDueIsSealedAndOnlyWhenAsked) 
 TEST_F(NearestVectors, AsManyHitsAsAskedForAfterNineInTenWereDeleted) {
   PutVectors(0, 5000);
   Seal();
-  std::vector<std::string> doomed;
-  for (int d = 0; d < 50; ++d) {
-    if (d % 10 != 3) doomed.push_back(StrCat("d", d));
-  }
-  EXPECT_EQ(Delete(doomed), 45u);
-  for (const std::string& id : doomed) Forget(id);
+  KeepOneIn(10, 3, 50);
   std::mt19937 random(5);
   for (int q = 0; q < 20; ++q) EXPECT_EQ(Nearest(Vector(&random, q), 100).size(), 100u);
   EXPECT_GE(Recall(40), 0.95);
@@ -105,24 +100,9 @@ TEST_F(NearestVectors, AsManyHitsAsAskedForAfterNineInTenWereDeleted) {
 TEST_F(NearestVectors, WalkPassesThroughWhatMayNotBeFound) {
   options_.flat_below = 64;
   Open();
-  PutVectors(0, 4000);
-  PutVectors(4000, 2000, {"secret"});
-  Seal();
+  PutAndAskForGroups();
   for (size_t i = 4000; i < 6000; ++i) all_.erase(StrCat("p", i));
   EXPECT_GE(Recall(60), 0.95);  // without groups: a third of the nodes is not to be found
-  std::mt19937 random(5);
-  for (int q = 0; q < 40; ++q) {
-    for (const std::string& text : Nearest(Vector(&random, q), 50)) {
-      EXPECT_LT(*ParseUint(text.substr(1)), 4000u);
-    }
-  }
-  bool secret_found = false;
-  for (int q = 0; q < 40; ++q) {
-    for (const std::string& text : Nearest(Vector(&random, q), 50, {"secret"})) {
-      secret_found |= *ParseUint(text.substr(1)) >= 4000;
-    }
-  }
-  EXPECT_TRUE(secret_found);
 }
 
 TEST_F(NearestVectors, DeletingWhileASegmentIsNotYetMadeIsNotForgotten) {
@@ -251,12 +231,7 @@ TEST_F(ScannedSegment, IsAllButExactAndTheSameAsInAFileWithoutNibbles) {
 
 TEST_F(ScannedSegment, IsTheSameWhereMostRowsAreDead) {
   SealForScans();
-  std::vector<std::string> doomed;
-  for (int d = 0; d < 40; ++d) {
-    if (d % 3 != 1) doomed.push_back(StrCat("d", d));
-  }
-  Delete(doomed);
-  for (const std::string& id : doomed) Forget(id);
+  KeepOneIn(3, 1, 40);
   EXPECT_GE(Recall(40), 0.995);
   ExpectTheSameWithoutNibbles();
 }
@@ -265,25 +240,14 @@ TEST_F(ScannedSegment, IsTheSameWhereMostRowsAreDead) {
 TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
   PutVectors(0, 1000);
   Seal();
-  store_.reset();
-  const std::string path = SegmentFiles().at(0);
-  const std::string whole = *ReadFile(path, 1 << 30);
+  const std::string whole = CloseAndReadSegment();
   const GraphParts graph(whole);
   ASSERT_EQ(graph.end, whole.size());
   ASSERT_GT(graph.lists, 0u);
   size_t low = 0;  // a node of level 0
   while (whole[graph.levels + low] != 0) ++low;
-  const auto open_with = [&](size_t at, size_t bytes, uint32_t value) {
-    std::string file = whole;
-    SetNumber(&file, at, value, bytes);
-    SetChecksum(&file);
-    store_.reset();
-    std::ofstream(path, std::ios::binary) << file;
-    Open();
-    EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u);
-  };
-  open_with(graph.entry * 4 + graph.first_upper, 4,
-            GraphParts::Number(whole, graph.first_upper + graph.entry * 4));
+  OpenWithChanged(whole, graph.entry * 4 + graph.first_upper,
+                  GraphParts::Number(whole, graph.first_upper + graph.entry * 4), 4);
   ASSERT_EQ(SegmentFiles().size(), 1u) << "unchanged but for its checksum, and refused";
 
   const auto number = [](size_t value) { return static_cast<uint32_t>(value); };
@@ -307,7 +271,7 @@ TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
             0x7e000000},
            {"upper link behind the last slot", graph.upper, 4, number(graph.n)},
            {"upper link to a node that is not on that level", graph.upper, 4, number(low)}}) {
-    open_with(bad.at, bad.bytes, bad.value);
+    OpenWithChanged(whole, bad.at, bad.value, bad.bytes);
     EXPECT_TRUE(SegmentFiles().empty()) << bad.what;
   }
 }
@@ -316,17 +280,9 @@ TEST_F(NearestVectors, SegmentsWithAGoodChecksumAndBadLinksAreRefused) {
 TEST_F(NearestVectors, AnyChangedByteUnderAGoodChecksumStillGivesHits) {
   PutVectors(0, 1000);
   Seal();
-  store_.reset();
-  const std::string path = SegmentFiles().at(0);
-  const std::string whole = *ReadFile(path, 1 << 30);
+  const std::string whole = CloseAndReadSegment();
   for (size_t at = 24; at < whole.size(); at += at < 128 ? 4 : whole.size() / 40 / 4 * 4) {
-    std::string bytes = whole;
-    bytes[at + 3 < bytes.size() ? at + 3 : at] = static_cast<char>(0x7e);
-    SetChecksum(&bytes);
-    store_.reset();
-    std::ofstream(path, std::ios::binary) << bytes;
-    Open();
-    EXPECT_EQ(Nearest(Vector(&random_, 1), 10).size(), 10u) << "byte " << at;
+    OpenWithChanged(whole, at + 3 < whole.size() ? at + 3 : at, 0x7e, 1);
   }
 }
 
