@@ -54,6 +54,7 @@ VADE_AVX2 inline void DotI8FourRows(const int8_t* query, const int8_t* const* ro
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
     const __m256i q = Widen(query + i);
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(q, Widen(rows[r] + i)));
     }

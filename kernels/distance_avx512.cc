@@ -72,6 +72,7 @@ VADE_AVX512 inline void DotI8FourRows(const int8_t* query, const int8_t* const* 
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     const __m512i x = _mm512_loadu_si512(query + i);
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const __m512i y = _mm512_loadu_si512(rows[r] + i);
       sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_xor_si512(y, bias), x);
@@ -80,6 +81,7 @@ VADE_AVX512 inline void DotI8FourRows(const int8_t* query, const int8_t* const* 
   if (i < n) {
     const __mmask64 mask = TailMask64(n - i);
     const __m512i x = _mm512_maskz_loadu_epi8(mask, query + i);
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const __m512i y = _mm512_maskz_loadu_epi8(mask, rows[r] + i);
       sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_xor_si512(y, bias), x);
@@ -121,6 +123,7 @@ VADE_AVX512 inline __m128i DotU4FourRows(const int8_t* query, const uint8_t* row
   for (size_t at = 0; at < row_bytes; at += 64) {
     const __m512i q0 = _mm512_loadu_si512(query + 2 * at);
     const __m512i q1 = _mm512_loadu_si512(query + 2 * at + 64);
+#pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
       const __m512i both = _mm512_loadu_si512(rows + r * row_bytes + at);
       const __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
