@@ -106,13 +106,14 @@ struct Int8Kernels {
 
   void (*multiply)(const Int8Product& product);
 
-  // A head's keys as the matrix [count, dim], its values as the matrix [dim, count]: Int8MatrixBytes
-  // of each at `out`.
+  // A head's keys as the matrix [count, dim], its values as the matrix [dim, count]:
+  // Int8MatrixBytes of each at `out`.
   void (*pack_keys)(const HeadRows& keys, uint8_t* out);
   void (*pack_values)(const HeadRows& values, uint8_t* out);
 };
 
 // Filled by int8_*.cc.
 extern const Int8Kernels kInt8Scalar, kInt8Avx2, kInt8Avx512;
+void MultiplyInt8Amx(const Int8Product& product);  // the others of this level are AVX-512's
 
 }  // namespace vade::kernels

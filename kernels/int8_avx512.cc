@@ -1,34 +1,23 @@
 // int8.h with AVX-512 (F, BW, VL, DQ) and VNNI: one vector is 16 rows of a tile by four columns,
 // and dpbusd adds four products of activation codes by weight codes to an int32.
 
-// g++ 12 takes the undefined operands of its own AVX-512 headers for uninitialised variables.
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "kernels/int8_avx512.h"
 #include "kernels/int8_math.h"
-#include "kernels/level_targets.h"
 
 namespace vade::kernels {
 namespace {
 
-constexpr size_t kLanes = 16;
+constexpr size_t kLanes = kInt8Lanes;
 constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 // Tiles and tokens that one pass over the columns serves: 24 sums, 4 vectors of weights and one of
 // activations fill the registers.
 constexpr int kMaxTiles = 4;
 constexpr int kMaxTokens = 6;
-
-VADE_VNNI_INLINE __mmask16 FirstLanes(size_t n) {
-  return n >= kLanes ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << n) - 1);
-}
 
 VADE_VNNI_INLINE __m512 Load(const float* x, size_t i, size_t n) {
   return _mm512_maskz_loadu_ps(FirstLanes(n - i), x + i);
@@ -234,23 +223,8 @@ VADE_VNNI_INLINE void StoreSums(const FourTiles& sums, int32_t* out) {
 template <int R>
 VADE_VNNI void Finish(const Int8Product& p, size_t first, size_t token, size_t tokens,
                       const int32_t* sums) {
-  const size_t tile_bytes = Int8TileBytes(p.cols);
   for (size_t r = 0; r < R; ++r) {
-    const uint8_t* bytes = p.tiles + (first + r) * tile_bytes;
-    const size_t row = (first + r) * kTileRows;
-    const __mmask16 lanes = FirstLanes(p.rows - row);
-    const __m512 scale = _mm512_loadu_ps(bytes);
-    const __m512 scaled_sum = _mm512_loadu_ps(bytes + kInt8SumsOffset);
-    __m512 bias = _mm512_setzero_ps();
-    if (p.bias != nullptr) bias = _mm512_maskz_loadu_ps(lanes, p.bias + row);
-    for (size_t t = 0; t < tokens; ++t) {
-      const RowScale& x = p.scales[token + t];
-      const __m512 rest = _mm512_fnmadd_ps(_mm512_set1_ps(x.offset), scaled_sum, bias);
-      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x.scale));
-      const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (t * R + r) * kLanes));
-      _mm512_mask_storeu_ps(p.y + (token + t) * p.y_stride + row, lanes,
-                            _mm512_fmadd_ps(sum, both, rest));
-    }
+    FinishInt8Tile(p, first + r, token, tokens, sums + r * kLanes, R * kLanes);
   }
 }
 

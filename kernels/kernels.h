@@ -1,7 +1,8 @@
 // Arithmetic on raw buffers, the only place with vector instructions.
 //
 // One table of function pointers a level: scalar (the specification), avx2 (AVX2 + FMA + F16C),
-// avx512 (AVX-512 F/BW/VL/DQ + VNNI). The best level of the machine is picked at start; VADE_LEVEL,
+// avx512 (AVX-512 F/BW/VL/DQ + VNNI), amx (AMX-INT8 for products of several tokens, else as
+// avx512). The best level of the machine is picked at start; VADE_LEVEL,
 // --level and ScopedLevel force another. Functions are single-threaded and touch only what they are
 // given; callers split work over rows, tokens or heads. No alignment is required of float pointers.
 //
@@ -21,11 +22,13 @@
 
 namespace vade::kernels {
 
-enum class Level : uint8_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
+enum class Level : uint8_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
+// From the slowest to the fastest.
+inline constexpr Level kAllLevels[] = {Level::kScalar, Level::kAvx2, Level::kAvx512, Level::kAmx};
 
-std::string_view LevelName(Level level);  // "scalar", "avx2", "avx512"
+std::string_view LevelName(Level level);  // "scalar", "avx2", "avx512", "amx"
 std::optional<Level> ParseLevel(std::string_view name);
-bool LevelSupported(Level level);  // by this processor
+bool LevelSupported(Level level);  // by this processor and system
 Level BestLevel();
 
 // --- matrix products on repacked weights: kernels/matrix.h has formats and packing ---------------
@@ -145,7 +148,7 @@ class ScopedLevel {
 };
 
 // Filled by matmul_*.cc, vector_*.cc and distance_*.cc.
-extern const MatmulKernels kMatmulScalar, kMatmulAvx2, kMatmulAvx512;
+extern const MatmulKernels kMatmulScalar, kMatmulAvx2, kMatmulAvx512, kMatmulAmx;
 extern const VectorKernels kVectorScalar, kVectorAvx2, kVectorAvx512;
 extern const DistanceKernels kDistanceScalar, kDistanceAvx2, kDistanceAvx512;
 

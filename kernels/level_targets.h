@@ -18,3 +18,9 @@
 #define VADE_VNNI_TARGET target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #define VADE_VNNI __attribute__((VADE_VNNI_TARGET))
 #define VADE_VNNI_INLINE static inline __attribute__((always_inline, VADE_VNNI_TARGET))
+
+// With the tiles of AMX (int8). Such a function may call those of VNNI.
+#define VADE_AMX_TARGET \
+  target("amx-tile,amx-int8,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
+#define VADE_AMX __attribute__((VADE_AMX_TARGET))
+#define VADE_AMX_INLINE static inline __attribute__((always_inline, VADE_AMX_TARGET))

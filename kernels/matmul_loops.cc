@@ -8,21 +8,24 @@ namespace {
 
 // Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles
 // pass. The more, the less often codes are unpacked.
-constexpr size_t kActivationBytes = 768 * 1024;
+constexpr size_t kActivationBytes = 1280 * 1024;
 constexpr size_t kMinTokensAtOnce = 16;
 constexpr size_t kMaxTokensAtOnce = 192;
 // Columns whose codes are unpacked together, so that those of two tiles stay in the L1 cache while
 // the tokens pass.
 constexpr size_t kRunCols = 256;
 
-size_t TokensAtOnce(size_t row_bytes) {
-  const size_t fit = kActivationBytes / std::max<size_t>(row_bytes, 1) / 8 * 8;
-  return std::clamp(fit, kMinTokensAtOnce, kMaxTokensAtOnce);
+// In equal parts, so that none is left with few tokens.
+size_t TokensAtOnce(size_t row_bytes, size_t tokens) {
+  const size_t fit = kActivationBytes / std::max<size_t>(row_bytes, 1) / 16 * 16;
+  const size_t most = std::clamp(fit, kMinTokensAtOnce, kMaxTokensAtOnce);
+  const size_t parts = std::max<size_t>(1, (tokens + most - 1) / most);
+  return ((tokens + parts - 1) / parts + 15) / 16 * 16;
 }
 
 // A run of a tile whose codes are unpacked.
 struct Unpacked {
-  alignas(64) uint8_t codes[kRunCols / 32 * kUnpackedGroupBytes];
+  alignas(64) uint8_t codes[kRunCols / 32 * kMaxUnpackedGroupBytes];
   alignas(64) uint8_t six_bits[kRunCols];  // 256 values for 256 columns
 };
 
@@ -36,8 +39,9 @@ class TileProduct {
   void Multiply(const uint8_t* tile, size_t tiles, const TokenRows& x, float* sums) {
     const size_t block_cols = BlockCols(w_.format);
     const size_t all_blocks = w_.cols / block_cols;
-    const bool unpack = functions_.unpack && tokens_ > functions_.tokens_a_pass;
-    const size_t run_blocks = unpack ? kRunCols / block_cols : all_blocks;
+    const bool add_all = functions_.add_all != nullptr;
+    const bool unpack = functions_.unpack && (add_all || tokens_ > functions_.tokens_a_pass);
+    const size_t run_blocks = add_all || unpack ? kRunCols / block_cols : all_blocks;
     for (size_t block = 0; block < all_blocks; block += run_blocks) {
       BlockRun runs[2];
       for (size_t i = 0; i < tiles; ++i) {
@@ -51,6 +55,11 @@ class TileProduct {
         functions_.unpack(runs[i], unpacked_[i].codes, unpacked_[i].six_bits);
         runs[i].codes = unpacked_[i].codes;
         runs[i].six_bits = unpacked_[i].six_bits;
+      }
+      if (add_all) {
+        float* const both[2] = {sums, sums + kTileSums};
+        functions_.add_all(runs, tiles, x, tokens_, both);
+        continue;
       }
       size_t done = 0;
       if (unpack && tiles == 2 && functions_.add_pair != nullptr) done = AddPairs(runs, x, sums);
@@ -90,7 +99,7 @@ class TileProduct {
 
 void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t tile_begin,
                    size_t tile_end, const TokenRows& x, size_t tokens, float* y, size_t y_stride) {
-  const size_t at_once = TokensAtOnce(x.stride);
+  const size_t at_once = TokensAtOnce(x.stride, tokens);
   for (size_t token = 0; token < tokens; token += at_once) {
     const size_t count = std::min(at_once, tokens - token);
     const TokenRows rows = {x.first + token * x.stride, x.stride};
@@ -103,10 +112,15 @@ void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t 
       product.Multiply(w.data + tile * w.TileBytes(), tiles, rows, sums);
       for (size_t i = 0; i < tiles; ++i) {
         const size_t first_row = (tile + i) * kTileRows;
-        const size_t bytes = std::min(kTileRows, w.rows - first_row) * sizeof(float);
+        const size_t rows_here = std::min(kTileRows, w.rows - first_row);
         for (size_t t = 0; t < count; ++t) {
-          std::memcpy(y + (token + t) * y_stride + first_row,
-                      sums + i * TileProduct::kTileSums + t * kTileRows, bytes);
+          float* const out = y + (token + t) * y_stride + first_row;
+          const float* const sum = sums + i * TileProduct::kTileSums + t * kTileRows;
+          if (rows_here == kTileRows) {  // of a size that the compiler knows, it is four moves
+            std::memcpy(out, sum, kTileRows * sizeof(float));
+          } else {
+            std::memcpy(out, sum, rows_here * sizeof(float));
+          }
         }
       }
     }

@@ -10,8 +10,9 @@
 
 namespace vade::kernels {
 
-// One byte a code.
+// One byte a code, or at most two (RunFunctions::add_all).
 inline constexpr size_t kUnpackedGroupBytes = 8 * kLine;
+inline constexpr size_t kMaxUnpackedGroupBytes = 2 * kUnpackedGroupBytes;
 
 // Prepared rows of some tokens, `stride` bytes apart, at some column.
 struct TokenRows {
@@ -50,6 +51,10 @@ using AddRunFunction = void (*)(const BlockRun& run, const TokenRows& x, size_t 
 // The same for two tiles and exactly pair_tokens tokens, both with their codes unpacked.
 using AddPairFunction = void (*)(const BlockRun (&runs)[2], const TokenRows& x,
                                  float* const (&sums)[2]);
+// The same for one or two tiles (`runs`, `sums`) and any number of tokens. The run is of at most
+// 256 columns, with its codes as the level's own `unpack` left them.
+using AddAllFunction = void (*)(const BlockRun* runs, size_t tiles, const TokenRows& x,
+                                size_t tokens, float* const* sums);
 // Unpacks the codes (and scales) of run.packed to where run.codes and run.six_bits will point.
 using UnpackRunFunction = void (*)(const BlockRun& run, uint8_t* codes, uint8_t* six_bits);
 
@@ -60,6 +65,7 @@ struct RunFunctions {
   size_t tokens_a_pass;
   AddPairFunction add_pair = nullptr;  // null: tiles are multiplied one by one
   size_t pair_tokens = 0;
+  AddAllFunction add_all = nullptr;  // null: the functions above; else `unpack` and this one alone
 };
 
 // MatmulKernels::multiply with the functions of the matrix' format.

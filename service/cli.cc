@@ -76,8 +76,8 @@ int RunCli(int argc, char** argv) {
   AddCommonOptions(app, session.options);
   bool verbose = false;
   app.add_flag("-v,--verbose", verbose, "Log what happens to standard error");
-  app.add_option("--level", session.options.level, "Force a kernel level: scalar, avx2, avx512")
-      ->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
+  app.add_option("--level", session.options.level, "Force a kernel level: scalar, avx2, avx512, amx")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
   std::optional<kernels::ScopedLevel> forced;
   app.parse_complete_callback([&] {
     if (verbose) SetLogLevel(LogLevel::kInfo);

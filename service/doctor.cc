@@ -36,7 +36,7 @@ MemoryFound FindMemory() {
 std::vector<std::string> SupportedLevels() {
   std::vector<std::string> names;
   for (kernels::Level level :
-       {kernels::Level::kScalar, kernels::Level::kAvx2, kernels::Level::kAvx512}) {
+       kernels::kAllLevels) {
     if (kernels::LevelSupported(level)) names.emplace_back(kernels::LevelName(level));
   }
   return names;

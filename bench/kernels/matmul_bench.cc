@@ -135,7 +135,7 @@ void Run(const Options& options) {
   const std::vector<uint8_t> bytes = RandomBytes(std::max(kColdBytes, size_t{200} << 20));
   const double roof = MeasureBandwidth(2 * options.seconds);
   std::printf("read bandwidth of one thread: %.2f GB/s\n", roof * 1e-9);
-  for (Level level : {Level::kScalar, Level::kAvx2, Level::kAvx512}) {
+  for (Level level : kAllLevels) {
     if (!LevelSupported(level)) continue;
     // The scalar level is the specification and slow: only when asked for.
     if (options.level.empty() ? level == Level::kScalar : LevelName(level) != options.level)

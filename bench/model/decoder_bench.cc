@@ -1,7 +1,7 @@
 // How fast does a decoder read a prompt and write an answer, and where does the time go?
 //
 //   decoder_bench MODEL.gguf [--threads N] [--prefill N=512] [--decode N=64] [--depth N=0]
-//                 [--repeat N=3] [--level scalar|avx2|avx512] [--packed DIR] [--profile]
+//                 [--repeat N=3] [--level scalar|avx2|avx512|amx] [--packed DIR] [--profile]
 //
 // Prints tokens per second (medians over the repeats) and, for decoding, the bytes of weights read
 // a second.
@@ -245,7 +245,7 @@ int main(int argc, char** argv) {
     std::fprintf(
         stderr,
         "usage: decoder_bench MODEL.gguf [--threads N] [--prefill N] [--decode N] [--depth N] "
-        "[--repeat N] [--level scalar|avx2|avx512] [--packed DIR] [--profile]\n");
+        "[--repeat N] [--level scalar|avx2|avx512|amx] [--packed DIR] [--profile]\n");
     return 2;
   }
   return vade::Run(options);

@@ -152,7 +152,7 @@ TEST_P(Distance, HalfProductIsWithinRoundingOfScalar) {
 
 std::vector<Case> Cases() {
   std::vector<Case> cases;
-  for (Level level : {Level::kScalar, Level::kAvx2, Level::kAvx512}) {
+  for (Level level : kAllLevels) {
     for (size_t n : {0, 1, 7, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 384, 385, 1024}) {
       for (size_t shift : {0, 1}) cases.push_back({level, n, shift});
     }

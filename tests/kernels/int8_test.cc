@@ -144,7 +144,7 @@ TEST_P(Int8Level, ProductsHaveTheBitsOfTheSpecification) {
                                    {48, 100}, {64, 384}, {130, 70}, {40, 1536}}) {
     const Weights w(rows, cols, 3);
     const auto bias = RandomFloats(rows, 4);
-    for (const size_t tokens : {1, 2, 3, 4, 5, 6, 7, 11, 13, 30}) {
+    for (const size_t tokens : {1, 2, 3, 4, 5, 6, 7, 11, 13, 30, 37}) {
       const auto x = RandomFloats(tokens * cols, 5);
       const auto got = Multiply(kernels(), w, Quantised(kernels(), x, cols), bias.data());
       const auto expected = Multiply(kInt8Scalar, w, Quantised(kInt8Scalar, x, cols), bias.data());
@@ -280,7 +280,7 @@ TEST_P(Int8Level, HeadsArePackedAsTheSpecificationDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, Int8Level,
-                         testing::Values(Level::kScalar, Level::kAvx2, Level::kAvx512),
+                         testing::ValuesIn(kAllLevels),
                          [](const auto& level) { return std::string(LevelName(level.param)); });
 
 TEST(Int8, PackedRowsOfEveryTypeAreWithinHalfAStep) {

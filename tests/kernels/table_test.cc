@@ -6,7 +6,7 @@ namespace vade::kernels {
 namespace {
 
 TEST(KernelTable, LevelsAreFoundByTheNamesTheyPrint) {
-  for (Level level : {Level::kScalar, Level::kAvx2, Level::kAvx512}) {
+  for (Level level : kAllLevels) {
     EXPECT_EQ(ParseLevel(LevelName(level)), level);
   }
   EXPECT_EQ(ParseLevel("AVX2"), std::nullopt);
@@ -19,7 +19,7 @@ TEST(KernelTable, TheBestLevelIsSupportedAndScalarAlwaysIs) {
 }
 
 TEST(KernelTable, EveryEntryOfEverySupportedLevelIsFilled) {
-  for (Level level : {Level::kScalar, Level::kAvx2, Level::kAvx512}) {
+  for (Level level : kAllLevels) {
     if (!LevelSupported(level)) continue;
     const KernelTable& table = TableOf(level);
     EXPECT_EQ(table.level, level);

@@ -361,7 +361,7 @@ TEST_P(VectorLevel, AttendNeverReadsBeyondTheKeysThatAreVisible) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, VectorLevel,
-                         testing::Values(Level::kScalar, Level::kAvx2, Level::kAvx512),
+                         testing::ValuesIn(kAllLevels),
                          [](const auto& level) { return std::string(LevelName(level.param)); });
 
 }  // namespace

@@ -23,7 +23,7 @@ TEST_P(GoldenQuant, DistributionsStayNearTheExactWeights) {
   const auto tokens =
       testing::Tokens(testing::ReadJson(testing::GoldenPath(folder + "case.json"))["tokens"]);
   const auto exact = testing::ReadFloats(testing::GoldenPath(folder + "logits_dequant.f32"));
-  for (auto level : {kernels::Level::kScalar, kernels::Level::kAvx2, kernels::Level::kAvx512}) {
+  for (auto level : kernels::kAllLevels) {
     if (!kernels::LevelSupported(level)) continue;
     const kernels::ScopedLevel forced(level);
     const auto decoder = testing::Must(LoadDecoder(model, testing::SmallOptions()));

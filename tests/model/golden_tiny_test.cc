@@ -70,7 +70,7 @@ TEST_P(GoldenTiny, ThreadsChangeNothing) {
 }
 
 TEST_P(GoldenTiny, EveryLevelOfKernelsGivesTheReference) {
-  for (auto level : {kernels::Level::kScalar, kernels::Level::kAvx2, kernels::Level::kAvx512}) {
+  for (auto level : kernels::kAllLevels) {
     if (!kernels::LevelSupported(level)) continue;
     SCOPED_TRACE(kernels::LevelName(level));
     const kernels::ScopedLevel forced(level);

@@ -111,8 +111,8 @@ TEST_F(Cli, UsageErrorsExitWithTwo) {
 }
 
 TEST_F(Cli, AnUnknownLevelIsUsageAndOneThatTheProcessorLacksIsAFailure) {
-  ExpectUsage({"--level", "sse9", "version"}, "avx512");
-  for (const char* name : {"avx2", "avx512"}) {
+  ExpectUsage({"--level", "sse9", "version"}, "amx");
+  for (const char* name : {"avx2", "avx512", "amx"}) {
     if (kernels::LevelSupported(*kernels::ParseLevel(name))) continue;
     ExpectFailure({"--level", name, "collections", "list"}, {name, "vade doctor"});
   }

@@ -1,0 +1,137 @@
+// int8.h with AMX-INT8 for the products of several tokens, and AVX-512 for everything else. The
+// lines of a tile of weights are what the tile registers multiply by, as they lie there; integer
+// sums are exact, so the bits are those of the other levels.
+
+#include <algorithm>
+
+#include "kernels/amx_tiles.h"
+#include "kernels/int8_avx512.h"
+#include "kernels/kernels.h"
+
+namespace vade::kernels {
+namespace {
+
+constexpr size_t kMinTokens = 4;
+constexpr size_t kTiles = 4;  // that one pass over the columns serves
+constexpr size_t kSums = kAmxRows * kTileRows;
+
+// What the registers hold: 0 to 3 sums, 4 and 5 whole steps of 64 columns of the codes and of the
+// weights, 6 and 7 the columns that are left.
+AmxShapes ShapesOf(size_t tokens, size_t rest) {
+  AmxShapes shapes;
+  for (size_t tile = 0; tile < 5; ++tile) shapes.Set(tile, tokens, kAmxBytes);
+  shapes.Set(5, kAmxRows, kAmxBytes);
+  if (rest > 0) {
+    shapes.Set(6, tokens, rest);
+    shapes.Set(7, rest / kInt8Step, kAmxBytes);
+  }
+  return shapes;
+}
+
+template <int R, bool kRest>
+VADE_AMX_INLINE void AddStep(const uint8_t* codes, size_t stride, const uint8_t* weights,
+                             size_t tile_bytes) {
+  if constexpr (kRest) {
+    _tile_loadd(6, codes, stride);
+    _tile_loadd(7, weights, 64);
+    _tile_dpbusd(0, 6, 7);
+    if constexpr (R > 1) {
+      _tile_loadd(7, weights + tile_bytes, 64);
+      _tile_dpbusd(1, 6, 7);
+    }
+    if constexpr (R > 2) {
+      _tile_loadd(7, weights + 2 * tile_bytes, 64);
+      _tile_dpbusd(2, 6, 7);
+    }
+    if constexpr (R > 3) {
+      _tile_loadd(7, weights + 3 * tile_bytes, 64);
+      _tile_dpbusd(3, 6, 7);
+    }
+  } else {
+    _tile_loadd(4, codes, stride);
+    _tile_loadd(5, weights, 64);
+    _tile_dpbusd(0, 4, 5);
+    if constexpr (R > 1) {
+      _tile_loadd(5, weights + tile_bytes, 64);
+      _tile_dpbusd(1, 4, 5);
+    }
+    if constexpr (R > 2) {
+      _tile_loadd(5, weights + 2 * tile_bytes, 64);
+      _tile_dpbusd(2, 4, 5);
+    }
+    if constexpr (R > 3) {
+      _tile_loadd(5, weights + 3 * tile_bytes, 64);
+      _tile_dpbusd(3, 4, 5);
+    }
+  }
+}
+
+// sums[R][tokens of the group][16]
+template <int R>
+VADE_AMX_INLINE void Dot(const Int8Product& p, size_t first, size_t token, int32_t* sums) {
+  const size_t tile_bytes = Int8TileBytes(p.cols), padded = Int8PaddedCols(p.cols);
+  const uint8_t* weights = p.tiles + first * tile_bytes + kInt8LinesOffset;
+  const uint8_t* codes = p.codes + token * p.code_stride;
+  _tile_zero(0);
+  if constexpr (R > 1) _tile_zero(1);
+  if constexpr (R > 2) _tile_zero(2);
+  if constexpr (R > 3) _tile_zero(3);
+  size_t column = 0;
+  for (; column + kAmxBytes <= padded; column += kAmxBytes) {
+    AddStep<R, false>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
+  }
+  if (column < padded) {
+    AddStep<R, true>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
+  }
+  _tile_stored(0, sums, 64);
+  if constexpr (R > 1) _tile_stored(1, sums + kSums, 64);
+  if constexpr (R > 2) _tile_stored(2, sums + 2 * kSums, 64);
+  if constexpr (R > 3) _tile_stored(3, sums + 3 * kSums, 64);
+}
+
+template <int R>
+VADE_VNNI_INLINE void Finish(const Int8Product& p, size_t first, size_t token, size_t tokens,
+                             const int32_t* sums) {
+  VADE_UNROLL for (size_t r = 0; r < R; ++r) {
+    FinishInt8Tile(p, first + r, token, tokens, sums + r * kSums, kTileRows);
+  }
+}
+
+// Tokens in groups of 16; the last group reaches back, and writes again what is there already. The
+// tile registers work on one group while the vector units finish the one before.
+template <int R>
+VADE_AMX void MultiplyTokens(const Int8Product& p, size_t first) {
+  const size_t rows = std::min(p.tokens, kAmxRows);
+  alignas(64) int32_t sums[2][R * kSums];
+  size_t before = 0, which = 0;
+  for (size_t next = 0; next < p.tokens; next += rows, which ^= 1) {
+    const size_t token = std::min(next, p.tokens - rows);
+    Dot<R>(p, first, token, sums[which]);
+    if (next > 0) Finish<R>(p, first, before, rows, sums[which ^ 1]);
+    before = token;
+  }
+  Finish<R>(p, first, before, rows, sums[which ^ 1]);
+}
+
+VADE_AMX void MultiplyWithTiles(const Int8Product& p) {
+  const AmxScope scope(ShapesOf(std::min(p.tokens, kAmxRows), Int8PaddedCols(p.cols) % kAmxBytes));
+  AmxMemoryBarrier();
+  const size_t tiles = (p.rows + kTileRows - 1) / kTileRows;
+  size_t tile = 0;
+  for (; tile + kTiles <= tiles; tile += kTiles) MultiplyTokens<kTiles>(p, tile);
+  switch (tiles - tile) {
+    case 0: return;
+    case 1: return MultiplyTokens<1>(p, tile);
+    case 2: return MultiplyTokens<2>(p, tile);
+    default: return MultiplyTokens<3>(p, tile);
+  }
+}
+
+}  // namespace
+
+void MultiplyInt8Amx(const Int8Product& p) {
+  if (p.tokens < kMinTokens) return kInt8Avx512.multiply(p);
+  MultiplyWithTiles(p);
+}
+
+}  // namespace vade::kernels
