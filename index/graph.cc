@@ -8,27 +8,28 @@
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/DistanceComputer.h>
 #include <faiss/impl/HNSW.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <exception>
 #include <numeric>
+#include <queue>
+#include <span>
 
 #include "base/strings.h"
+#include "index/graph_walk.h"
 #include "kernels/kernels.h"
 
 namespace vade {
 namespace {
 
-// Distance = minus the inner product of two rows. The query is always a row.
+// Distance = minus the inner product of two rows.
 class CodeDistances : public faiss::DistanceComputer {
  public:
   explicit CodeDistances(const VectorRows& rows)
       : rows_(rows), dot_(kernels::Active().distance.dot_i8) {}
 
-  void SetRow(size_t row) { row_ = static_cast<idx_t>(row); }
-  void set_query(const float*) override {}  // rows are set by number
-  float operator()(idx_t i) override { return symmetric_dis(row_, i); }
+  void set_query(const float*) override {}  // nor does FAISS ask for distances to one
+  float operator()(idx_t) override { return 0; }
   float symmetric_dis(idx_t i, idx_t j) override {
     const int32_t dot = dot_(rows_.codes + static_cast<size_t>(i) * rows_.stride,
                              rows_.codes + static_cast<size_t>(j) * rows_.stride, rows_.dimension);
@@ -38,24 +39,6 @@ class CodeDistances : public faiss::DistanceComputer {
  private:
   const VectorRows rows_;
   int32_t (*const dot_)(const int8_t*, const int8_t*, size_t);
-  idx_t row_ = 0;
-};
-
-// FAISS locks each node while it links it.
-class NodeLocks {
- public:
-  explicit NodeLocks(size_t count) : locks_(count) {
-    for (omp_lock_t& lock : locks_) omp_init_lock(&lock);
-  }
-  ~NodeLocks() {
-    for (omp_lock_t& lock : locks_) omp_destroy_lock(&lock);
-  }
-  NodeLocks(const NodeLocks&) = delete;
-  NodeLocks& operator=(const NodeLocks&) = delete;
-  std::vector<omp_lock_t>& locks() { return locks_; }
-
- private:
-  std::vector<omp_lock_t> locks_;
 };
 
 // Upper levels first, as FAISS does: the nodes of a level are reachable before the ones below need
@@ -73,18 +56,112 @@ std::vector<uint32_t> InsertionOrder(const faiss::HNSW& hnsw, size_t count) {
   return order;
 }
 
+// The links as FAISS lays them out: all levels of a node one behind the other, -1 for none.
+class LinksInTheMaking {
+ public:
+  explicit LinksInTheMaking(faiss::HNSW* hnsw)
+      : hnsw_(hnsw),
+        links_(static_cast<size_t>(hnsw->nb_neighbors(0))),
+        upper_links_(static_cast<size_t>(hnsw->nb_neighbors(1))) {}
+
+  std::span<const uint32_t> Of(uint32_t slot, uint32_t level) const { return All(slot, level); }
+  std::span<uint32_t> All(uint32_t slot, uint32_t level) const {
+    static_assert(sizeof(faiss::HNSW::storage_idx_t) == sizeof(uint32_t));
+    auto* first = reinterpret_cast<uint32_t*>(hnsw_->neighbors.data()) + hnsw_->offsets[slot];
+    if (level == 0) return {first, links_};
+    return {first + links_ + (level - 1) * upper_links_, upper_links_};
+  }
+
+ private:
+  faiss::HNSW* hnsw_;
+  size_t links_, upper_links_;
+};
+
+// Puts rows into FAISS's structure, with its choice of links, by our walk: FAISS's own asks for one
+// distance at a time, and keeps its candidates in three heaps.
+class Builder {
+ public:
+  Builder(faiss::HNSW* hnsw, const VectorRows& rows)
+      : hnsw_(*hnsw), rows_(rows), links_(hnsw), distances_(rows), walk_(rows, links_) {}
+
+  void Insert(uint32_t slot) {
+    const auto level = static_cast<uint32_t>(hnsw_.levels[slot] - 1);  // FAISS counts from 1
+    if (hnsw_.entry_point < 0) {
+      hnsw_.entry_point = static_cast<int32_t>(slot);
+      hnsw_.max_level = static_cast<int>(level);
+      return;
+    }
+    const auto top = static_cast<uint32_t>(hnsw_.max_level);
+    walk_.SetQuery(rows_.codes + slot * rows_.stride);
+    SlotScore nearest = walk_.Descend(static_cast<uint32_t>(hnsw_.entry_point), top, level);
+    for (uint32_t at = std::min(level, top) + 1; at-- > 0;) {
+      const auto& found =
+          walk_.SpreadOverAll(nearest, at, static_cast<size_t>(hnsw_.efConstruction));
+      nearest = found.front();
+      Link(slot, at, found);
+    }
+    if (level <= top) return;
+    hnsw_.entry_point = static_cast<int32_t>(slot);
+    hnsw_.max_level = static_cast<int>(level);
+  }
+
+ private:
+  using Candidate = faiss::HNSW::NodeDistFarther;
+
+  // Of the candidates, as FAISS chooses; -> the first of `links`, the others kNoSlot.
+  void Choose(std::priority_queue<Candidate>* candidates, std::span<uint32_t> links) {
+    chosen_.clear();
+    faiss::HNSW::shrink_neighbor_list(distances_, *candidates, chosen_,
+                                      static_cast<int>(links.size()));
+    std::fill(links.begin(), links.end(), kNoSlot);
+    for (size_t i = 0; i < chosen_.size(); ++i) links[i] = static_cast<uint32_t>(chosen_[i].id);
+  }
+
+  void Link(uint32_t slot, uint32_t level, const std::vector<SlotScore>& found) {
+    std::priority_queue<Candidate> candidates;
+    for (const SlotScore& one : found) {
+      candidates.emplace(-one.score * rows_.scales[slot], static_cast<int>(one.slot));
+    }
+    const std::span<uint32_t> links = links_.All(slot, level);
+    Choose(&candidates, links);
+    for (uint32_t link : links) {
+      if (link == kNoSlot) break;
+      LinkBack(link, level, slot);
+    }
+  }
+
+  // From `from` to `slot`; where `from` is full, to the best of those that it has and `slot`.
+  void LinkBack(uint32_t from, uint32_t level, uint32_t slot) {
+    const std::span<uint32_t> links = links_.All(from, level);
+    if (links.back() == kNoSlot) {
+      *std::find(links.begin(), links.end(), kNoSlot) = slot;
+      return;
+    }
+    std::priority_queue<Candidate> candidates;
+    const auto add = [&](uint32_t link) {
+      candidates.emplace(distances_.symmetric_dis(from, link), static_cast<int>(link));
+    };
+    add(slot);
+    for (uint32_t link : links) add(link);
+    Choose(&candidates, links);
+  }
+
+  faiss::HNSW& hnsw_;
+  const VectorRows& rows_;
+  const LinksInTheMaking links_;
+  CodeDistances distances_;
+  Walk<LinksInTheMaking> walk_;
+  std::vector<Candidate> chosen_;
+};
+
 Status Insert(faiss::HNSW* hnsw, const VectorRows& rows, const std::atomic<bool>& stop) {
-  CodeDistances distances(rows);
-  NodeLocks locks(rows.count);
-  faiss::VisitedTable visited(static_cast<int>(rows.count));
+  Builder builder(hnsw, rows);
   size_t done = 0;
   for (uint32_t slot : InsertionOrder(*hnsw, rows.count)) {
     if (done++ % 64 == 0 && stop.load(std::memory_order_relaxed)) {
       return Cancelled("the making of a vector segment was stopped");
     }
-    distances.SetRow(slot);
-    hnsw->add_with_locks(distances, hnsw->levels[slot] - 1, static_cast<int>(slot), locks.locks(),
-                         visited);
+    builder.Insert(slot);
   }
   return OkStatus();
 }

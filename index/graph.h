@@ -37,7 +37,7 @@ struct Graph {
 
 struct GraphOptions {
   int m = 16;  // links a node above level 0; twice as many on level 0
-  int ef_construction = 100;
+  int ef_construction = 128;
 };
 
 // Single-threaded and deterministic. CANCELLED once `stop` is true; INTERNAL when FAISS fails.

@@ -279,7 +279,7 @@ struct StoreOptions {
   size_t seal_tail_at = 8192;  // vectors in the tail that start the making of a segment; 0: never
   size_t flat_below = 4096;    // sealed segments smaller than this are scanned rather than walked
   int hnsw_m = 16;             // links a node
-  int hnsw_ef_construction = 100;
+  int hnsw_ef_construction = 128;
   int hnsw_ef_search = 64;  // candidates kept in the walk; recall against speed
   // Collections whose codes and graphs would take more than this get cells instead (index/cells.h),
   // which need a fifth of the memory and find a little less surely; 0: half of the machine's

@@ -156,7 +156,7 @@ def run_vade(binary, work, efs):
         return [json.loads(line) for line in lines.splitlines()]
 
     segment = f"{work}/base.seg"
-    (built,) = call("build", f"{work}/base.fbin", segment, "16", "100")
+    (built,) = call("build", f"{work}/base.fbin", segment, "16", "128")
     report("vade build", **built)
     opened, *found = call("search", segment, f"{work}/queries.fbin", f"{work}/truth.ibin", "FLAT", *map(str, efs))
     report("vade open", **opened)
