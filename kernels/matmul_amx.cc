@@ -21,6 +21,9 @@ namespace {
 // Below it unpacking takes longer than it saves.
 constexpr size_t kMinTokens = 8;
 
+// Processors with AMX have 2 MiB of L2 cache.
+constexpr size_t kActivationBytes = 1536 * 1024;
+
 constexpr size_t kSums = kAmxRows * kTileRows;  // of one tile register
 
 // While the tile registers work on one group of tokens, the vector units finish the one before: a
@@ -260,8 +263,6 @@ VADE_AMX void AddSuper(const BlockRun* runs, const TokenRows& x, size_t tokens,
       _tile_loadd(4, group + kAmxBytes * step, x.stride);
       DotTiles01<kSigned>(runs[0].codes + kStepBytes * step);
       if constexpr (R == 2) DotTiles23<kSigned>(runs[1].codes + kStepBytes * step);
-      const uint8_t* next = columns + GroupAt(std::min(i + 1, groups - 1), tokens).first * x.stride;
-      for (size_t t = 0; t < rows; ++t) __builtin_prefetch(next + t * x.stride + kAmxBytes * step);
       finish(step);
     }
     _tile_stored(0, sums, kLine);
@@ -415,6 +416,7 @@ void AddAll(const BlockRun* runs, size_t tiles, const TokenRows& x, size_t token
 RunFunctions WithTiles(UnpackRunFunction unpack, AddAllFunction add_all) {
   RunFunctions functions = {nullptr, nullptr, unpack, 0};
   functions.add_all = add_all;
+  functions.activation_bytes = kActivationBytes;
   return functions;
 }
 

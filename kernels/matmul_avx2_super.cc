@@ -68,6 +68,7 @@ VADE_AVX2_INLINE void AddGroups(const uint8_t* six_bits, const uint8_t* codes, c
   VADE_UNROLL for (int t = 0; t < T; ++t) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
   TokenRows columns = x;
   for (int pair = 0; pair < 4; ++pair) {
+    if constexpr (!kUnpacked) PrefetchAhead<2 * GroupBytes(F)>(codes);
     const RowPair scales = {
         {LoadPairs<false>(six_bits + 32 * pair), LoadPairs<false>(six_bits + 32 * pair + 16)}};
     VADE_UNROLL for (int which = 0; which < 2; ++which) {
@@ -93,6 +94,7 @@ VADE_AVX2_INLINE void AddSixBitGroups(const uint8_t* scales, const uint8_t* code
   }
   TokenRows columns = x;
   for (int group = 0; group < 8; ++group) {
+    if constexpr (!kUnpacked) PrefetchAhead<GroupBytes(Format::kQ6Super)>(codes);
     const RowPair pairs = {
         {LoadPairs<true>(scales + 32 * group), LoadPairs<true>(scales + 32 * group + 16)}};
     AddGroup<Format::kQ6Super, kUnpacked, T>(codes, columns, {Twice(pairs, 0), Twice(pairs, 1)},
@@ -151,7 +153,7 @@ VADE_AVX2 void AddTokens(const BlockRun& run, const TokenRows& x, float* sums) {
   TokenRows columns = {x.first + 256 * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + sizeof(Prepared256) * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
-    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(block);
+    if constexpr (!kUnpacked) PrefetchAhead<CodesOffset(F)>(block);
     AddBlock<F, kUnpacked, T>(block, codes, six_bits, columns, records, totals);
     block += BlockBytes(F);
     codes += kUnpacked ? 8 * kUnpackedGroupBytes : BlockBytes(F);

@@ -175,6 +175,7 @@ VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, 
   VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   TokenRows columns = x;
   for (int pair = 0; pair < 4; ++pair) {
+    if constexpr (!kUnpacked) PrefetchAhead<2 * GroupBytes(F)>(codes.of[0]);
     __m512i words[R], scales[R];
     VADE_UNROLL for (int r = 0; r < R; ++r) words[r] =
         _mm512_cvtepu16_epi32(LoadHalfLine(six_bits.of[r] + 32 * pair));
@@ -206,6 +207,7 @@ VADE_VNNI_INLINE void AddSixBitGroups(const Pointers<R>& scales, Pointers<R> cod
   }
   TokenRows columns = x;
   for (int group = 0; group < 8; ++group) {
+    if constexpr (!kUnpacked) PrefetchAhead<GroupBytes(kFormat)>(codes.of[0]);
     __m512i words[R], half[R];
     VADE_UNROLL for (int r = 0; r < R; ++r) {
       words[r] = _mm512_cvtepi16_epi32(LoadHalfLine(scales.of[r] + 32 * group));
@@ -271,7 +273,8 @@ VADE_VNNI_INLINE void AddQuantisedBlocks(const BlockRun (&runs)[R], const TokenR
   TokenRows columns = {x.first + BlockCols(F) * run.first_block, x.stride};
   TokenRows records = {x.first + run.cols + kRecordBytes * run.first_block, x.stride};
   for (size_t i = 0; i < run.blocks; ++i) {
-    if constexpr (!kUnpacked) PrefetchAhead<BlockBytes(F)>(blocks.of[0]);
+    if constexpr (!kUnpacked)
+      PrefetchAhead<IsSuper(F) ? CodesOffset(F) : BlockBytes(F)>(blocks.of[0]);
     if constexpr (IsSuper(F)) {
       AddSuperBlock<F, kUnpacked, R, T>(blocks, codes, six_bits, columns, records, sums);
       if (kUnpacked && F != Format::kQ6Super) Advance(six_bits, 256);

@@ -6,18 +6,16 @@
 namespace vade::kernels {
 namespace {
 
-// Tokens whose prepared rows are used together, so that they stay in the L2 cache while the tiles
-// pass. The more, the less often codes are unpacked.
-constexpr size_t kActivationBytes = 1280 * 1024;
+// Tokens whose prepared rows are used together. The more, the less often codes are unpacked.
 constexpr size_t kMinTokensAtOnce = 16;
-constexpr size_t kMaxTokensAtOnce = 192;
+constexpr size_t kMaxTokensAtOnce = 256;
 // Columns whose codes are unpacked together, so that those of two tiles stay in the L1 cache while
 // the tokens pass.
 constexpr size_t kRunCols = 256;
 
 // In equal parts, so that none is left with few tokens.
-size_t TokensAtOnce(size_t row_bytes, size_t tokens) {
-  const size_t fit = kActivationBytes / std::max<size_t>(row_bytes, 1) / 16 * 16;
+size_t TokensAtOnce(size_t activation_bytes, size_t row_bytes, size_t tokens) {
+  const size_t fit = activation_bytes / std::max<size_t>(row_bytes, 1) / 16 * 16;
   const size_t most = std::clamp(fit, kMinTokensAtOnce, kMaxTokensAtOnce);
   const size_t parts = std::max<size_t>(1, (tokens + most - 1) / most);
   return ((tokens + parts - 1) / parts + 15) / 16 * 16;
@@ -99,7 +97,7 @@ class TileProduct {
 
 void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t tile_begin,
                    size_t tile_end, const TokenRows& x, size_t tokens, float* y, size_t y_stride) {
-  const size_t at_once = TokensAtOnce(x.stride, tokens);
+  const size_t at_once = TokensAtOnce(functions.activation_bytes, x.stride, tokens);
   for (size_t token = 0; token < tokens; token += at_once) {
     const size_t count = std::min(at_once, tokens - token);
     const TokenRows rows = {x.first + token * x.stride, x.stride};

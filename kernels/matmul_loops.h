@@ -31,8 +31,10 @@ struct BlockRun {
 };
 
 // Weights this far ahead are fetched while a block is multiplied: the processor's own prefetching
-// stops at the end of a 4 KiB page, which is three blocks of 256 columns. Fetching beyond the end
-// of the weights does no harm.
+// stops at the end of a 4 KiB page, which is three blocks of 256 columns. A few lines at a time and
+// to the second-level cache: what is fetched to the first has one of a dozen buffers until it is
+// there, and what finds none stops the loads behind it. Fetching beyond the end of the weights does
+// no harm.
 inline constexpr uintptr_t kPrefetchBytes = 4096;
 
 template <size_t kBytes>
@@ -40,7 +42,7 @@ static inline __attribute__((always_inline)) void PrefetchAhead(const uint8_t* b
   const uintptr_t from = reinterpret_cast<uintptr_t>(block) + kPrefetchBytes;
 #pragma GCC unroll 64
   for (size_t i = 0; i < kBytes; i += kLine) {
-    __builtin_prefetch(reinterpret_cast<const void*>(from + i));
+    __builtin_prefetch(reinterpret_cast<const void*>(from + i), 0, 2);
   }
 }
 
@@ -65,6 +67,8 @@ struct RunFunctions {
   size_t tokens_a_pass;
   AddPairFunction add_pair = nullptr;  // null: tiles are multiplied one by one
   size_t pair_tokens = 0;
+  // Of prepared rows that are used together, so that they stay in the L2 cache while tiles pass.
+  size_t activation_bytes = 768 * 1024;
   AddAllFunction add_all = nullptr;  // null: the functions above; else `unpack` and this one alone
 };
 

@@ -14,7 +14,7 @@ using kernels::PackedMatrix;
 
 // Tokens that a piece takes at once through its tiles: what it makes stays in its cache until it is
 // used. As many as the kernels take together at most.
-constexpr size_t kTokenBlock = 192;
+constexpr size_t kTokenBlock = 256;
 
 // Tiles [begin, end) of a matrix as a matrix of their own: a piece's results can then be written
 // compactly.
