@@ -79,21 +79,39 @@ VADE_AVX2 void Prepare32(const float* x, size_t cols, uint8_t* out) {
   }
 }
 
+// A lane for each 16 codes of four vectors of partial sums: their lower halves, then their upper
+// ones.
+VADE_AVX2_INLINE __m256i SumsOfFour(const __m256i* v) {
+  return _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+}
+
+VADE_AVX2_INLINE Prepared256 RecordOf(float scale, const __m256i (&sums)[8]) {
+  Prepared256 record = {scale, {}, {}};
+  __m128i sums32[2];
+  VADE_UNROLL for (int i = 0; i < 2; ++i) {
+    const __m256i four = SumsOfFour(sums + 4 * i);
+    const __m128i first = _mm256_castsi256_si128(four), second = _mm256_extracti128_si256(four, 1);
+    const __m128i words =
+        _mm_packs_epi32(_mm_unpacklo_epi32(first, second), _mm_unpackhi_epi32(first, second));
+    std::memcpy(record.sums16 + 8 * i, &words, sizeof(words));
+    sums32[i] = _mm_add_epi32(first, second);
+  }
+  const __m128i words = _mm_packs_epi32(sums32[0], sums32[1]);
+  std::memcpy(record.sums32, &words, sizeof(words));
+  return record;
+}
+
 VADE_AVX2 void Prepare256(const float* x, size_t cols, uint8_t* out) {
   uint8_t* records = out + cols;
   for (size_t k = 0; k < cols; k += 256, records += sizeof(Prepared256)) {
     __m256i largest = _mm256_setzero_si256();
     for (size_t i = 0; i < 256; i += 32) largest = MaxBits(x + k + i, largest);
     const Scale scale = ScaleOf(MaxLane(largest));
-    Prepared256 record = {scale.scale, {}, {}};
-    for (size_t i = 0; i < 8; ++i) {
-      const __m256i sums = WriteCodes(x + k + 32 * i, scale.inverse, out + k + 32 * i);
-      const int32_t first = SumLanes(_mm256_castsi256_si128(sums));
-      const int32_t second = SumLanes(_mm256_extracti128_si256(sums, 1));
-      record.sums16[2 * i] = static_cast<int16_t>(first);
-      record.sums16[2 * i + 1] = static_cast<int16_t>(second);
-      record.sums32[i] = static_cast<int16_t>(first + second);
+    __m256i sums[8];  // of each 32 codes; of 16 codes in each half
+    VADE_UNROLL for (size_t i = 0; i < 8; ++i) {
+      sums[i] = WriteCodes(x + k + 32 * i, scale.inverse, out + k + 32 * i);
     }
+    const Prepared256 record = RecordOf(scale.scale, sums);
     std::memcpy(records, &record, sizeof(record));
   }
 }
