@@ -30,20 +30,15 @@ struct alignas(64) AmxShapes {
 };
 static_assert(sizeof(AmxShapes) == 64);
 
-// The tile registers while it lives: given shapes, then released, so that the system saves and
-// restores them for no thread that does not multiply. g++ 12 takes ldtilecfg for a reader of eight
-// bytes, and a tile load for a reader of nothing: without the barriers it may leave out, or put
-// off, the stores of what they read.
-class AmxScope {
- public:
-  VADE_AMX explicit AmxScope(const AmxShapes& shapes) {
-    asm volatile("" : : "r"(&shapes) : "memory");
-    _tile_loadconfig(&shapes);
-  }
-  VADE_AMX ~AmxScope() { _tile_release(); }
-  AmxScope(const AmxScope&) = delete;
-  AmxScope& operator=(const AmxScope&) = delete;
-};
+// Gives the tile registers shapes, until they are released: then the system saves and restores them
+// for no thread that does not multiply. g++ 12 takes ldtilecfg for a reader of eight bytes, and a
+// tile load for a reader of nothing: without the barriers it may leave out, or put off, the stores
+// of what they read.
+VADE_AMX_INLINE void AmxConfigure(const AmxShapes& shapes) {
+  asm volatile("" : : "r"(&shapes) : "memory");
+  _tile_loadconfig(&shapes);
+}
+VADE_AMX_INLINE void AmxRelease() { _tile_release(); }
 
 // What was stored before it is in memory for the tile loads behind it.
 VADE_AMX_INLINE void AmxMemoryBarrier() { asm volatile("" ::: "memory"); }

@@ -113,9 +113,7 @@ VADE_AMX void MultiplyTokens(const Int8Product& p, size_t first) {
   Finish<R>(p, first, before, rows, sums[which ^ 1]);
 }
 
-VADE_AMX void MultiplyWithTiles(const Int8Product& p) {
-  const AmxScope scope(ShapesOf(std::min(p.tokens, kAmxRows), Int8PaddedCols(p.cols) % kAmxBytes));
-  AmxMemoryBarrier();
+void MultiplyTiles(const Int8Product& p) {
   const size_t tiles = (p.rows + kTileRows - 1) / kTileRows;
   size_t tile = 0;
   for (; tile + kTiles <= tiles; tile += kTiles) MultiplyTokens<kTiles>(p, tile);
@@ -125,6 +123,13 @@ VADE_AMX void MultiplyWithTiles(const Int8Product& p) {
     case 2: return MultiplyTokens<2>(p, tile);
     default: return MultiplyTokens<3>(p, tile);
   }
+}
+
+VADE_AMX void MultiplyWithTiles(const Int8Product& p) {
+  AmxConfigure(ShapesOf(std::min(p.tokens, kAmxRows), Int8PaddedCols(p.cols) % kAmxBytes));
+  AmxMemoryBarrier();
+  MultiplyTiles(p);
+  AmxRelease();
 }
 
 }  // namespace

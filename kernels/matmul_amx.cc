@@ -18,8 +18,9 @@
 namespace vade::kernels {
 namespace {
 
-// Below it unpacking takes longer than it saves.
-constexpr size_t kMinTokens = 8;
+// Below it AVX-512 is faster.
+constexpr size_t kMinTokensSuper = 10;
+constexpr size_t kMinTokensBlock32 = 20;
 
 // Processors with AMX have 2 MiB of L2 cache.
 constexpr size_t kActivationBytes = 1536 * 1024;
@@ -222,15 +223,19 @@ VADE_VNNI_INLINE void FinishRows(const BlockEnd (&ends)[2], size_t first, size_t
   }
 }
 
+// Registers 0 to 3 have sums, 4 activations, the others weights.
+VADE_AMX void BeginSuper(size_t tokens) {
+  AmxShapes shapes;
+  for (size_t tile = 0; tile < 5; ++tile) shapes.Set(tile, RowsAGroup(tokens), kAmxBytes);
+  for (size_t tile = 5; tile < 8; ++tile) shapes.Set(tile, 16, kAmxBytes);
+  AmxConfigure(shapes);
+}
+
 template <Format F, int R>
 VADE_AMX void AddSuper(const BlockRun* runs, const TokenRows& x, size_t tokens,
                        float* const* totals) {
   constexpr bool kSigned = F == Format::kQ6Super;
   const size_t rows = RowsAGroup(tokens), groups = GroupCount(tokens);
-  AmxShapes shapes;
-  for (size_t tile = 0; tile < 5; ++tile) shapes.Set(tile, rows, kAmxBytes);
-  for (size_t tile = 5; tile < 8; ++tile) shapes.Set(tile, 16, kAmxBytes);
-  const AmxScope scope(shapes);
   const uint8_t* columns = x.first + 256 * runs[0].first_block;
   const TokenRows records = {x.first + runs[0].cols + sizeof(Prepared256) * runs[0].first_block,
                              x.stride};
@@ -366,17 +371,21 @@ VADE_VNNI_INLINE void FinishBlocks(const BlockRun& run, size_t first, size_t beg
   }
 }
 
+// Registers 0 and 1 have sums, 4 and 5 activations, 6 and 7 weights.
+VADE_AMX void BeginBlocks(size_t tokens) {
+  AmxShapes shapes;
+  for (size_t tile = 0; tile < 2; ++tile) {
+    shapes.Set(tile, RowsAGroup(tokens), kLine);
+    shapes.Set(4 + tile, RowsAGroup(tokens), 32);
+    shapes.Set(6 + tile, 8, kLine);
+  }
+  AmxConfigure(shapes);
+}
+
 template <Format F>
 VADE_AMX void AddBlocks(const BlockRun* runs, size_t tiles, const TokenRows& x, size_t tokens,
                         float* const* totals) {
   const size_t rows = RowsAGroup(tokens), items = GroupCount(tokens) * tiles;
-  AmxShapes shapes;
-  for (size_t tile = 0; tile < 2; ++tile) {
-    shapes.Set(tile, rows, kLine);
-    shapes.Set(4 + tile, rows, 32);
-    shapes.Set(6 + tile, 8, kLine);
-  }
-  const AmxScope scope(shapes);
   const uint8_t* columns = x.first + 32 * runs[0].first_block;
   const TokenRows records = {x.first + runs[0].cols + sizeof(Prepared32) * runs[0].first_block,
                              x.stride};
@@ -413,9 +422,14 @@ void AddAll(const BlockRun* runs, size_t tiles, const TokenRows& x, size_t token
   }
 }
 
-RunFunctions WithTiles(UnpackRunFunction unpack, AddAllFunction add_all) {
+VADE_AMX void End() { AmxRelease(); }
+
+template <Format F>
+RunFunctions Functions(UnpackRunFunction unpack) {
   RunFunctions functions = {nullptr, nullptr, unpack, 0};
-  functions.add_all = add_all;
+  functions.add_all = AddAll<F>;
+  functions.begin = IsSuper(F) ? BeginSuper : BeginBlocks;
+  functions.end = End;
   functions.activation_bytes = kActivationBytes;
   return functions;
 }
@@ -423,31 +437,28 @@ RunFunctions WithTiles(UnpackRunFunction unpack, AddAllFunction add_all) {
 RunFunctions FunctionsOf(Format format) {
   switch (format) {
     case Format::kQ4Block32:
-      return WithTiles(UnpackMeanings<Format::kQ4Block32>, AddAll<Format::kQ4Block32>);
+      return Functions<Format::kQ4Block32>(UnpackMeanings<Format::kQ4Block32>);
     case Format::kQ5Block32:
-      return WithTiles(UnpackMeanings<Format::kQ5Block32>, AddAll<Format::kQ5Block32>);
+      return Functions<Format::kQ5Block32>(UnpackMeanings<Format::kQ5Block32>);
     case Format::kQ4Centred:
-      return WithTiles(UnpackMeanings<Format::kQ4Centred>, AddAll<Format::kQ4Centred>);
+      return Functions<Format::kQ4Centred>(UnpackMeanings<Format::kQ4Centred>);
     case Format::kQ5Centred:
-      return WithTiles(UnpackMeanings<Format::kQ5Centred>, AddAll<Format::kQ5Centred>);
-    case Format::kQ8Block32: return WithTiles(nullptr, AddAll<Format::kQ8Block32>);
-    case Format::kQ4Super:
-      return WithTiles(UnpackScaled<Format::kQ4Super>, AddAll<Format::kQ4Super>);
-    case Format::kQ5Super:
-      return WithTiles(UnpackScaled<Format::kQ5Super>, AddAll<Format::kQ5Super>);
-    case Format::kQ6Super: return WithTiles(UnpackSigned, AddAll<Format::kQ6Super>);
-    default: return {};
+      return Functions<Format::kQ5Centred>(UnpackMeanings<Format::kQ5Centred>);
+    case Format::kQ8Block32: return Functions<Format::kQ8Block32>(nullptr);
+    case Format::kQ4Super: return Functions<Format::kQ4Super>(UnpackScaled<Format::kQ4Super>);
+    case Format::kQ5Super: return Functions<Format::kQ5Super>(UnpackScaled<Format::kQ5Super>);
+    default: return Functions<Format::kQ6Super>(UnpackSigned);
   }
 }
 
 void Multiply(const PackedMatrix& w, size_t tile_begin, size_t tile_end, const uint8_t* x,
               size_t tokens, float* y, size_t y_stride) {
-  const RunFunctions functions = tokens < kMinTokens ? RunFunctions{} : FunctionsOf(w.format);
-  if (functions.add_all == nullptr) {
+  const size_t least = IsSuper(w.format) ? kMinTokensSuper : kMinTokensBlock32;
+  if (IsFloat(w.format) || tokens < least) {
     return kMatmulAvx512.multiply(w, tile_begin, tile_end, x, tokens, y, y_stride);
   }
-  MultiplyTiles(w, functions, tile_begin, tile_end, {x, PreparedBytes(w.format, w.cols)}, tokens, y,
-                y_stride);
+  MultiplyTiles(w, FunctionsOf(w.format), tile_begin, tile_end,
+                {x, PreparedBytes(w.format, w.cols)}, tokens, y, y_stride);
 }
 
 }  // namespace

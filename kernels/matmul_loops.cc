@@ -102,6 +102,7 @@ void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t 
     const size_t count = std::min(at_once, tokens - token);
     const TokenRows rows = {x.first + token * x.stride, x.stride};
     TileProduct product(w, functions, count);
+    if (functions.begin) functions.begin(count);
     for (size_t tile = tile_begin; tile < tile_end; tile += 2) {
       const size_t tiles = std::min<size_t>(2, tile_end - tile);
       alignas(64) float sums[2 * TileProduct::kTileSums];
@@ -122,6 +123,7 @@ void MultiplyTiles(const PackedMatrix& w, const RunFunctions& functions, size_t 
         }
       }
     }
+    if (functions.end) functions.end();
   }
 }
 

@@ -69,6 +69,9 @@ struct RunFunctions {
   size_t pair_tokens = 0;
   // Of prepared rows that are used together, so that they stay in the L2 cache while tiles pass.
   size_t activation_bytes = 768 * 1024;
+  // Called around the work on a number of tokens; may be null.
+  void (*begin)(size_t tokens) = nullptr;
+  void (*end)() = nullptr;
   AddAllFunction add_all = nullptr;  // null: the functions above; else `unpack` and this one alone
 };
 

@@ -25,7 +25,7 @@ struct Shape {
 };
 constexpr Shape kShapes[] = {{896, 896},   {4864, 896},  {896, 4864}, {151936, 896},
                              {1536, 1536}, {8960, 1536}, {1536, 8960}};
-constexpr size_t kTokenCounts[] = {1, 4, 16, 64, 512};
+constexpr size_t kTokenCounts[] = {1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 512};
 
 struct NamedFormat {
   Format format;
