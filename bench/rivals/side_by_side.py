@@ -19,13 +19,15 @@ BUSY = "n = 0\nwhile True: n = (n + 1) & 65535"
 
 
 def print_system_info():
-    """Prints the rival's build; refuses one without AVX-512 VNNI where the processor has it."""
+    """Prints the rival's build; refuses one without AVX-512 VNNI or AMX where the processor has it."""
     command = [sys.executable, "-c", INFO]
     info = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     print("rival:", info)
-    if "avx512_vnni" in pathlib.Path("/proc/cpuinfo").read_text() and "AVX512_VNNI = 1" not in info:
-        sys.exit("error: this processor has AVX-512 VNNI but the rival was built without it; "
-                 "remove its environment and run again")
+    flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    for flag in ("avx512_vnni", "amx_int8"):
+        if flag in flags and f"{flag.upper()} = 1" not in info:
+            sys.exit(f"error: this processor has {flag} but the rival was built without it; remove its environment and "
+                     "run again")
 
 
 def arguments(text, *options, repeat=3):
