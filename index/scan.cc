@@ -217,19 +217,22 @@ std::vector<SlotScore> ScoreByCodes(const VectorRows& rows, const Question& ques
   return scored;
 }
 
-Status Scan(const Source& source, uint32_t number, const Question& question, size_t k,
-            const Context& ctx, Head* head) {
+Status Scan(const Source& source, uint32_t number, const Question& question,
+            const ScanOptions& options, const Context& ctx, Head* head) {
   const VectorRows& rows = source.rows;
   Scanner scanner(source, number, question, head);
   Head coarse(kCandidatesForPlace * head->capacity());
-  if (!rows.nibbles || rows.count <= coarse.capacity()) return ScanCodes(source, ctx, &scanner);
+  if (!rows.nibbles || rows.count <= coarse.capacity() ||
+      rows.count * rows.dimension < options.nibbles_from_bytes) {
+    return ScanCodes(source, ctx, &scanner);
+  }
   const float excess = NibbleExcess(question);
   RETURN_IF_ERROR(ForEachBlock(source, ctx, [&](size_t begin, size_t count, size_t kept) {
     scanner.ScoreNibbles(begin, count, kept, excess, &coarse);
   }));
   const float floor = coarse.floor();
   std::vector<float> scores = scanner.ScoreAgain(coarse.Take(), question);
-  if (Suffice(floor, k, &scores)) return OkStatus();
+  if (Suffice(floor, options.k, &scores)) return OkStatus();
   head->Remove(number);
   return ScanCodes(source, ctx, &scanner);
 }

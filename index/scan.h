@@ -1,7 +1,7 @@
 // Exhaustive search over the rows of one source, and what scans and walks have in common: the
 // question in codes, and the best candidates so far.
 //
-// A scan is bound by the memory that it reads. Where all rows are looked at and the source has
+// A scan is bound by the memory that it reads. Where all rows are looked at and a large source has
 // nibbles, it scores those first and then, by their codes, the rows that may be best: half of the
 // bytes, and all but surely the same rows. What a row may be by its codes is taken as what its
 // nibbles say and four standard deviations of their rounding (independent and uniform from one
@@ -87,9 +87,14 @@ class Head {
 std::vector<SlotScore> ScoreByCodes(const VectorRows& rows, const Question& question,
                                     std::span<const uint32_t> slots);
 
+struct ScanOptions {
+  size_t k = 0;
+  size_t nibbles_from_bytes = 0;  // of codes: fewer are scored as they are
+};
+
 // Offers the rows of `source`, which is number `number` in what is offered, that its filter keeps.
 // The best `k` of them are surely among what is offered.
-Status Scan(const Source& source, uint32_t number, const Question& question, size_t k,
-            const Context& ctx, Head* head);
+Status Scan(const Source& source, uint32_t number, const Question& question,
+            const ScanOptions& options, const Context& ctx, Head* head);
 
 }  // namespace vade

@@ -37,7 +37,9 @@ Status SearchSource(const Source& source, uint32_t number, const Question& quest
                     const VectorSearchOptions& options, const Context& ctx, Head* head) {
   RETURN_IF_ERROR(ctx.Check());
   const size_t count = source.rows.count;
-  const auto scan = [&] { return Scan(source, number, question, options.k, ctx, head); };
+  const auto scan = [&] {
+    return Scan(source, number, question, {options.k, options.nibbles_from_bytes}, ctx, head);
+  };
   if ((!source.graph && !source.cells) || count < options.flat_below) return scan();
   const size_t kept = CountKept(source);
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) return scan();

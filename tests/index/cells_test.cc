@@ -135,7 +135,7 @@ TEST(SearchCells, FindsMoreTheMoreCellsItLooksInto) {
       for (float& x : v) x = any(asking);
       const Question question(LanguageSums(), v);
       Head head(kBest);
-      EXPECT_EQ(Scan(source, 0, question, kBest, Context(), &head), OkStatus());
+      EXPECT_EQ(Scan(source, 0, question, {.k = kBest}, Context(), &head), OkStatus());
       const auto near =
           SearchCells(source, question, {.probes = probes, .k = kBest, .candidates = 4 * kBest});
       EXPECT_GE(near.size(), kBest);

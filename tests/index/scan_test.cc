@@ -41,7 +41,7 @@ class ScanOfRows : public testing::Test {
   std::vector<uint32_t> Best(const Source& source) const {
     Head head(kBest);
     head.Offer(-1e9f, 7, 99);  // of another source
-    EXPECT_EQ(Scan(source, 3, Question(LanguageSums(), question_), kBest, Context(), &head),
+    EXPECT_EQ(Scan(source, 3, Question(LanguageSums(), question_), {.k = kBest}, Context(), &head),
               OkStatus());
     std::vector<uint32_t> slots;
     for (const Found& found : head.Take()) {

@@ -198,6 +198,7 @@ class ScannedSegment : public NearestVectors {
     PutVectors(0, 4000);
     Seal();
     options_.flat_below = 1000000;
+    options_.nibbles_from_bytes = 0;
     Open();
   }
   void ExpectTheSameWithoutNibbles() {
