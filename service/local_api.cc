@@ -304,7 +304,7 @@ class LocalApiImpl final : public LocalApi {
   Result<std::unique_ptr<Embedder>> Load(const std::string& name) {
     ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(options_, name));
     LogInfo(StrCat("loading the embedder ", path));
-    return LoadEmbedder(path, {.pool = &pool_, .packed_cache_dir = PackedDir(options_)});
+    return LoadEmbedder(path, EmbedderOptionsOf(options_, &pool_));
   }
 
   Result<std::unique_ptr<Decoder>> MakeDecoder() {
@@ -353,6 +353,10 @@ class LocalApiImpl final : public LocalApi {
 };
 
 }  // namespace
+
+void SetDevices(DeviceChoice device, LocalOptions* options) {
+  options->device = options->embed_device = device;
+}
 
 Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   if (options.data_dir.empty())

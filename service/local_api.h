@@ -35,6 +35,9 @@ struct LocalOptions {
   kernels::KvType kv_type = DecoderOptions().kv_type;
   DeviceChoice device = DeviceChoice::kAuto;  // of the decoder
   GpuOptions gpu;
+  // Of the embedder, as EmbedderOptions::device says; on the same GPU.
+  DeviceChoice embed_device = DeviceChoice::kAuto;
+  uint64_t embed_gpu_bytes = 0;  // its memory for that, at most; 0: nine tenths of what is free
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // For questions that do not say: Query::mmr and Query::neighbours. Off.
@@ -43,6 +46,9 @@ struct LocalOptions {
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
   GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3, .further_passages = 5};
 };
+
+// Where all models compute, as --device says it.
+void SetDevices(DeviceChoice device, LocalOptions* options);
 
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a
 // test.

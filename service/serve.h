@@ -30,6 +30,11 @@
 //   model.gpu                  which GPU, 0 (default) to 63, as the driver counts them
 //   model.gpu_bytes            its memory, at most; 0 (default): nine tenths of what is free
 //   model.gpu_graphs           true (default): steps of few rows are recorded and launched as one
+//   embed.device               auto (default): passages on the same GPU when there is one, as soon as
+//                              there are some 25 to embed at once, questions on the processor; cpu;
+//                              cuda: questions too
+//   embed.gpu_bytes            of the GPU's memory for it, at most; 0 (default): nine tenths of what
+//                              is free
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
