@@ -196,7 +196,8 @@ class CandidateFinder {
     TraceSpan span(ctx, "vectors");
     const VectorSearchOptions options{.k = count_,
                                       .ef = static_cast<size_t>(core_.options.hnsw_ef_search),
-                                      .flat_below = core_.options.flat_below};
+                                      .flat_below = core_.options.flat_below,
+                                      .device = core_.device.get()};
     ASSIGN_OR_RETURN(const auto nearest,
                      SearchVectors(state_, request_.vector, admission_, options, ctx));
     for (const VectorHit& hit : nearest) {

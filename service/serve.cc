@@ -46,6 +46,8 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.reading",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "search.device",
+                                                "search.gpu_bytes",
                                                 "search.mmr",
                                                 "search.neighbours",
                                                 "store.block_cache_bytes",
@@ -164,6 +166,9 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Bool("model.gpu_graphs", &local->gpu.graphs));
   RETURN_IF_ERROR(file.Device("embed.device", &local->embed_device));
   RETURN_IF_ERROR(file.Bytes("embed.gpu_bytes", 0, 1ull << 44, &local->embed_gpu_bytes));
+  local->search_device = DeviceChoice::kAuto;
+  RETURN_IF_ERROR(file.Device("search.device", &local->search_device));
+  RETURN_IF_ERROR(file.Bytes("search.gpu_bytes", 0, 1ull << 44, &local->search_gpu_bytes));
   RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
   RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(

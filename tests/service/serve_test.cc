@@ -51,6 +51,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "model.device = cpu\n"
                                      "embed.device = cuda\n"
                                      "embed.gpu_bytes = 1G\n"
+                                     "search.device = cpu\n"
+                                     "search.gpu_bytes = 2G\n"
                                      "answer.max_active = 4\n"
                                      "answer.max_waiting = 5\n"
                                      "answer.max_prompt_tokens = 2000\n"
@@ -80,6 +82,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.device, DeviceChoice::kCpu);
   EXPECT_EQ(settings->local.embed_device, DeviceChoice::kCuda);
   EXPECT_EQ(settings->local.embed_gpu_bytes, 1ull << 30);
+  EXPECT_EQ(settings->local.search_device, DeviceChoice::kCpu);
+  EXPECT_EQ(settings->local.search_gpu_bytes, 2ull << 30);
   EXPECT_EQ(settings->local.generator.max_active, 4);
   EXPECT_EQ(settings->local.generator.max_waiting, 5);
   EXPECT_EQ(settings->local.generator.max_prompt_tokens, 2000);
@@ -101,6 +105,7 @@ TEST(ServeSettings, WithoutAFileTheDefaultsHold) {
   EXPECT_EQ(settings->shutdown_grace, std::chrono::seconds(5));
   EXPECT_FALSE(settings->local.data_dir.empty());
   EXPECT_EQ(settings->local.embed_device, DeviceChoice::kAuto);
+  EXPECT_EQ(settings->local.search_device, DeviceChoice::kAuto);
   EXPECT_EQ(settings->log_level, LogLevel::kInfo);
 }
 
@@ -139,7 +144,8 @@ TEST(ServeSettings, TheCommandLineBeatsTheFile) {
   EXPECT_EQ(settings->local.threads, 3);
   EXPECT_EQ(settings->local.decoder_model, "d");
   EXPECT_EQ(settings->local.embedder_model, "e");
-  for (const DeviceChoice device : {settings->local.device, settings->local.embed_device}) {
+  for (const DeviceChoice device :
+       {settings->local.device, settings->local.embed_device, settings->local.search_device}) {
     EXPECT_EQ(device, DeviceChoice::kCpu);
   }
 }
@@ -150,7 +156,8 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
        {"grpc.max_concurrent = 0", "grpc.max_message_bytes = 12", "model.threads = -1",
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
-        "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu"}) {
+        "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu",
+        "search.device = tpu"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line << ": " << status.ToString();
