@@ -30,7 +30,7 @@ VADE_DEVICE float ScoreOf(const ScanView& view, uint32_t row, int dot) {
   return __fadd_rn(__fmul_rn(static_cast<float>(dot), view.scales[row]), lift);
 }
 
-// budget: registers 64, shared 66560 bytes
+// budget: registers 40, shared 65536 bytes
 __global__ void __launch_bounds__(kThreads) ScoresKernel(ScanView view) {
   const Shared<uint4> question(0, view.pieces);
   for (uint32_t i = threadIdx.x; i < view.pieces; i += kThreads) {
