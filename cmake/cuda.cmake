@@ -73,7 +73,10 @@ add_library(vade_cuda_host STATIC
             ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_best.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_encoder.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_graphs.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_scanner.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_staging.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_step.cc)
 target_include_directories(vade_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE})
 target_link_libraries(vade_cuda_host PUBLIC vade_model vade_kernels vade_base ${CUDART_STATIC} rt dl)
@@ -97,7 +100,7 @@ if(VADE_TESTS)
   add_library(vade_cuda_device STATIC ${PROJECT_SOURCE_DIR}/tests/testing/cuda/memory_device.cc)
   target_link_libraries(vade_cuda_device PUBLIC vade_cuda_host)
   vade_test_binary(cuda_device cuda cuda_device_test
-                   "${PROJECT_SOURCE_DIR}/tests/cuda/product_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/attention_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/decoder_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/best_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/graphs_test.cc"
+                   "${PROJECT_SOURCE_DIR}/tests/cuda/product_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/attention_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/decoder_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/best_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/graphs_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/encoder_kernels_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/encoder_test.cc;${PROJECT_SOURCE_DIR}/tests/cuda/scan_test.cc"
                    "cuda:")
   set_tests_properties(cuda_resources cuda_resources_finds_violations PROPERTIES LABELS unit)
 endif()

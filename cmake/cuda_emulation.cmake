@@ -12,7 +12,10 @@ add_library(vade_cuda_emulated STATIC
             ${PROJECT_SOURCE_DIR}/model/cuda_attention.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_backend.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_best.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_encoder.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_graphs.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_scanner.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_staging.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_step.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/engine.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/fake_device.cc
@@ -23,4 +26,10 @@ target_compile_options(vade_cuda_emulated PRIVATE -Wno-unknown-pragmas)  # unrol
 target_link_libraries(vade_cuda_emulated PUBLIC vade_model vade_kernels vade_base PRIVATE Boost::context)
 
 file(GLOB suites CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/*_test.cc)
+if(NOT TARGET vade_index)
+  list(FILTER suites EXCLUDE REGEX "/store_search_test\\.cc$")
+endif()
 vade_test_binary(cuda_emulated unit cuda_emulated_test "${suites}" "emulated:")
+if(TARGET vade_index)
+  target_link_libraries(cuda_emulated_test PRIVATE vade_index)
+endif()

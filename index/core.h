@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "index/admission.h"
 #include "index/commit.h"
+#include "index/device_scan.h"
 #include "index/index.h"
 #include "index/kv.h"
 #include "index/segment.h"
@@ -50,6 +51,7 @@ struct StoreCore {
   std::atomic<uint64_t> next_segment{1};
   std::mutex reembed_mutex;  // one collection at a time
   FilterCache filters;
+  std::unique_ptr<DeviceScan> device;  // null: no device scans
   std::function<void()> after_commit;  // wakes what works in the background
 
   std::string DatabaseDirectory() const;

@@ -34,6 +34,10 @@
 
 namespace vade {
 
+namespace kernels {
+class RowScanner;  // row_scanner.h
+}
+
 struct CollectionInfo {
   std::string name;         // 1..64 of [A-Za-z0-9_.-], not beginning with '.'
   std::string embedder_id;  // Embedder::id(); vectors of another embedder are refused
@@ -301,6 +305,12 @@ struct StoreOptions {
   // For tests that lose what was not synced.
   std::string file_system = {};
   bool compress = true;  // tables of the database; off for tests that look for bytes
+  // Searches the rows of segments in the place of a scan or a walk, once they are
+  // `scan_on_device_from` or more: exactly, as flat_below without an end. What it fails at is done
+  // here. Null: none.
+  std::shared_ptr<kernels::RowScanner> scanner = nullptr;
+  // Below it launches and copies, some 40 microseconds, are longer than a scan here takes.
+  size_t scan_on_device_from = 8192;
   // false: no threads, and vectors and terms are merged only in SealAll() and SealDue(). For short
   // visits.
   bool background = true;

@@ -134,6 +134,9 @@ Result<std::unique_ptr<Store>> LocalStore::Open(const std::string& directory,
   core.directory = directory;
   core.options = options;
   core.clock = options.clock ? options.clock : &SystemClock();
+  if (options.scanner) {
+    core.device = std::make_unique<DeviceScan>(options.scanner, options.scan_on_device_from);
+  }
   RETURN_IF_ERROR(OpenDatabase(&core));
   RETURN_IF_ERROR(CollectLeftovers(&core));
   RETURN_IF_ERROR(MigrateFormat(&core));

@@ -18,6 +18,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "index/cells.h"
+#include "index/device_slot.h"
 #include "index/graph.h"
 #include "index/language_lift.h"
 #include "index/vectors.h"
@@ -32,7 +33,8 @@ struct Source {
   const GraphView* graph = nullptr;  // one of both or none
   const CellsView* cells = nullptr;
   std::optional<LanguageCode> language = std::nullopt;  // of all rows, where that is known
-  size_t dead_count = 0;  // of a segment's slots; 0 for blocks, which are only scanned
+  size_t dead_count = 0;         // of a segment's slots; 0 for blocks, which are only scanned
+  DeviceSlot* device = nullptr;  // where a segment's rows may lie as well
 };
 
 // A question as the search sees it.

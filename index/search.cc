@@ -197,7 +197,8 @@ class CandidateFinder {
     const VectorSearchOptions options{.k = count_,
                                       .ef = static_cast<size_t>(core_.options.hnsw_ef_search),
                                       .flat_below = core_.options.flat_below,
-                                      .nibbles_from_bytes = core_.options.nibbles_from_bytes};
+                                      .nibbles_from_bytes = core_.options.nibbles_from_bytes,
+                                      .device = core_.device.get()};
     ASSIGN_OR_RETURN(const auto nearest,
                      SearchVectors(state_, request_.vector, admission_, options, ctx));
     for (const VectorHit& hit : nearest) {

@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/status.h"
 #include "index/cells.h"
+#include "index/device_slot.h"
 #include "index/graph.h"
 #include "index/vectors.h"
 
@@ -40,6 +41,7 @@ class Segment {
   // The language of all of its rows, when that is one.
   std::optional<LanguageCode> language() const { return language_; }
   const std::string& path() const { return file_->path(); }
+  DeviceSlot* device() const { return &device_; }
 
  private:
   friend Result<std::shared_ptr<const Segment>> OpenSegment(const std::string&, uint64_t,
@@ -50,6 +52,7 @@ class Segment {
   GraphView graph_;
   CellsView cells_;
   std::optional<LanguageCode> language_;
+  mutable DeviceSlot device_;
 };
 
 // What finds rows without looking at all of them: nothing, a graph or cells.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "index/cell_search.h"
+#include "index/device_scan.h"
 #include "index/scan.h"
 #include "kernels/kernels.h"
 
@@ -40,8 +41,12 @@ Status SearchSource(const Source& source, uint32_t number, const Question& quest
   const auto scan = [&] {
     return Scan(source, number, question, {options.k, options.nibbles_from_bytes}, ctx, head);
   };
-  if ((!source.graph && !source.cells) || count < options.flat_below) return scan();
+  const bool on_device = options.device && options.device->Wants(source, *head);
+  const bool flat = (!source.graph && !source.cells) || count < options.flat_below;
+  if (flat && !on_device) return scan();
   const size_t kept = CountKept(source);
+  if (on_device && options.device->Scan(source, kept, number, question, head)) return OkStatus();
+  if (flat) return scan();
   if (kept < options.flat_below || kept < count / kWalkAtLeastOneIn) return scan();
   // All of one language (sealer.cc), so that the lift does not change which are best.
   const auto nearest = Nearest(source, question, options, head->capacity());
@@ -115,6 +120,7 @@ std::vector<Source> SourcesOf(const CollectionState& state, const Admission& adm
     if (segment.segment->has_cells()) source.cells = &segment.segment->cells();
     source.language = segment.segment->language();
     source.dead_count = segment.dead_count;
+    source.device = segment.segment->device();
     if (!admission.everything()) {
       source.filter.Keep(AdmittedSlots(source.rows, admission, Flip));
     }

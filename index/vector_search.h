@@ -20,11 +20,14 @@
 
 namespace vade {
 
+class DeviceScan;
+
 struct VectorSearchOptions {
   size_t k = 5;
   size_t ef = 64;                       // candidates kept in a walk; cells that are looked into
   size_t flat_below = 4096;             // fewer findable slots than this are scanned
   size_t nibbles_from_bytes = 4 << 20;  // as of StoreOptions
+  DeviceScan* device = nullptr;  // scans segments that are worth it; null: the processor does
 };
 
 struct VectorHit {

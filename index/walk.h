@@ -47,12 +47,23 @@ class SlotFilter {
       return kept;
     }
     for (size_t word = 0; word * 64 < slots; ++word) {
-      uint64_t bits = filtered_ ? kept_[word] : ~uint64_t{0};
-      if (dead_ && word < dead_->size()) bits &= ~(*dead_)[word];
+      uint64_t bits = WordOf(word);
       if (slots - word * 64 < 64) bits &= (uint64_t{1} << (slots % 64)) - 1;
       kept += static_cast<size_t>(std::popcount(bits));
     }
     return kept;
+  }
+  // One bit for each of the first `slots`: whether it is kept. Bits behind them may be anything.
+  Bitmap Kept(size_t slots) const {
+    Bitmap bits((slots + 63) / 64);
+    if (restricted_ || first_ != 0) {
+      for (size_t slot = 0; slot < slots; ++slot) {
+        bits[slot / 64] |= uint64_t{Keeps(slot)} << (slot % 64);
+      }
+      return bits;
+    }
+    for (size_t word = 0; word < bits.size(); ++word) bits[word] = WordOf(word);
+    return bits;
   }
   // Whether the filter keeps none of [begin, begin + count); begin is a multiple of 64.
   bool KeepsNone(size_t begin, size_t count) const {
@@ -64,6 +75,13 @@ class SlotFilter {
   }
 
  private:
+  // Of the slots from 64 * word on, where neither groups nor an offset matter.
+  uint64_t WordOf(size_t word) const {
+    uint64_t bits = filtered_ ? kept_[word] : ~uint64_t{0};
+    if (dead_ && word < dead_->size()) bits &= ~(*dead_)[word];
+    return bits;
+  }
+
   const uint32_t* group_sets_;
   const Bitmap* dead_;
   size_t first_;

@@ -37,6 +37,9 @@ constexpr size_t Int8PaddedCols(size_t cols) {
 // Columns of a row of activation codes: all of them are written.
 constexpr size_t Int8CodeCols(size_t cols) { return (cols + 15) / 16 * 16; }
 
+// What a text's vector is divided by at least, to be of unit length.
+inline constexpr float kLeastVectorLength = 1e-12f;
+
 // Sums of this many products of a code by a code fit an int32.
 inline constexpr size_t kInt8MaxCols = 65536;
 

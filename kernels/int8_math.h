@@ -1,4 +1,4 @@
-// Constants that the levels of int8.h share. Private to kernels/int8_*.cc.
+// Constants that the levels of int8.h share, kernels/cuda among them. Private to kernels/.
 #pragma once
 
 #include <array>

@@ -14,7 +14,7 @@ namespace vade {
 
 struct BackendCheck {
   std::string what;        // "products of Q4_K weights"
-  double difference = 0;   // the largest, as a share of the largest value
+  double difference = 0;   // the largest, as a share of the largest value, unless it says otherwise
   double allowed = 0;      // rounding that may tip over differs in single codes
   bool repeatable = true;  // a row alone had the bits that it had among others
   bool passed() const { return difference <= allowed && repeatable; }

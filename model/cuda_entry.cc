@@ -5,7 +5,9 @@
 #include "base/strings.h"
 #include "model/cuda_abi.h"
 #include "model/cuda_backend.h"
+#include "model/cuda_encoder.h"
 #include "model/cuda_library.h"
+#include "model/cuda_scanner.h"
 
 namespace vade {
 namespace {
@@ -28,10 +30,30 @@ Status Open(const char* abi, internal::CudaOpenArgs* args) {
     return Unavailable("libvade_cuda.so is of another build than the executable; build both anew");
   }
   ASSIGN_OR_RETURN(auto device, kernels::cuda::OpenRuntimeDevice(args->options.device));
-  ASSIGN_OR_RETURN(auto backend, CudaBackend::Create(std::move(device), args->options));
-  args->found = Found(backend->info());
-  args->backend = backend.release();
-  return OkStatus();
+  ASSIGN_OR_RETURN(const auto info, device->Describe());
+  args->found = Found(info);
+  using Want = internal::CudaOpenArgs::Want;
+  switch (args->want) {
+    case Want::kBackend: {
+      ASSIGN_OR_RETURN(auto backend, CudaBackend::Create(std::move(device), args->options));
+      args->backend = backend.release();
+      return OkStatus();
+    }
+    case Want::kEncoder: {
+      ASSIGN_OR_RETURN(auto encoder,
+                       CudaEncoder::Create(std::move(device), *args->encoder_weights, args->pooling,
+                                           args->options.memory_bytes));
+      args->encoder = encoder.release();
+      return OkStatus();
+    }
+    case Want::kScanner: {
+      ASSIGN_OR_RETURN(auto scanner,
+                       CudaScanner::Create(std::move(device), args->options.memory_bytes));
+      args->scanner = scanner.release();
+      return OkStatus();
+    }
+  }
+  return Internal("the GPU's library is asked for something that it does not know");
 }
 
 }  // namespace

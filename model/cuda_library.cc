@@ -2,7 +2,10 @@
 
 #include <dlfcn.h>
 
+#include <mutex>
+
 #include "base/files.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "model/cuda_abi.h"
 
@@ -24,10 +27,15 @@ std::optional<DeviceChoice> ParseDeviceChoice(std::string_view name) {
   return std::nullopt;
 }
 
+void SayNoGpu(const std::string& why_not) {
+  static std::once_flag said;
+  std::call_once(said,
+                 [&] { LogInfo(StrCat("no GPU: ", why_not, "; computing on the processor")); });
+}
+
 namespace internal {
 
-Result<std::unique_ptr<Backend>> OpenCudaBackendAt(const std::string& path,
-                                                   const GpuOptions& options, GpuFound* found) {
+Status OpenCudaAt(const std::string& path, CudaOpenArgs* args) {
   if (!FileExists(path)) {
     return Unavailable(StrCat("there is no ", path, "; it is built where nvcc is found"));
   }
@@ -35,22 +43,57 @@ Result<std::unique_ptr<Backend>> OpenCudaBackendAt(const std::string& path,
   if (!library) return Unavailable(StrCat("opening the GPU's library: ", dlerror()));
   const auto open = reinterpret_cast<CudaOpenFunction>(dlsym(library, "vade_cuda_open"));
   if (!open) return Unavailable(StrCat(path, " is not the GPU's library"));
-  CudaOpenArgs args;
-  args.options = options;
-  const auto code = static_cast<StatusCode>(open(kCudaAbi, &args));
-  if (found) *found = args.found;
-  if (code != StatusCode::kOk) return Status(code, args.message);
-  return std::unique_ptr<Backend>(args.backend);
+  const auto code = static_cast<StatusCode>(open(kCudaAbi, args));
+  return code == StatusCode::kOk ? OkStatus() : Status(code, args->message);
 }
 
-}  // namespace internal
-
-Result<std::unique_ptr<Backend>> OpenCudaBackend(const GpuOptions& options, GpuFound* found) {
+Result<std::string> LibraryPath() {
   const std::string folder = ExecutableFolder();
   if (folder.empty()) {
     return Unavailable("the executable's folder, where the GPU's library lies, is unknown");
   }
-  return internal::OpenCudaBackendAt(JoinPath(folder, "libvade_cuda.so"), options, found);
+  return JoinPath(folder, "libvade_cuda.so");
+}
+
+}  // namespace internal
+
+namespace {
+
+Status OpenCuda(internal::CudaOpenArgs* args, GpuFound* found) {
+  ASSIGN_OR_RETURN(const std::string path, internal::LibraryPath());
+  const Status status = internal::OpenCudaAt(path, args);
+  if (found) *found = args->found;
+  return status;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> OpenCudaBackend(const GpuOptions& options, GpuFound* found) {
+  internal::CudaOpenArgs args;
+  args.options = options;
+  RETURN_IF_ERROR(OpenCuda(&args, found));
+  return std::unique_ptr<Backend>(args.backend);
+}
+
+Result<std::unique_ptr<DeviceEncoder>> OpenCudaEncoder(const EncoderWeights& weights,
+                                                       Pooling pooling, const GpuOptions& options,
+                                                       GpuFound* found) {
+  internal::CudaOpenArgs args;
+  args.options = options;
+  args.want = internal::CudaOpenArgs::Want::kEncoder;
+  args.encoder_weights = &weights;
+  args.pooling = pooling;
+  RETURN_IF_ERROR(OpenCuda(&args, found));
+  return std::unique_ptr<DeviceEncoder>(args.encoder);
+}
+
+Result<std::unique_ptr<kernels::RowScanner>> OpenCudaScanner(const GpuOptions& options,
+                                                             GpuFound* found) {
+  internal::CudaOpenArgs args;
+  args.options = options;
+  args.want = internal::CudaOpenArgs::Want::kScanner;
+  RETURN_IF_ERROR(OpenCuda(&args, found));
+  return std::unique_ptr<kernels::RowScanner>(args.scanner);
 }
 
 }  // namespace vade

@@ -7,8 +7,10 @@
 #include <string>
 
 #include "base/status.h"
+#include "kernels/row_scanner.h"
 #include "model/backend.h"
 #include "model/device_choice.h"
+#include "model/device_encoder.h"
 
 namespace vade {
 
@@ -24,18 +26,37 @@ struct GpuFound {
 Result<std::unique_ptr<Backend>> OpenCudaBackend(const GpuOptions& options,
                                                  GpuFound* found = nullptr);
 
+// The encoder of these weights. options.graphs does not count.
+Result<std::unique_ptr<DeviceEncoder>> OpenCudaEncoder(const EncoderWeights& weights,
+                                                       Pooling pooling, const GpuOptions& options,
+                                                       GpuFound* found = nullptr);
+
+// Searches rows of codes (kernels/row_scanner.h). options.memory_bytes 0: half of what is free.
+Result<std::unique_ptr<kernels::RowScanner>> OpenCudaScanner(const GpuOptions& options,
+                                                             GpuFound* found = nullptr);
+
+// Says that there is no GPU, and that the processor is used: at most once a process, since
+// everybody who looks for one would say the same.
+void SayNoGpu(const std::string& why_not);
+
 namespace internal {
 // What the library exports as "vade_cuda_open": a status code; its message goes into `message`.
 struct CudaOpenArgs {
   GpuOptions options;
   GpuFound found;
-  Backend* backend = nullptr;  // the caller owns it
+  // What is made; the caller owns it.
+  enum class Want : uint8_t { kBackend, kEncoder, kScanner } want = Want::kBackend;
+  const EncoderWeights* encoder_weights = nullptr;  // with kEncoder
+  Pooling pooling = Pooling::kMean;
+  Backend* backend = nullptr;
+  DeviceEncoder* encoder = nullptr;
+  kernels::RowScanner* scanner = nullptr;
   char message[1024] = {};
 };
 using CudaOpenFunction = int (*)(const char* abi, CudaOpenArgs* args);
-// The library at a path instead of the one beside the executable.
-Result<std::unique_ptr<Backend>> OpenCudaBackendAt(const std::string& path,
-                                                   const GpuOptions& options, GpuFound* found);
+// The library at a path: the one beside the executable is LibraryPath().
+Status OpenCudaAt(const std::string& path, CudaOpenArgs* args);
+Result<std::string> LibraryPath();
 }  // namespace internal
 
 }  // namespace vade

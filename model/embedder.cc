@@ -1,4 +1,5 @@
-// LoadEmbedder: text -> token ids -> encoder -> mean over the tokens (or the first) -> unit vector.
+// LoadEmbedder: text -> token ids -> encoder -> mean over the tokens (or the first) -> unit vector;
+// from the encoder on, on a GPU where one is used.
 #include "model/embedder.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "base/threads.h"
 #include "base/trace.h"
 #include "base/unicode.h"
+#include "model/embed_device.h"
 #include "model/encoder.h"
 #include "model/encoder_folder.h"
 #include "model/tokenizer.h"
@@ -23,7 +25,6 @@ namespace {
 constexpr size_t kBatchTokens = 256;
 // Fewer batches a thread than this would leave threads without work at the end.
 constexpr size_t kBatchesAThread = 4;
-constexpr float kLeastNorm = 1e-12f;
 
 // What an embedder consists of, whatever files it came from.
 struct EmbedderParts {
@@ -37,7 +38,8 @@ struct EmbedderParts {
 
 class EncoderEmbedder final : public Embedder {
  public:
-  EncoderEmbedder(EmbedderParts parts, ThreadPool* pool) : parts_(std::move(parts)), pool_(pool) {}
+  EncoderEmbedder(EmbedderParts parts, std::unique_ptr<EmbedDevice> device, ThreadPool* pool)
+      : parts_(std::move(parts)), device_(std::move(device)), pool_(pool) {}
 
   const std::string& id() const override { return parts_.id; }
   int dimension() const override { return parts_.encoder->config().dim; }
@@ -52,10 +54,19 @@ class EncoderEmbedder final : public Embedder {
     size_t begin = 0;
     size_t end = 0;
   };
+  // What is to be embedded, longest first, and where each vector goes.
+  struct Work {
+    std::vector<std::vector<int32_t>> ids;
+    std::vector<size_t> places;
+  };
 
   std::vector<int32_t> Tokenize(std::string_view text, EmbedRole role,
                                 std::atomic<int64_t>* cut) const;
+  Work TokenizeAll(std::span<const std::string_view> texts, EmbedRole role,
+                   const Context& ctx) const;
   static std::vector<Batch> CutBatches(std::span<const std::vector<int32_t>> ids);
+  Status EmbedOnDevice(DeviceEncoder* device, Work* work, const Context& ctx, float* out) const;
+  Status EmbedOnProcessor(const Work& work, const Context& ctx, float* out) const;
   void WriteVectors(std::span<const std::vector<int32_t>> ids, std::span<const float> hidden,
                     std::span<const size_t> places, float* out) const;
   void For(size_t count, RangeFunction f) const {
@@ -64,6 +75,7 @@ class EncoderEmbedder final : public Embedder {
   }
 
   const EmbedderParts parts_;
+  const std::unique_ptr<EmbedDevice> device_;  // uses the encoder's weights
   ThreadPool* const pool_;
 };
 
@@ -162,13 +174,14 @@ void EncoderEmbedder::WriteVectors(std::span<const std::vector<int32_t>> ids,
     row += ids[i].size() * dim;
     double squares = 0;
     for (size_t k = 0; k < dim; ++k) squares += static_cast<double>(mean[k]) * mean[k];
-    const float scale = 1.0f / std::max(static_cast<float>(std::sqrt(squares)), kLeastNorm);
+    const float scale =
+        1.0f / std::max(static_cast<float>(std::sqrt(squares)), kernels::kLeastVectorLength);
     for (size_t k = 0; k < dim; ++k) mean[k] *= scale;
   }
 }
 
-Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_view> texts,
-                                                  EmbedRole role, const Context& ctx) {
+EncoderEmbedder::Work EncoderEmbedder::TokenizeAll(std::span<const std::string_view> texts,
+                                                   EmbedRole role, const Context& ctx) const {
   std::vector<std::vector<int32_t>> tokenized(texts.size());
   std::atomic<int64_t> cut{0};
   For(texts.size(), [&](size_t begin, size_t end) {
@@ -176,32 +189,69 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_vi
   });
   if (cut > 0) AddCount(ctx, "tokens_cut", cut);
   // Longest first, so that the last pieces of work are the small ones.
-  std::vector<size_t> places(texts.size());
-  std::iota(places.begin(), places.end(), size_t{0});
-  std::stable_sort(places.begin(), places.end(),
+  Work work;
+  work.places.resize(texts.size());
+  std::iota(work.places.begin(), work.places.end(), size_t{0});
+  std::stable_sort(work.places.begin(), work.places.end(),
                    [&](size_t a, size_t b) { return tokenized[a].size() > tokenized[b].size(); });
-  std::vector<std::vector<int32_t>> ids;
-  ids.reserve(places.size());
-  for (const size_t place : places) ids.push_back(std::move(tokenized[place]));
+  work.ids.reserve(work.places.size());
+  for (const size_t place : work.places) work.ids.push_back(std::move(tokenized[place]));
+  return work;
+}
 
-  const std::vector<Batch> batches = CutBatches(ids);
+// What the device has done leaves `work`. It is given up at its first error.
+Status EncoderEmbedder::EmbedOnDevice(DeviceEncoder* device, Work* work, const Context& ctx,
+                                      float* out) const {
+  const size_t dim = dimension(), count = work->ids.size();
+  // Longest first: those that are too long for it.
+  size_t begin = 0;
+  while (begin < count && PaddedTokens(work->ids[begin].size()) > device->batch_tokens()) ++begin;
+  const size_t first = begin;
+  while (begin < count) {
+    RETURN_IF_ERROR(ctx.Check());
+    size_t end = begin;
+    for (size_t padded = 0; end < count; ++end) {
+      padded += PaddedTokens(work->ids[end].size());
+      if (padded > device->batch_tokens()) break;
+    }
+    const auto vectors = device->Embed(std::span(work->ids).subspan(begin, end - begin));
+    if (!vectors.ok()) {
+      device_->GiveUp(vectors.status());
+      break;
+    }
+    for (size_t i = begin; i < end; ++i) {
+      std::copy_n(vectors->begin() + static_cast<ptrdiff_t>((i - begin) * dim), dim,
+                  out + work->places[i] * dim);
+    }
+    begin = end;
+  }
+  const auto erase = [&](auto& values) {
+    values.erase(values.begin() + static_cast<ptrdiff_t>(first),
+                 values.begin() + static_cast<ptrdiff_t>(begin));
+  };
+  erase(work->ids);
+  erase(work->places);
+  return OkStatus();
+}
+
+Status EncoderEmbedder::EmbedOnProcessor(const Work& work, const Context& ctx, float* out) const {
+  const std::vector<Batch> batches = CutBatches(work.ids);
   // Many batches are run side by side, each on one thread; of few, each has all of them.
   const size_t threads = pool_ == nullptr ? 1 : static_cast<size_t>(pool_->threads());
   const bool many = batches.size() >= kBatchesAThread * threads;
   const Encoder::Threads share = many ? Encoder::Threads::kCaller : Encoder::Threads::kPool;
-  std::vector<float> out(texts.size() * static_cast<size_t>(dimension()));
   std::mutex mutex;
   Status failure;
   const auto run = [&](size_t begin, size_t end) {
     for (size_t b = begin; b < end; ++b) {
       const auto batch_ids =
-          std::span(ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
+          std::span(work.ids).subspan(batches[b].begin, batches[b].end - batches[b].begin);
       Status status = ctx.Check();
       if (status.ok()) {
         auto hidden = parts_.encoder->Run(batch_ids, share);
         status = hidden.status();
         if (hidden.ok()) {
-          WriteVectors(batch_ids, *hidden, std::span(places).subspan(batches[b].begin), out.data());
+          WriteVectors(batch_ids, *hidden, std::span(work.places).subspan(batches[b].begin), out);
           continue;
         }
       }
@@ -214,7 +264,19 @@ Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_vi
   } else {
     run(0, batches.size());
   }
-  if (!failure.ok()) return failure;
+  return failure;
+}
+
+Result<std::vector<float>> EncoderEmbedder::Embed(std::span<const std::string_view> texts,
+                                                  EmbedRole role, const Context& ctx) {
+  Work work = TokenizeAll(texts, role, ctx);
+  size_t tokens = 0;
+  for (const auto& ids : work.ids) tokens += ids.size();
+  std::vector<float> out(texts.size() * static_cast<size_t>(dimension()));
+  if (DeviceEncoder* device = device_->For(role, tokens)) {
+    RETURN_IF_ERROR(EmbedOnDevice(device, &work, ctx, out.data()));
+  }
+  RETURN_IF_ERROR(EmbedOnProcessor(work, ctx, out.data()));
   return out;
 }
 
@@ -225,8 +287,10 @@ Result<std::unique_ptr<Embedder>> LoadEmbedder(const std::string& path,
   const std::string folder = EncoderFolderOf(path);
   ASSIGN_OR_RETURN(EmbedderParts parts,
                    folder.empty() ? LoadGguf(path, options) : LoadFolder(folder, options));
+  ASSIGN_OR_RETURN(auto device,
+                   EmbedDevice::Create(options, parts.encoder->weights(), parts.pooling));
   return std::unique_ptr<Embedder>(
-      std::make_unique<EncoderEmbedder>(std::move(parts), options.pool));
+      std::make_unique<EncoderEmbedder>(std::move(parts), std::move(device), options.pool));
 }
 
 }  // namespace vade

@@ -12,6 +12,8 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
+#include "model/device_choice.h"
+#include "model/device_encoder.h"
 
 namespace vade {
 
@@ -37,7 +39,14 @@ class Embedder {
 
 struct EmbedderOptions {
   ThreadPool* pool = nullptr;  // not owned, outlives the embedder; null: the caller's thread alone
-  std::string packed_cache_dir;  // where repacked weights are kept; "" keeps them in memory only
+  std::string packed_cache_dir =
+      {};  // where repacked weights are kept; "" keeps them in memory only
+  // kAuto: passages on the GPU, once there are enough of them to open one; questions on the
+  // processor. kCuda: both on the GPU, or an error. What the GPU fails at is done on the processor,
+  // with a warning.
+  DeviceChoice device = DeviceChoice::kCpu;
+  GpuOptions gpu = {};
+  OpenDeviceEncoder open_device = nullptr;  // null: the GPU of `gpu`, by its library
 };
 
 // A GGUF encoder file (architecture "bert"; made by `vade models convert`), or a folder in the

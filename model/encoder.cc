@@ -268,20 +268,25 @@ Encoder::Encoder(std::unique_ptr<const EncoderWeights> weights, ThreadPool* pool
 
 Encoder::~Encoder() = default;
 
-Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> texts,
-                                        Threads threads) const {
+Status CheckTexts(const EncoderConfig& config, std::span<const std::vector<int32_t>> texts) {
   for (const auto& text : texts) {
-    if (text.empty() || text.size() > static_cast<size_t>(config().positions)) {
-      return InvalidArgument(StrCat("a text of ", text.size(), " tokens; the encoder takes 1 to ",
-                                    config().positions));
+    if (text.empty() || text.size() > static_cast<size_t>(config.positions)) {
+      return InvalidArgument(
+          StrCat("a text of ", text.size(), " tokens; the encoder takes 1 to ", config.positions));
     }
     for (const int32_t id : text) {
-      if (id < 0 || id >= config().vocab) {
+      if (id < 0 || id >= config.vocab) {
         return InvalidArgument(
-            StrCat("token id ", id, " is outside the vocabulary of ", config().vocab));
+            StrCat("token id ", id, " is outside the vocabulary of ", config.vocab));
       }
     }
   }
+  return OkStatus();
+}
+
+Result<std::vector<float>> Encoder::Run(std::span<const std::vector<int32_t>> texts,
+                                        Threads threads) const {
+  RETURN_IF_ERROR(CheckTexts(config(), texts));
   if (texts.empty()) return std::vector<float>();
   Borrowed<Workspace> workspace(&mutex_, &workspaces_);
   return Pass(*this, threads == Threads::kPool ? pool_ : nullptr, &*workspace, texts).Run();

@@ -20,6 +20,9 @@ namespace vade {
 
 class ThreadPool;
 
+// INVALID_ARGUMENT for an empty or too long text and for an id outside the vocabulary.
+Status CheckTexts(const EncoderConfig& config, std::span<const std::vector<int32_t>> texts);
+
 class Encoder {
  public:
   // The pool is not owned and outlives the encoder; null: the caller's thread alone.
@@ -27,13 +30,14 @@ class Encoder {
   ~Encoder();
 
   const EncoderConfig& config() const { return weights_->config; }
+  const EncoderWeights& weights() const { return *weights_; }
 
   // kPool shares the rows and heads out over the pool: for one batch at a time. kCaller is for
   // callers that run several batches at once themselves.
   enum class Threads : uint8_t { kPool, kCaller };
 
   // Final vectors [sum of lengths, dim]. Each text has 1 to config().positions ids.
-  // INVALID_ARGUMENT for an empty or too long text and for an id outside the vocabulary.
+  // Errors are those of CheckTexts.
   Result<std::vector<float>> Run(std::span<const std::vector<int32_t>> texts,
                                  Threads threads = Threads::kPool) const;
 

@@ -20,8 +20,6 @@
 
 namespace vade {
 
-enum class Pooling : uint8_t { kMean, kFirstToken };  // kFirstToken: "CLS"
-
 // By EmbedRole: what stands before a question and before a passage.
 struct EmbedPrefixes {
   std::string query, passage;

@@ -37,6 +37,9 @@ struct EncoderConfig {
 // BertModel and XLMRobertaModel.
 enum class EncoderNames : uint8_t { kGguf, kHuggingFace };
 
+// How a text's vectors become one.
+enum class Pooling : uint8_t { kMean, kFirstToken };  // kFirstToken: "CLS"
+
 struct EncoderWeights {
   // y = W x + bias, W is [rows, cols]
   struct Linear {

@@ -1,6 +1,4 @@
 // From a weight file to a decoder that is ready to read.
-#include <mutex>
-
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -78,13 +76,6 @@ Result<std::unique_ptr<Decoder>> LoadDecoderOn(std::unique_ptr<Backend> backend,
 
 namespace {
 
-// At most once a process: every decoder that is loaded would say the same.
-void SayOnce(const std::string& why_not) {
-  static std::once_flag said;
-  std::call_once(said,
-                 [&] { LogInfo(StrCat("no GPU: ", why_not, "; computing on the processor")); });
-}
-
 Result<std::unique_ptr<Decoder>> LoadForGpu(const std::string& path,
                                             const DecoderOptions& options) {
   GpuFound found;
@@ -112,7 +103,7 @@ Result<std::unique_ptr<Decoder>> LoadDecoder(const std::string& path,
     const StatusCode code = decoder.status().code();
     if (decoder.ok() || options.device == DeviceChoice::kCuda || !MayBeTheGpu(code)) return decoder;
     if (code == StatusCode::kUnavailable) {
-      SayOnce(decoder.status().message().substr(std::string_view("no GPU: ").size()));
+      SayNoGpu(decoder.status().message().substr(std::string_view("no GPU: ").size()));
     } else {
       LogWarning(StrCat("the GPU cannot be used: ", decoder.status().message(),
                         "; computing on the processor"));

@@ -29,7 +29,7 @@ void AddCommonOptions(CLI::App& app, CommonOptions& options) {
   const std::map<std::string, DeviceChoice> devices = {
       {"auto", DeviceChoice::kAuto}, {"cpu", DeviceChoice::kCpu}, {"cuda", DeviceChoice::kCuda}};
   app.add_option("--device", options.device,
-                 "Where the decoder computes: auto (the GPU when there is one), cpu, cuda")
+                 "Where models compute: auto (the GPU when there is one), cpu, cuda")
       ->transform(CLI::CheckedTransformer(devices))
       ->option_text("auto|cpu|cuda");
   app.add_flag("--json", options.json, "Print one JSON object");

@@ -88,10 +88,7 @@ Status RunEmbed(CliSession& session, const BenchFlags& flags) {
   const LocalOptions local = session.local_options();
   ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(local));
   ThreadPool pool(Threads(session));
-  EmbedderOptions options;
-  options.pool = &pool;
-  options.packed_cache_dir = PackedDir(local);
-  ASSIGN_OR_RETURN(auto embedder, LoadEmbedder(path, options));
+  ASSIGN_OR_RETURN(auto embedder, LoadEmbedder(path, EmbedderOptionsOf(local, &pool)));
   ASSIGN_OR_RETURN(EmbedBench bench, BenchEmbed(embedder.get(), flags.embed_tokens, flags.batch,
                                                 flags.repeat, session.ctx()));
   Json json = Header(embedder->id(), pool.threads());

@@ -87,7 +87,7 @@ LocalOptions CliSession::local_options() const {
   local.decoder_model = options.model;
   local.embedder_model = options.embedder;
   local.threads = options.threads;
-  local.device = options.device;
+  SetDevices(options.device, &local);
   local.store.background = options.background;
   return local;
 }

@@ -11,6 +11,8 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 #include "model/cpu_backend.h"
+#include "model/encoder_check.h"
+#include "model/scanner_check.h"
 #include "service/endpoint.h"
 #include "service/model_files.h"
 
@@ -203,13 +205,20 @@ void CheckGpu(const LocalOptions& options, GpuExam exam, DoctorReport* report) {
   }
   if (exam == GpuExam::kLook) return;
   CpuBackend reference(nullptr);
-  auto checks = CheckBackend(**backend, reference);
-  if (!checks.ok()) {
-    report->problems.push_back(
-        {"the GPU does not compute: " + checks.status().message(), "use --device cpu"});
-    return;
-  }
-  report->gpu.checks = *std::move(checks);
+  const auto take = [&](Result<std::vector<BackendCheck>> checks) {
+    if (!checks.ok()) {
+      report->problems.push_back(
+          {"the GPU does not compute: " + checks.status().message(), "use --device cpu"});
+      return;
+    }
+    report->gpu.checks.insert(report->gpu.checks.end(), checks->begin(), checks->end());
+  };
+  take(CheckBackend(**backend, reference));
+  take(CheckEncoder([&](const EncoderWeights& weights, Pooling pooling) {
+    return OpenCudaEncoder(weights, pooling, gpu);
+  }));
+  const auto scanner = OpenCudaScanner(gpu);
+  take(scanner.ok() ? CheckScanner(**scanner) : scanner.status());
   for (DoctorProblem& problem : internal::ProblemsOf(report->gpu.checks)) {
     report->problems.push_back(std::move(problem));
   }

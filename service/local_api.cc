@@ -12,7 +12,9 @@
 #include "base/trace.h"
 #include "ingest/ingest.h"
 #include "ingest/reembed.h"
+#include "kernels/row_scanner.h"
 #include "model/catalog.h"
+#include "model/cuda_library.h"
 #include "retriever/retriever.h"
 #include "service/change_follower.h"
 #include "service/embedders.h"
@@ -304,7 +306,7 @@ class LocalApiImpl final : public LocalApi {
   Result<std::unique_ptr<Embedder>> Load(const std::string& name) {
     ASSIGN_OR_RETURN(const std::string path, FindEmbedderFile(options_, name));
     LogInfo(StrCat("loading the embedder ", path));
-    return LoadEmbedder(path, {.pool = &pool_, .packed_cache_dir = PackedDir(options_)});
+    return LoadEmbedder(path, EmbedderOptionsOf(options_, &pool_));
   }
 
   Result<std::unique_ptr<Decoder>> MakeDecoder() {
@@ -354,12 +356,44 @@ class LocalApiImpl final : public LocalApi {
 
 }  // namespace
 
+namespace {
+
+// Null: the processor searches.
+Result<std::shared_ptr<kernels::RowScanner>> OpenScanner(const LocalOptions& options) {
+  using Scanner = std::shared_ptr<kernels::RowScanner>;
+  if (options.search_device == DeviceChoice::kCpu) return Scanner();
+  GpuOptions gpu = options.gpu;
+  gpu.memory_bytes = options.search_gpu_bytes;
+  GpuFound found;
+  auto scanner = OpenCudaScanner(gpu, &found);
+  if (scanner.ok()) {
+    LogInfo(StrCat("large segments are searched on the GPU ", found.name));
+    return Scanner(*std::move(scanner));
+  }
+  const Status& why = scanner.status();
+  if (options.search_device == DeviceChoice::kCuda) return why.WithContext("searching on the GPU");
+  if (why.code() == StatusCode::kUnavailable) {
+    SayNoGpu(why.message());
+  } else {
+    LogWarning(StrCat("the GPU does not search: ", why.message(), "; the processor does"));
+  }
+  return Scanner();
+}
+
+}  // namespace
+
+void SetDevices(DeviceChoice device, LocalOptions* options) {
+  options->device = options->embed_device = device;
+  if (options->search_device != DeviceChoice::kCpu) options->search_device = device;
+}
+
 Result<std::unique_ptr<LocalApi>> LocalApi::Open(const LocalOptions& options) {
   if (options.data_dir.empty())
     return InvalidArgument("no data directory is given; name one with --data DIR");
   StoreOptions store_options = options.store;
   store_options.create_if_missing = options.create_if_missing;
   LocalParts parts;
+  ASSIGN_OR_RETURN(store_options.scanner, OpenScanner(options));
   ASSIGN_OR_RETURN(parts.store, OpenStore(options.data_dir, store_options));
   // What cannot be kept in files (a full disk) is kept in memory only.
   auto files =

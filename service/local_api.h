@@ -35,6 +35,13 @@ struct LocalOptions {
   kernels::KvType kv_type = DecoderOptions().kv_type;
   DeviceChoice device = DeviceChoice::kAuto;  // of the decoder
   GpuOptions gpu;
+  // Of the embedder, as EmbedderOptions::device says; on the same GPU.
+  DeviceChoice embed_device = DeviceChoice::kAuto;
+  uint64_t embed_gpu_bytes = 0;  // its memory for that, at most; 0: nine tenths of what is free
+  // Of searches by vectors: kAuto and kCuda let the GPU look at all rows of large segments. It
+  // takes them when they are first searched, which is no use to a process that asks one question.
+  DeviceChoice search_device = DeviceChoice::kCpu;
+  uint64_t search_gpu_bytes = 0;  // the same for these; 0: half of what is free
   bool create_if_missing = true;  // false: NOT_FOUND when there is no store in data_dir
   StoreOptions store;
   // For questions that do not say: Query::mmr and Query::neighbours. Off.
@@ -43,6 +50,10 @@ struct LocalOptions {
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
   GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3, .further_passages = 5};
 };
+
+// Where everything computes that can do so elsewhere, as --device says it; searches only where they
+// are not left to the processor anyway.
+void SetDevices(DeviceChoice device, LocalOptions* options);
 
 // What a LocalApi works with, when the caller brings it: another kind of store, or the fakes of a
 // test.

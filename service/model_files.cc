@@ -56,4 +56,13 @@ Result<std::string> FindDecoderFile(const LocalOptions& options) {
   return ResolveModel(options.decoder_model, ModelsDir(options));
 }
 
+EmbedderOptions EmbedderOptionsOf(const LocalOptions& options, ThreadPool* pool) {
+  EmbedderOptions embedder = {.pool = pool,
+                              .packed_cache_dir = PackedDir(options),
+                              .device = options.embed_device,
+                              .gpu = options.gpu};
+  embedder.gpu.memory_bytes = options.embed_gpu_bytes;
+  return embedder;
+}
+
 }  // namespace vade

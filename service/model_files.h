@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "model/embedder.h"
 #include "service/local_api.h"
 
 namespace vade {
@@ -20,5 +21,8 @@ std::string UsualEmbedder(const LocalOptions& options);  // its name or path
 // Whether it names a model by itself: a client of a service names none of the service's paths.
 bool IsPlainModelName(std::string_view name);
 Result<std::string> FindDecoderFile(const LocalOptions& options);
+
+// How an embedder is loaded. The pool outlives it.
+EmbedderOptions EmbedderOptionsOf(const LocalOptions& options, ThreadPool* pool);
 
 }  // namespace vade

@@ -32,6 +32,8 @@ const std::vector<std::string>& KnownKeys() {
                                                 "model.gpu",
                                                 "model.gpu_bytes",
                                                 "model.gpu_graphs",
+                                                "embed.device",
+                                                "embed.gpu_bytes",
                                                 "answer.max_active",
                                                 "answer.max_waiting",
                                                 "answer.max_prompt_tokens",
@@ -44,9 +46,12 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.reading",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "search.device",
+                                                "search.gpu_bytes",
                                                 "search.mmr",
                                                 "search.neighbours",
                                                 "store.block_cache_bytes",
+                                                "store.graph_bytes",
                                                 "store.hnsw_ef_search",
                                                 "store.erase_within_seconds",
                                                 "log.level",
@@ -159,6 +164,11 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("model.gpu", 0, 63, &local->gpu.device));
   RETURN_IF_ERROR(file.Bytes("model.gpu_bytes", 0, 1ull << 44, &local->gpu.memory_bytes));
   RETURN_IF_ERROR(file.Bool("model.gpu_graphs", &local->gpu.graphs));
+  RETURN_IF_ERROR(file.Device("embed.device", &local->embed_device));
+  RETURN_IF_ERROR(file.Bytes("embed.gpu_bytes", 0, 1ull << 44, &local->embed_gpu_bytes));
+  local->search_device = DeviceChoice::kAuto;
+  RETURN_IF_ERROR(file.Device("search.device", &local->search_device));
+  RETURN_IF_ERROR(file.Bytes("search.gpu_bytes", 0, 1ull << 44, &local->search_gpu_bytes));
   RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
   RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(
@@ -211,7 +221,7 @@ Status Override(const ServeOptions& options, ServeSettings* settings) {
   if (options.decoder_model) settings->local.decoder_model = *options.decoder_model;
   if (options.embedder_model) settings->local.embedder_model = *options.embedder_model;
   if (options.grpc_address) settings->server.grpc_address = *options.grpc_address;
-  if (options.device) settings->local.device = *options.device;
+  if (options.device) SetDevices(*options.device, &settings->local);
   if (options.threads) settings->local.threads = *options.threads;
   return Reader::CheckRange("--threads", settings->local.threads, 0, 1024);
 }

@@ -30,6 +30,11 @@
 //   model.gpu                  which GPU, 0 (default) to 63, as the driver counts them
 //   model.gpu_bytes            its memory, at most; 0 (default): nine tenths of what is free
 //   model.gpu_graphs           true (default): steps of few rows are recorded and launched as one
+//   embed.device               auto (default): passages on the same GPU when there is one, as soon as
+//                              there are some 25 to embed at once, questions on the processor; cpu;
+//                              cuda: questions too
+//   embed.gpu_bytes            of the GPU's memory for it, at most; 0 (default): nine tenths of what
+//                              is free
 //   answer.max_active          answers in one batch, 1 to 256, default 8
 //   answer.max_waiting         answers that wait, 0 to 10000, default 32; beyond:
 //                              RESOURCE_EXHAUSTED. With max_active it stays below
@@ -53,6 +58,11 @@
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
+//   search.device              auto (default): the same GPU, when there is one, looks at all rows of
+//                              segments with 8,192 or more, so that they are searched exactly; the
+//                              processor walks their graphs otherwise; cpu, cuda
+//   search.gpu_bytes           of the GPU's memory for their rows, at most; 0 (default): half of what
+//                              is free
 //   search.mmr                 0 to 1, for questions that do not say, default 1 (off): the share of the
 //                              score beside unlikeness to better hits
 //   search.neighbours          0 to 10, default 0: passages joined to each hit on each side

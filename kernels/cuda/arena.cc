@@ -14,8 +14,7 @@ Result<uint8_t*> Arena::Allocate(uint64_t bytes, const std::string& what) {
   if (bytes == 0) return InvalidArgument(StrCat("no memory is asked for ", what));
   if (bytes > budget_) {
     return ResourceExhausted(StrCat(what, " needs ", bytes, " bytes of GPU memory, the budget is ",
-                                    budget_, "; raise model.gpu_bytes, lower the key/value ",
-                                    "budget, or use a smaller model or --device cpu"));
+                                    budget_, "; ", remedy_));
   }
   bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   const auto fits = [&](const auto& piece) { return piece.second >= bytes; };
@@ -37,9 +36,7 @@ Status Arena::Grow(uint64_t bytes, const std::string& what) {
   const uint64_t left = budget_ - taken_;
   if (bytes > left) {
     return ResourceExhausted(StrCat(what, " needs ", bytes, " more bytes of GPU memory; ", taken_,
-                                    " of the budget of ", budget_,
-                                    " are taken. Raise model.gpu_bytes, lower the key/value ",
-                                    "budget, or use a smaller model or --device cpu"));
+                                    " of the budget of ", budget_, " are taken; ", remedy_));
   }
   const uint64_t size = std::max(bytes, std::min(kChunkBytes, left));
   auto chunk = device_->Allocate(size);

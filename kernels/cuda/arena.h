@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "kernels/cuda/device.h"
@@ -20,7 +21,12 @@ class Arena {
   static constexpr uint64_t kAlignment = 256;
   static constexpr uint64_t kChunkBytes = 64ull << 20;  // or one piece, where that is larger
 
-  Arena(Device* device, uint64_t budget_bytes) : device_(device), budget_(budget_bytes) {}
+  static constexpr char kDecoderRemedy[] =
+      "raise model.gpu_bytes, lower the key/value budget, or use a smaller model or --device cpu";
+
+  // `remedy`: what helps against a budget that is too small, as half a sentence.
+  Arena(Device* device, uint64_t budget_bytes, std::string remedy = kDecoderRemedy)
+      : device_(device), budget_(budget_bytes), remedy_(std::move(remedy)) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -39,6 +45,7 @@ class Arena {
 
   Device* device_;
   uint64_t budget_, taken_ = 0, used_ = 0;
+  std::string remedy_;
   std::set<uint8_t*> chunks_;
   std::map<uint8_t*, uint64_t> free_;  // by address; neighbours of one chunk are joined
   std::map<uint8_t*, uint64_t> out_;

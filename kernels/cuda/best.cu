@@ -226,6 +226,7 @@ void BestLogits(const BestLogitsArgs& args, Stream stream) {
   const Global<float> greatest(args.greatest, args.row_count);
   Launch("BestOfChunksKernel", plan.of_chunks, stream, BestOfChunksKernel, view);
   Launch("BestOfRowsKernel", plan.of_rows, stream, BestOfRowsKernel, view, greatest);
+  if (args.sums == nullptr) return;
   const SumView sums = {.logits = view.logits,
                         .greatest = {args.greatest, args.row_count},
                         .temperatures = {args.temperatures, args.row_count},

@@ -92,6 +92,15 @@ VADE_DEVICE void MmaS8K16(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t b) {
       : "r"(a0), "r"(a1), "r"(b));
 }
 
+// The same with b in 0..255.
+VADE_DEVICE void MmaS8U8K32(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 }  // namespace vade::kernels::cuda
 
 #else
@@ -111,6 +120,10 @@ VADE_DEVICE bool IsFinite(float x) { return x - x == 0.0f; }
 
 // Every lane gets the sum, the largest, of all 32; the order of the sum is fixed.
 VADE_DEVICE float WarpSum(float value) {
+  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+  return value;
+}
+VADE_DEVICE double WarpSum(double value) {
   for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
   return value;
 }

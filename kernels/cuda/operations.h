@@ -145,7 +145,7 @@ struct BestLogitsArgs {
   uint32_t* finite =
       nullptr;  // [row_count, chunks]: 0 where a logit is no number; keys are void then
   // [row_count, chunks, 2]: of e^(logit - greatest) above kBestExponent, and of the same over the
-  // temperature
+  // temperature. Null: they are not wanted, nor are temperatures.
   float* sums = nullptr;
 };
 void BestLogits(const BestLogitsArgs& args, Stream stream);

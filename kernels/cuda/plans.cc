@@ -122,4 +122,51 @@ AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uin
   return plan;
 }
 
+LaunchPlan PlanScan(uint32_t padded_rows, uint32_t stride) {
+  return {.grid_x = CeilDiv(padded_rows, kScanRowsOfBlock),
+          .block = kScanThreads,
+          .shared_bytes = stride};
+}
+
+ScanPieces CutScan(uint32_t rows) {
+  const uint32_t count = CeilDiv(rows, kScanPiece);
+  return {.count = count, .rows = CeilDiv(rows, count)};
+}
+
+LaunchPlan PlanEncoderRows(uint32_t rows) {
+  return {.grid_x = rows, .block = kEncoderThreads, .shared_bytes = kEncoderScratchBytes};
+}
+
+LaunchPlan PlanCodes(uint32_t tiles, uint32_t tokens) {
+  LaunchPlan plan = PlanMatrix(tiles, tokens);
+  plan.shared_bytes = kMatrixTokens * kStepPitch;
+  return plan;
+}
+
+LaunchPlan PlanHeadRows(uint32_t rows) { return {.grid_x = rows, .block = kEncoderThreads}; }
+
+LaunchPlan PlanHeadValues(uint32_t texts, uint32_t heads) {
+  return {.grid_x = texts,
+          .grid_y = heads,
+          .block = kEncoderThreads,
+          .shared_bytes = 2 * kEncoderThreads * sizeof(float)};
+}
+
+std::vector<TextQueries> PlanTexts(std::span<const uint32_t> lengths) {
+  std::vector<TextQueries> items;
+  for (size_t text = 0; text < lengths.size(); ++text) {
+    for (uint32_t first = 0; first < lengths[text]; first += kTextQueries) {
+      items.push_back({static_cast<int32_t>(text), static_cast<int32_t>(first)});
+    }
+  }
+  return items;
+}
+
+LaunchPlan PlanAttendTexts(uint32_t items, uint32_t heads) {
+  return {.grid_x = items,
+          .grid_y = heads,
+          .block = kEncoderThreads,
+          .shared_bytes = kTextQueries * kWeightsPitch};
+}
+
 }  // namespace vade::kernels::cuda

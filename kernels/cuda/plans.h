@@ -129,4 +129,36 @@ AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uin
 uint32_t AttendSharedBytes(uint32_t head_dim);
 inline constexpr uint32_t PartialFloats(uint32_t head_dim) { return head_dim + 2; }
 
+// --- scans of rows of codes ----------------------------------------------------------------------
+inline constexpr uint32_t kScanThreads = 256;
+inline constexpr uint32_t kScanRowsOfBlock = 128;
+inline constexpr uint32_t kMaxScanStride = 64 << 10;  // of a row, in bytes: the question is shared
+// The greatest are looked for in pieces of so many rows at a time, so that there are blocks for all
+// multiprocessors; every piece gives its own.
+inline constexpr uint32_t kScanPiece = 64 << 10;
+LaunchPlan PlanScan(uint32_t padded_rows, uint32_t stride);
+struct ScanPieces {
+  uint32_t count = 1, rows = 1;  // of a piece; together as many rows as there are, or some more
+};
+ScanPieces CutScan(uint32_t rows);
+
+// --- encoders ------------------------------------------------------------------------------------
+inline constexpr uint32_t kEncoderThreads = 128;
+inline constexpr uint32_t kEncoderScratchBytes = 256;   // for sums over a block
+LaunchPlan PlanEncoderRows(uint32_t rows);              // a block a row
+LaunchPlan PlanCodes(uint32_t tiles, uint32_t tokens);  // MultiplyCodes; as PlanMatrix, no records
+LaunchPlan PlanHeadRows(uint32_t rows);
+LaunchPlan PlanHeadValues(uint32_t texts, uint32_t heads);
+
+// Queries of one text that a block takes for one head: 8 a warp.
+inline constexpr uint32_t kTextQueries = kEncoderThreads / 32 * 8;
+struct TextQueries {
+  int32_t text = 0, first = 0;
+};
+// Texts of these lengths, cut; for AttendTexts.
+std::vector<TextQueries> PlanTexts(std::span<const uint32_t> lengths);
+// A warp's weights of 32 keys on their way from rows to columns: a query has kWeightsPitch bytes.
+inline constexpr uint32_t kWeightsPitch = 36;
+LaunchPlan PlanAttendTexts(uint32_t items, uint32_t heads);
+
 }  // namespace vade::kernels::cuda

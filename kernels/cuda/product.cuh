@@ -53,6 +53,46 @@ VADE_DEVICE float AddScaled(float sum, int dot, float weight_scale, float x_scal
   return __fmaf_rn(static_cast<float>(dot), __fmul_rn(weight_scale, x_scale), sum);
 }
 
-ProductView ViewOf(const MultiplyArgs& args);
+// A row of x is `row_bytes` long.
+ProductView ViewOf(const MultiplyArgs& args, size_t row_bytes);
+
+// --- the tensor cores' way -----------------------------------------------------------------------
+inline constexpr uint32_t kMatrixThreads = 32 * kMatrixWarps;
+inline constexpr int kColumnTiles = kMatrixTokens / 8;  // of 8 tokens
+inline constexpr uint32_t kStagedBytes = kMatrixTokens * kStepPitch;
+
+// One warp's view of its tile: lane = 4 g + t holds rows g and g + 8, tokens 8n + 2t and the next.
+struct WarpTile {
+  Global<const uint8_t> data;
+  size_t tile;
+  uint32_t g, t;
+};
+
+// Element i of a lane's share of a result: which row of its two, which token.
+VADE_HD uint32_t RowOf(const WarpTile& w, int i) { return w.g + (i >= 2 ? 8 : 0); }
+VADE_HD uint32_t TokenOf(const WarpTile& w, int n, int i) {
+  return static_cast<uint32_t>(8 * n + i % 2) + 2 * w.t;
+}
+
+// Activations of `cols` columns from 256 step on, of the block's tokens, to shared memory; zeros
+// where there are no tokens or columns.
+VADE_DEVICE void StageCodes(const ProductView& view, uint32_t step, uint32_t cols,
+                            uint32_t first_token) {
+  const Shared<uint4> codes(0, kStagedBytes / 16);
+  constexpr uint32_t lines = kStepCols / 16;
+  for (uint32_t i = threadIdx.x; i < kMatrixTokens * lines; i += kMatrixThreads) {
+    const uint32_t token = i / lines, line = i % lines;
+    uint4 value = {0, 0, 0, 0};
+    if (first_token + token < view.tokens && line * 16 < cols) {
+      value = view.x.Load<uint4>(size_t{first_token + token} * view.row_bytes +
+                                 size_t{step} * kStepCols + 16 * line);
+    }
+    codes[token * (kStepPitch / 16) + line] = value;
+  }
+}
+VADE_DEVICE uint32_t StagedCodes(uint32_t token, uint32_t byte) {
+  const Shared<uint4> codes(0, kStagedBytes / 16);
+  return codes.Load<uint32_t>(token * kStepPitch + byte);
+}
 
 }  // namespace vade::kernels::cuda

@@ -230,7 +230,7 @@ void LaunchDots(const ProductView& view, Stream stream) {
 
 }  // namespace
 
-ProductView ViewOf(const MultiplyArgs& args) {
+ProductView ViewOf(const MultiplyArgs& args, size_t row_bytes) {
   const auto matrix = [&](size_t i) -> MatrixView {
     if (i >= args.matrices.size()) return {{nullptr, 0}, {nullptr, 0}, 0, 0, 0};
     const ProductMatrix& m = args.matrices[i];
@@ -240,7 +240,6 @@ ProductView ViewOf(const MultiplyArgs& args) {
             .tiles = (m.rows + kRows - 1) / kRows,
             .first_column = m.first_column};
   };
-  const size_t row_bytes = PreparedBytes(args.format, args.cols);
   ProductView view = {.matrices = {matrix(0), matrix(1), matrix(2)},
                       .x = {args.x, args.tokens * row_bytes},
                       .y = {args.y, size_t{args.tokens} * args.y_stride},
@@ -259,7 +258,7 @@ ProductView ViewOf(const MultiplyArgs& args) {
 
 void MultiplyByDots(const MultiplyArgs& args, Stream stream) {
   if (args.tokens == 0) return;
-  const ProductView view = ViewOf(args);
+  const ProductView view = ViewOf(args, PreparedBytes(args.format, args.cols));
   switch (args.format) {
     case Format::kF32: return LaunchDots<Format::kF32>(view, stream);
     case Format::kF16: return LaunchDots<Format::kF16>(view, stream);

@@ -10,19 +10,11 @@
 namespace vade::kernels::cuda {
 namespace {
 
-constexpr uint32_t kThreads = 32 * kMatrixWarps;
-constexpr int kColumnTiles = kMatrixTokens / 8;  // of 8 tokens
 using Fragments = float[kColumnTiles][4];
 using IntFragments = int[kColumnTiles][4];
 
-constexpr uint32_t kRecords = kMatrixTokens * kStepPitch;  // where they begin in shared memory
-
-// One warp's view of its tile: lane = 4 g + t holds rows g and g + 8, tokens 8n + 2t and the next.
-struct WarpTile {
-  Global<const uint8_t> data;
-  size_t tile;
-  uint32_t g, t;
-};
+constexpr uint32_t kThreads = kMatrixThreads;
+constexpr uint32_t kRecords = kStagedBytes;  // where they begin in shared memory
 
 template <Format kFormat>
 VADE_DEVICE uint32_t LoadStep(const WarpTile& w, size_t group, uint32_t step, uint32_t row) {
@@ -41,20 +33,10 @@ VADE_DEVICE void LoadFragment(const WarpTile& w, size_t group, uint32_t (&a)[4])
 // Activations of columns [256 step, ...) of the block's tokens and their records, to shared memory.
 template <Format kFormat>
 VADE_DEVICE void Stage(const ProductView& view, uint32_t step, uint32_t first_token) {
-  const Shared<uint4> codes(0, kRecords / 16);
   const Shared<uint32_t> records(kRecords, kMatrixTokens * kRecordBytes / 4);
   const uint32_t cols =
       view.cols - step * kStepCols < kStepCols ? view.cols - step * kStepCols : kStepCols;
-  constexpr uint32_t lines = kStepCols / 16;
-  for (uint32_t i = threadIdx.x; i < kMatrixTokens * lines; i += kThreads) {
-    const uint32_t token = i / lines, line = i % lines;
-    uint4 value = {0, 0, 0, 0};
-    if (first_token + token < view.tokens && line * 16 < cols) {
-      value = view.x.Load<uint4>(size_t{first_token + token} * view.row_bytes +
-                                 size_t{step} * kStepCols + 16 * line);
-    }
-    codes[token * (kStepPitch / 16) + line] = value;
-  }
+  StageCodes(view, step, cols, first_token);
   constexpr uint32_t record_words =
       (IsSuper(kFormat) ? sizeof(Prepared256) : 8 * sizeof(Prepared32)) / 4;
   const uint32_t words =
@@ -75,16 +57,6 @@ template <typename T>
 VADE_DEVICE T RecordOf(uint32_t token, uint32_t byte) {
   const Shared<uint32_t> records(kRecords, kMatrixTokens * kRecordBytes / 4);
   return records.Load<T>(token * kRecordBytes + byte);
-}
-VADE_DEVICE uint32_t StagedCodes(uint32_t token, uint32_t byte) {
-  const Shared<uint4> codes(0, kRecords / 16);
-  return codes.Load<uint32_t>(token * kStepPitch + byte);
-}
-
-// Element i of a lane's share of a result: which row of its two, which token.
-VADE_HD uint32_t RowOf(const WarpTile& w, int i) { return w.g + (i >= 2 ? 8 : 0); }
-VADE_HD uint32_t TokenOf(const WarpTile& w, int n, int i) {
-  return static_cast<uint32_t>(8 * n + i % 2) + 2 * w.t;
 }
 
 template <Format kFormat>
@@ -265,7 +237,7 @@ void LaunchTensors(const ProductView& view, Stream stream) {
 
 void MultiplyByTensors(const MultiplyArgs& args, Stream stream) {
   if (args.tokens == 0) return;
-  const ProductView view = ViewOf(args);
+  const ProductView view = ViewOf(args, PreparedBytes(args.format, args.cols));
   switch (args.format) {
     case Format::kF32:
     case Format::kF16:

@@ -15,8 +15,8 @@ Status ToStatus(cudaError_t error, const std::string& what) {
   switch (error) {
     case cudaErrorMemoryAllocation:
       return ResourceExhausted(message +
-                               "; lower model.gpu_bytes or the key/value budget, or use "
-                               "--device cpu");
+                               "; lower model.gpu_bytes, embed.gpu_bytes, search.gpu_bytes or the "
+                               "key/value budget, or use --device cpu");
     case cudaErrorInsufficientDriver:
     case cudaErrorNoDevice:
     case cudaErrorSystemDriverMismatch:

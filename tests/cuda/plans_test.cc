@@ -57,6 +57,51 @@ TEST(CudaPlans, ProductsOfEverySizeCoverTheirTilesAndTokens) {
   }
 }
 
+TEST(CudaPlans, TextsOfEveryLengthAreCutIntoQueriesOnce) {
+  const std::vector<uint32_t> lengths = {1, 31, 32, 33, 64, 512, 0, 7};
+  std::vector<uint32_t> covered(lengths.size());
+  const auto items = PlanTexts(lengths);
+  for (const TextQueries& item : items) {
+    uint32_t& at = covered[static_cast<size_t>(item.text)];
+    EXPECT_EQ(static_cast<uint32_t>(item.first), at);
+    at = std::min(at + kTextQueries, lengths[static_cast<size_t>(item.text)]);
+  }
+  EXPECT_EQ(covered, lengths);
+  for (uint32_t heads : {1u, 12u, 1024u}) {
+    ExpectPossible(PlanAttendTexts(static_cast<uint32_t>(items.size()), heads));
+    ExpectPossible(PlanHeadValues(static_cast<uint32_t>(lengths.size()), heads));
+  }
+}
+
+TEST(CudaPlans, EncodersOfEverySizeArePossible) {
+  for (uint32_t tokens : {1u, 31u, 32u, 33u, 8192u, 100000u}) {
+    ExpectPossible(PlanEncoderRows(tokens));
+    ExpectPossible(PlanHeadRows(tokens));
+    for (uint32_t tiles : {1u, 3u, 4u, 5u, 24u, 4096u}) {
+      const LaunchPlan plan = PlanCodes(tiles, tokens);
+      ExpectPossible(plan);
+      EXPECT_GE(uint64_t{plan.grid_x} * kMatrixWarps, tiles);
+      EXPECT_GE(plan.grid_y * kMatrixTokens, tokens);
+      EXPECT_EQ(plan.shared_bytes, kMatrixTokens * kStepPitch);
+    }
+  }
+}
+
+TEST(CudaPlans, ScansOfEverySizeAreCutIntoPiecesThatCoverThem) {
+  for (uint32_t rows : {1u, 127u, 65535u, 65536u, 65537u, 262144u, 10'000'000u, 0x7fffffffu}) {
+    const ScanPieces pieces = CutScan(rows);
+    EXPECT_LE(pieces.rows, kScanPiece);
+    EXPECT_GE(uint64_t{pieces.count} * pieces.rows, rows);
+    EXPECT_LT(uint64_t{pieces.count} * pieces.rows, uint64_t{rows} + pieces.count);
+    for (uint32_t stride : {64u, 384u, kMaxScanStride}) {
+      const LaunchPlan plan = PlanScan(pieces.count * pieces.rows, stride);
+      ExpectPossible(plan);
+      EXPECT_GE(uint64_t{plan.grid_x} * kScanRowsOfBlock, rows);
+    }
+    ExpectPossible(PlanBest(pieces.count, pieces.rows, kMaxBest).of_chunks);
+  }
+}
+
 TEST(CudaPlans, RowsAndStoresOfEverySizeArePossible) {
   for (uint32_t rows : {1u, 2u, 64u, 512u}) {
     ExpectPossible(PlanRows(rows));

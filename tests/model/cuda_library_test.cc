@@ -14,12 +14,12 @@ using testing::TinyModel;
 
 TEST(CudaLibrary, MissingOrForeignLibraryIsSaid) {
   TempDir dir;
-  const auto missing = internal::OpenCudaBackendAt(dir.File("none.so"), {}, nullptr);
-  ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.status().code(), StatusCode::kUnavailable);
-  EXPECT_NE(missing.status().message().find("nvcc"), std::string::npos);
-  const auto foreign = internal::OpenCudaBackendAt(dir.Write("x.so", "no library"), {}, nullptr);
-  EXPECT_EQ(foreign.status().code(), StatusCode::kUnavailable);
+  internal::CudaOpenArgs args;
+  const Status missing = internal::OpenCudaAt(dir.File("none.so"), &args);
+  EXPECT_EQ(missing.code(), StatusCode::kUnavailable);
+  EXPECT_NE(missing.message().find("nvcc"), std::string::npos);
+  const Status foreign = internal::OpenCudaAt(dir.Write("x.so", "no library"), &args);
+  EXPECT_EQ(foreign.code(), StatusCode::kUnavailable);
 }
 
 TEST(CudaLibrary, DeviceNamesAreReadBack) {

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "model/cuda_library.h"
 #include "service/call_watch.h"
 #include "service/lazy.h"
 #include "tests/service/service_fixture.h"
@@ -87,6 +88,33 @@ TEST(LocalApi, NoStoreIsNotFoundWhenNoneMayBeMade) {
   EXPECT_EQ(LocalApi::Open(options).status().code(), StatusCode::kNotFound);
   EXPECT_EQ(LocalApi::Open({}).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(LocalApi::FromParts({}, {}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(LocalApi, AGpuThatIsNotThereIsAnErrorOnlyWhereItIsDemanded) {
+  if (OpenCudaBackend({}).ok()) GTEST_SKIP() << "this machine has a GPU";
+  const TempDir dir;
+  LocalOptions options = testing::OneThread();
+  options.data_dir = dir.File("data");
+  options.search_device = DeviceChoice::kAuto;
+  EXPECT_TRUE(LocalApi::Open(options).ok());
+  options.search_device = DeviceChoice::kCuda;
+  const Status demanded = LocalApi::Open(options).status();
+  EXPECT_EQ(demanded.code(), StatusCode::kUnavailable);
+  EXPECT_NE(demanded.message().find("searching on the GPU"), std::string::npos)
+      << demanded.ToString();
+}
+
+// --device is about models; whether there is a device for searches is another question.
+TEST(LocalApi, OneDeviceForAllLeavesSearchesToTheProcessorWhereTheyAreItsOwn) {
+  LocalOptions options;
+  SetDevices(DeviceChoice::kCuda, &options);
+  EXPECT_EQ(options.device, DeviceChoice::kCuda);
+  EXPECT_EQ(options.embed_device, DeviceChoice::kCuda);
+  EXPECT_EQ(options.search_device, DeviceChoice::kCpu);
+  options.search_device = DeviceChoice::kAuto;
+  SetDevices(DeviceChoice::kCpu, &options);
+  EXPECT_EQ(options.embed_device, DeviceChoice::kCpu);
+  EXPECT_EQ(options.search_device, DeviceChoice::kCpu);
 }
 
 // Nobody else would make segments of what it has written.

@@ -48,6 +48,11 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "model.context_tokens = 4096\n"
                                      "model.kv_bytes = 256M\n"
                                      "model.kv_type = f32\n"
+                                     "model.device = cpu\n"
+                                     "embed.device = cuda\n"
+                                     "embed.gpu_bytes = 1G\n"
+                                     "search.device = cpu\n"
+                                     "search.gpu_bytes = 2G\n"
                                      "answer.max_active = 4\n"
                                      "answer.max_waiting = 5\n"
                                      "answer.max_prompt_tokens = 2000\n"
@@ -56,6 +61,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "answer.min_confidence = 0.25\n"
                                      "answer.passage_gap = 0.125\n"
                                      "store.block_cache_bytes = 32M\n"
+                                     "store.graph_bytes = 3G\n"
                                      "store.hnsw_ef_search = 128\n"
                                      "log.level = warning\n");
   const auto settings = ReadServeSettings(WithFile(file));
@@ -73,6 +79,11 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.context_tokens, 4096);
   EXPECT_EQ(settings->local.kv_budget_bytes, 256ull << 20);
   EXPECT_EQ(settings->local.kv_type, kernels::KvType::kF32);
+  EXPECT_EQ(settings->local.device, DeviceChoice::kCpu);
+  EXPECT_EQ(settings->local.embed_device, DeviceChoice::kCuda);
+  EXPECT_EQ(settings->local.embed_gpu_bytes, 1ull << 30);
+  EXPECT_EQ(settings->local.search_device, DeviceChoice::kCpu);
+  EXPECT_EQ(settings->local.search_gpu_bytes, 2ull << 30);
   EXPECT_EQ(settings->local.generator.max_active, 4);
   EXPECT_EQ(settings->local.generator.max_waiting, 5);
   EXPECT_EQ(settings->local.generator.max_prompt_tokens, 2000);
@@ -81,6 +92,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.generator.min_confidence, 0.25);
   EXPECT_EQ(settings->local.generator.passage_gap, 0.125);
   EXPECT_EQ(settings->local.store.block_cache_bytes, 32ull << 20);
+  EXPECT_EQ(settings->local.store.graph_bytes, 3ull << 30);
   EXPECT_EQ(settings->local.store.hnsw_ef_search, 128);
   EXPECT_EQ(settings->log_level, LogLevel::kWarning);
 }
@@ -92,6 +104,8 @@ TEST(ServeSettings, WithoutAFileTheDefaultsHold) {
   EXPECT_EQ(settings->server.max_message_bytes, 64 << 20);
   EXPECT_EQ(settings->shutdown_grace, std::chrono::seconds(5));
   EXPECT_FALSE(settings->local.data_dir.empty());
+  EXPECT_EQ(settings->local.embed_device, DeviceChoice::kAuto);
+  EXPECT_EQ(settings->local.search_device, DeviceChoice::kAuto);
   EXPECT_EQ(settings->log_level, LogLevel::kInfo);
 }
 
@@ -122,6 +136,7 @@ TEST(ServeSettings, TheCommandLineBeatsTheFile) {
   options.threads = 3;
   options.decoder_model = "d";
   options.embedder_model = "e";
+  options.device = DeviceChoice::kCpu;
   const auto settings = ReadServeSettings(options);
   ASSERT_TRUE(settings.ok()) << settings.status().ToString();
   EXPECT_EQ(settings->local.data_dir, "/b");
@@ -129,6 +144,10 @@ TEST(ServeSettings, TheCommandLineBeatsTheFile) {
   EXPECT_EQ(settings->local.threads, 3);
   EXPECT_EQ(settings->local.decoder_model, "d");
   EXPECT_EQ(settings->local.embedder_model, "e");
+  for (const DeviceChoice device :
+       {settings->local.device, settings->local.embed_device, settings->local.search_device}) {
+    EXPECT_EQ(device, DeviceChoice::kCpu);
+  }
 }
 
 TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
@@ -137,7 +156,8 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
        {"grpc.max_concurrent = 0", "grpc.max_message_bytes = 12", "model.threads = -1",
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
-        "model.context_tokens = 3", "model.kv_type = q4"}) {
+        "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu",
+        "search.device = tpu"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line << ": " << status.ToString();

@@ -274,9 +274,13 @@ inline uint16_t FloatToHalfBits(float value) { return FloatToHalf(value); }
 struct FragmentPair {
   uint32_t a[4], b[2];
 };
-inline int8_t ByteOf(uint32_t word, int i) { return static_cast<int8_t>(word >> (8 * i)); }
+template <typename T>
+int ByteOf(uint32_t word, uint32_t i) {
+  return static_cast<T>(word >> (8 * i));
+}
 
-template <int kColumns>
+// Right: what the bytes of b are; those of a are int8.
+template <int kColumns, typename Right = int8_t>
 void EmulateMma(int (&d)[4], const FragmentPair& own, emulation::Site site) {
   const auto& all = emulation::Running().Exchange(&own, sizeof(own), "mma", site);
   const uint32_t lane = emulation::Running().current().lane, g = lane / 4, t = lane % 4;
@@ -291,13 +295,17 @@ void EmulateMma(int (&d)[4], const FragmentPair& own, emulation::Site site) {
       const uint32_t word = k / 16, byte = k % 4, in_lane = k % 16 / 4;
       const FragmentPair left = pair_of(4 * (row % 8) + in_lane);
       const FragmentPair right = pair_of(4 * column + in_lane);
-      d[i] += ByteOf(left.a[2 * word + row / 8], byte) * ByteOf(right.b[word], byte);
+      d[i] += ByteOf<int8_t>(left.a[2 * word + row / 8], byte) * ByteOf<Right>(right.b[word], byte);
     }
   }
 }
 inline void MmaS8K32(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                      VADE_SITE_PARAMETERS) {
   EmulateMma<32>(d, {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}}, emulation::Site{file, line});
+}
+inline void MmaS8U8K32(int (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                       VADE_SITE_PARAMETERS) {
+  EmulateMma<32, uint8_t>(d, {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}}, emulation::Site{file, line});
 }
 inline void MmaS8K16(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t b, VADE_SITE_PARAMETERS) {
   EmulateMma<16>(d, {{a0, a1, 0, 0}, {b, 0}}, emulation::Site{file, line});
