@@ -185,13 +185,13 @@ TEST_F(Ingest, ClipsWhatAFileSaysOfItselfAtLength) {
 TEST_F(Ingest, MakesADocumentOfEachFileInAnArchive) {
   Write("notes.zip", testing::Zip({{"a.md", "# A\n\nApples."},
                                    {"sub/b.html", "<p>Bananas."},
-                                   {"c.png", "\x89PNG\r\n"},
+                                   {"c.gif", "GIF89a"},
                                    {"in.zip", testing::Zip({{"d.txt", "Dates."}})}}));
   EXPECT_EQ(Outcome({Folder()}), "3 0 0 0 1");
   EXPECT_THAT(Ids(), UnorderedElementsAre("notes.zip!/a.md", "notes.zip!/sub/b.html",
                                           "notes.zip!/in.zip!/d.txt"));
-  EXPECT_EQ(ReasonFor("notes.zip!/c.png"),
-            "a PNG image is not supported; convert it to a format that is");
+  EXPECT_EQ(ReasonFor("notes.zip!/c.gif"),
+            "a GIF image is not supported; convert it to a format that is");
   EXPECT_EQ(Outcome({Folder()}), "0 0 3 0 1");
 }
 
