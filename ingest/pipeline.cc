@@ -164,12 +164,8 @@ Status Pipeline::PutOff(IncomingFile file) {
     scan_ids_.insert(file.request.info.id);
     if (one_more) ++lanes_;
   }
-  if (one_more) {
-    scan_readers_.emplace_back([this] {
-      GiveWay();
-      ReadScans();
-    });
-  }
+  // They give way as this thread does, whose priority they inherit.
+  if (one_more) scan_readers_.emplace_back([this] { ReadScans(); });
   return scans_.Push(std::move(file)) ? OkStatus() : Cancelled("closed");
 }
 

@@ -70,6 +70,12 @@ KindOfFile ByMagic(std::string_view bytes) {
   if (bytes.size() >= 12 && bytes.substr(4, 4) == "ftyp") {
     return {FileKind::kUnsupported, "audio or video (MP4)"};
   }
+  // Two letters may begin a text, but not before four zero bytes that are reserved. The rest of a
+  // white page would pass for text.
+  if (bytes.starts_with("BM") && bytes.size() >= 10 &&
+      bytes.substr(6, 4) == std::string_view("\0\0\0\0", 4)) {
+    return {FileKind::kUnsupported, "a BMP image"};
+  }
   if (bytes.size() >= 262 && bytes.substr(257, 5) == "ustar") {
     return {FileKind::kArchive, "a tar archive"};
   }
