@@ -131,14 +131,15 @@ TEST_F(ScanLane, DocumentsOfAFileStayTogetherWhenAnotherLaneIsDone) {
 }
 
 TEST_F(ScanLane, EndsWithItsCaller) {
+  const std::string scan = Scan(12);
   ListedFiles files;
-  files.Add("a.pdf", Scan(30));
-  EXPECT_EQ(Ingest(&files, Context().WithTimeout(1s)).code(), StatusCode::kDeadlineExceeded);
+  files.Add("a.pdf", scan);
+  EXPECT_EQ(Ingest(&files, Context().WithTimeout(200ms)).code(), StatusCode::kDeadlineExceeded);
   ListedFiles again;
-  again.Add("a.pdf", Scan(30));
+  again.Add("a.pdf", scan);
   CancelSource cancel;
   std::thread soon([&] {
-    std::this_thread::sleep_for(700ms);
+    std::this_thread::sleep_for(200ms);
     cancel.Cancel();
   });
   EXPECT_EQ(Ingest(&again, Context().WithCancel(cancel.token())).code(), StatusCode::kCancelled);
