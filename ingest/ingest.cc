@@ -66,7 +66,9 @@ class DiskExchange final : public FileExchange {
     }
     file.hash = Sha256Hex(*bytes);
     RETURN_IF_ERROR(run.Recall(&file));
-    if (!file.unchanged) file.request.bytes = *std::move(bytes);
+    if (file.unchanged) return std::optional(std::move(file));
+    file.request.bytes = *std::move(bytes);
+    file.read_again = [this, &source] { return ReadSource(source, options_.max_file_bytes); };
     return std::optional(std::move(file));
   }
 
@@ -85,17 +87,21 @@ class DiskExchange final : public FileExchange {
   size_t next_ = 0;
 };
 
-// One document that is put: nothing is remembered of where it comes from.
+// One document that is put. What needs no parser is read again each time, and not remembered.
 class PutExchange final : public FileExchange {
  public:
   explicit PutExchange(PutRequest request) : id_(request.info.id), request_(std::move(request)) {}
 
   Status Plan(IngestRun*) override { return OkStatus(); }
-  Result<std::optional<IncomingFile>> Next(const IngestRun&) override {
+  Result<std::optional<IncomingFile>> Next(const IngestRun& run) override {
     if (std::exchange(fed_, true)) return std::optional<IncomingFile>();
     IncomingFile file;
     file.size_bytes = request_.bytes.size();
     file.request = std::move(request_);
+    if (!NeedsParser(file.request)) return std::optional(std::move(file));
+    file.origin = kPutOrigin;
+    file.hash = Sha256Hex(file.request.bytes);
+    RETURN_IF_ERROR(run.Recall(&file));
     return std::optional(std::move(file));
   }
   void Done(const Job& job, const Result<PutResult>& result) override {
@@ -140,12 +146,14 @@ Ingestor::Ingestor(Store* store, Embedder* embedder, IngestOptions options)
     : store_(store),
       embedder_(embedder),
       options_(std::move(options)),
-      jail_(std::make_unique<Jail>(JailOptions{.parser_path = options_.parser_path})) {}
+      jail_(std::make_unique<Jail>(JailOptions{.parser_path = options_.parser_path})),
+      ocr_jail_(std::make_unique<Jail>(JailOptions{
+          .parser_path = options_.parser_path, .with_ocr = true, .processes = OcrAtOnce()})) {}
 Ingestor::~Ingestor() = default;
 
 Result<IngestReport> Ingestor::IngestFrom(FileExchange* files, const Context& ctx) {
   RETURN_IF_ERROR(ctx.Check());
-  IngestRun run({store_, embedder_, jail_.get()}, options_, files, ctx);
+  IngestRun run({store_, embedder_, jail_.get(), ocr_jail_.get()}, options_, files, ctx);
   RETURN_IF_ERROR(run.Begin());
   RETURN_IF_ERROR(files->Plan(&run));
   RETURN_IF_ERROR(run.Feed());

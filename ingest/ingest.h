@@ -4,11 +4,11 @@
 //   Ingestor ingestor(&store, &embedder, {.collection = "default"});
 //   ASSIGN_OR_RETURN(IngestReport report, ingestor.IngestPaths({"docs/"}, progress, ctx));
 //
-// Formats other than text and Markdown are read by a process of their own (ingest/jail.h), which
+// Formats other than text and Markdown are read by processes of their own (ingest/jail.h), which
 // the Ingestor starts when the first such file comes. One bad file is reported and stops nothing.
-// Of files, not of what is put, the store remembers hash and documents: the next run does not parse
-// what has the same bytes, and finds what has gone.
-// Thread-safe for distinct documents; owns nothing but that process.
+// Of files the store remembers hash and documents: the next run does not parse what has the same
+// bytes, and finds what has gone. Of what is put, where a parser has read it, too.
+// Thread-safe for distinct documents; owns nothing but those processes.
 #pragma once
 
 #include <chrono>
@@ -131,7 +131,7 @@ class Ingestor {
   Store* store_;
   Embedder* embedder_;
   IngestOptions options_;
-  std::unique_ptr<Jail> jail_;
+  std::unique_ptr<Jail> jail_, ocr_jail_;
 };
 
 }  // namespace vade

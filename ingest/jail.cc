@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <mutex>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -69,10 +68,16 @@ std::string WhyItDied(int wait_status) {
 
 }  // namespace
 
-struct Jail::Impl {
-  explicit Impl(JailOptions given) : options(std::move(given)) {}
-  ~Impl() { Stop(); }
+// One at a time is at work with a process: who took it.
+class Jail::Process {
+ public:
+  explicit Process(const JailOptions& options) : options_(options) {}
+  ~Process() { Stop(); }
 
+  Result<OcrPart> Parse(const ParseRequest& request, const std::function<Status(ParsedPart)>& sink,
+                        const Context& ctx);
+
+ private:
   Status Start();
   void Stop();      // the child of the child dies with it
   int Aftermath();  // the wait status of a parser that has gone
@@ -81,19 +86,20 @@ struct Jail::Impl {
   Status Wait(short events) const;
   Status Exchange(const ParseRequest& request, const std::function<Status(ParsedPart)>& sink);
 
-  const JailOptions options;
-  std::mutex mutex;
-  pid_t pid = -1;
-  int socket = -1;
+  const JailOptions& options_;
+  pid_t pid_ = -1;
+  int socket_ = -1;
   // Of the file at work:
-  const Context* ctx = nullptr;
-  SteadyClock::time_point deadline;
-  std::chrono::seconds time_limit{0};
-  Status failure;  // what the parser said about it
+  const Context* ctx_ = nullptr;
+  SteadyClock::time_point deadline_;
+  std::chrono::seconds time_limit_{0};
+  int slow_pages_ = 0;
+  bool wants_ocr_ = false;
+  Status failure_;  // what the parser said about it
 };
 
-Status Jail::Impl::Start() {
-  const std::string path = options.parser_path.empty() ? ParserBesideThis() : options.parser_path;
+Status Jail::Process::Start() {
+  const std::string path = options_.parser_path.empty() ? ParserBesideThis() : options_.parser_path;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ResourceExhausted("too many open files; raise the limit (ulimit -n)");
@@ -115,41 +121,42 @@ Status Jail::Impl::Start() {
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
   environment.push_back(nullptr);
-  std::string name = path, mode = "--jailed";
-  std::array<char*, 3> arguments = {name.data(), mode.data(), nullptr};
+  std::string name = path, mode = "--jailed", ocr = "--ocr";
+  std::array<char*, 4> arguments = {name.data(), mode.data(),
+                                    options_.with_ocr ? ocr.data() : nullptr, nullptr};
   const int error =
-      posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments.data(), environment.data());
+      posix_spawn(&pid_, path.c_str(), &actions, &attributes, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   close(ends[1]);
   if (error != 0) {
     close(ends[0]);
-    pid = -1;
+    pid_ = -1;
     return InvalidArgument(StrCat("needs the parser ", path,
                                   ", which cannot be started; build the target vade-parse, or say "
                                   "where it is with --parser"));
   }
-  socket = ends[0];
-  fcntl(socket, F_SETFL, O_NONBLOCK);
+  socket_ = ends[0];
+  fcntl(socket_, F_SETFL, O_NONBLOCK);
   return OkStatus();
 }
 
-void Jail::Impl::Stop() {
-  if (socket >= 0) close(std::exchange(socket, -1));
-  if (pid < 0) return;
-  kill(-pid, SIGKILL);
-  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+void Jail::Process::Stop() {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  if (pid_ < 0) return;
+  kill(-pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
-  pid = -1;
+  pid_ = -1;
 }
 
-int Jail::Impl::Aftermath() {
+int Jail::Process::Aftermath() {
   int status = 0;
   // The socket's other end closes as the process ends; it only remains to be waited for.
   for (int i = 0; i < 100; ++i) {
-    const pid_t done = waitpid(pid, &status, WNOHANG);
-    if (done == pid) {
-      pid = -1;
+    const pid_t done = waitpid(pid_, &status, WNOHANG);
+    if (done == pid_) {
+      pid_ = -1;
       break;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -158,14 +165,14 @@ int Jail::Impl::Aftermath() {
   return status;
 }
 
-Status Jail::Impl::Wait(short events) const {
+Status Jail::Process::Wait(short events) const {
   for (;;) {
-    RETURN_IF_ERROR(ctx->Check());
-    if (SteadyClock::now() >= deadline) {
+    RETURN_IF_ERROR(ctx_->Check());
+    if (SteadyClock::now() >= deadline_) {
       return InvalidArgument(
-          StrCat("takes more than ", time_limit.count(), " seconds to be read; split it"));
+          StrCat("takes more than ", time_limit_.count(), " seconds to be read; split it"));
     }
-    pollfd one{.fd = socket, .events = events, .revents = 0};
+    pollfd one{.fd = socket_, .events = events, .revents = 0};
     const int ready = poll(&one, 1, static_cast<int>(kLookAround.count()));
     if (ready > 0) return OkStatus();
     if (ready < 0 && errno != EINTR) return Internal("poll failed");
@@ -173,9 +180,9 @@ Status Jail::Impl::Wait(short events) const {
 }
 
 // DATA_LOSS: the other side has gone.
-Status Jail::Impl::Send(std::string_view bytes) {
+Status Jail::Process::Send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<size_t>(sent));
     } else if (errno == EAGAIN) {
@@ -187,13 +194,13 @@ Status Jail::Impl::Send(std::string_view bytes) {
   return OkStatus();
 }
 
-Status Jail::Impl::Receive(size_t size, std::string* out) {
+Status Jail::Process::Receive(size_t size, std::string* out) {
   out->clear();
   while (out->size() < size) {
     // What was promised and never comes takes no memory.
     const size_t had = out->size();
     out->resize(std::min(size, had + kReadAtOnce));
-    const ssize_t got = recv(socket, out->data() + had, out->size() - had, 0);
+    const ssize_t got = recv(socket_, out->data() + had, out->size() - had, 0);
     out->resize(had + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got == 0) return DataLoss("the parser has gone");
     if (got > 0 || errno == EINTR) continue;
@@ -203,12 +210,11 @@ Status Jail::Impl::Receive(size_t size, std::string* out) {
   return OkStatus();
 }
 
-Status Jail::Impl::Exchange(const ParseRequest& request,
-                            const std::function<Status(ParsedPart)>& sink) {
+Status Jail::Process::Exchange(const ParseRequest& request,
+                               const std::function<Status(ParsedPart)>& sink) {
   RETURN_IF_ERROR(Send(EncodeRequestHead(request)));
   RETURN_IF_ERROR(Send(request.bytes));
   uint64_t answered = 0;
-  int slow_pages = 0;
   for (std::string bytes;;) {
     RETURN_IF_ERROR(Receive(kFrameHeadBytes, &bytes));
     ASSIGN_OR_RETURN(const FrameHead head, DecodeFrameHead(bytes));
@@ -220,12 +226,18 @@ Status Jail::Impl::Exchange(const ParseRequest& request,
     RETURN_IF_ERROR(Receive(head.length, &bytes));
     if (head.kind == FrameKind::kEnd) return OkStatus();
     if (head.kind == FrameKind::kAtWork) {
-      if (++slow_pages > kMaxOcrPages) return DataLoss("the parser does not keep its limit");
-      deadline = std::max(deadline, SteadyClock::now() + kOcrPageTime);
+      if (++slow_pages_ > kMaxOcrPages) return DataLoss("the parser does not keep its limit");
+      deadline_ = std::max(deadline_, SteadyClock::now() + kOcrPageTime);
       continue;
     }
+    if (head.kind == FrameKind::kWantsOcr) {
+      // One that has it does not ask for another.
+      if (options_.with_ocr) return DataLoss("the parser asks for what it has");
+      wants_ocr_ = true;
+      return OkStatus();
+    }
     if (head.kind == FrameKind::kFailure) {
-      failure = DecodeFailure(bytes);
+      failure_ = DecodeFailure(bytes);
       return OkStatus();
     }
     ASSIGN_OR_RETURN(ParsedPart part, DecodePart(head.kind, bytes));
@@ -233,24 +245,59 @@ Status Jail::Impl::Exchange(const ParseRequest& request,
   }
 }
 
-Jail::Jail(JailOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Result<OcrPart> Jail::Process::Parse(const ParseRequest& request,
+                                     const std::function<Status(ParsedPart)>& sink,
+                                     const Context& ctx) {
+  ctx_ = &ctx;
+  if (pid_ < 0) RETURN_IF_ERROR(Start());
+  time_limit_ =
+      options_.time_limit.count() > 0 ? options_.time_limit : ParseTimeLimit(request.bytes.size());
+  deadline_ = SteadyClock::now() + time_limit_;
+  slow_pages_ = 0;
+  wants_ocr_ = false;
+  failure_ = OkStatus();
+  const Status status = Exchange(request, sink);
+  if (status.code() == StatusCode::kDataLoss) return InvalidArgument(WhyItDied(Aftermath()));
+  if (!status.ok()) {
+    Stop();
+    return status;
+  }
+  RETURN_IF_ERROR(failure_);
+  if (wants_ocr_) return OcrPart::kWanted;
+  return slow_pages_ > 0 ? OcrPart::kPages : OcrPart::kNone;
+}
+
+Jail::Jail(JailOptions options) : options_(std::move(options)) {}
 Jail::~Jail() = default;
 
-Status Jail::Parse(const ParseRequest& request, const std::function<Status(ParsedPart)>& sink,
-                   const Context& ctx) {
-  const std::lock_guard lock(impl_->mutex);
-  Impl& impl = *impl_;
-  impl.ctx = &ctx;
-  if (impl.pid < 0) RETURN_IF_ERROR(impl.Start());
-  impl.time_limit = impl.options.time_limit.count() > 0 ? impl.options.time_limit
-                                                        : ParseTimeLimit(request.bytes.size());
-  impl.deadline = SteadyClock::now() + impl.time_limit;
-  impl.failure = OkStatus();
-  const Status status = impl.Exchange(request, sink);
-  if (status.ok()) return impl.failure;
-  if (status.code() == StatusCode::kDataLoss) return InvalidArgument(WhyItDied(impl.Aftermath()));
-  impl.Stop();
-  return status;
+Result<std::unique_ptr<Jail::Process>> Jail::TakeIdle(const Context& ctx) {
+  std::unique_lock lock(mutex_);
+  while (at_work_ >= options_.processes) {
+    given_back_.wait_for(lock, kLookAround);
+    RETURN_IF_ERROR(ctx.Check());
+  }
+  ++at_work_;
+  if (idle_.empty()) return std::make_unique<Process>(options_);
+  std::unique_ptr<Process> process = std::move(idle_.back());
+  idle_.pop_back();
+  return process;
+}
+
+void Jail::GiveBack(std::unique_ptr<Process> process) {
+  {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(process));
+    --at_work_;
+  }
+  given_back_.notify_one();
+}
+
+Result<OcrPart> Jail::Parse(const ParseRequest& request,
+                            const std::function<Status(ParsedPart)>& sink, const Context& ctx) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Process> process, TakeIdle(ctx));
+  auto parsed = process->Parse(request, sink, ctx);
+  GiveBack(std::move(process));
+  return parsed;
 }
 
 }  // namespace vade

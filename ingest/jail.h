@@ -4,14 +4,17 @@
 //   Jail jail({});
 //   RETURN_IF_ERROR(jail.Parse({.name = "a.pdf", .bytes = bytes}, sink, ctx));
 //
-// The process is started at the first use and ends with the object. Thread-safe; one file at a
-// time.
+// A process is started when a file comes and none is idle; all end with the object. Thread-safe; as
+// many files at a time as there may be processes, others wait.
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
@@ -23,6 +26,16 @@ namespace vade {
 struct JailOptions {
   std::string parser_path;             // of vade-parse; "": beside this executable
   std::chrono::seconds time_limit{0};  // for one file; 0: by its size (ingest/formats/limits.h)
+  bool with_ocr = false;               // Tesseract is loaded, where it is installed
+  int processes = 1;                   // at most
+};
+
+// What pages without text have to do with a file.
+enum class OcrPart {
+  kNone,   // it has none
+  kPages,  // they were read by OCR, as far as it is there, or could have been
+  // They are for a jail with_ocr; nothing may be kept of what the sink was given.
+  kWanted,
 };
 
 class Jail {
@@ -35,12 +48,19 @@ class Jail {
   // Hands the file's documents to `sink`, in order. INVALID_ARGUMENT: the file's failure, with a
   // reason that reads behind its name; nothing may be kept of what the sink was given. An error of
   // the sink and CANCELLED come back as they are.
-  Status Parse(const ParseRequest& request, const std::function<Status(ParsedPart)>& sink,
-               const Context& ctx);
+  Result<OcrPart> Parse(const ParseRequest& request, const std::function<Status(ParsedPart)>& sink,
+                        const Context& ctx);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  class Process;
+  Result<std::unique_ptr<Process>> TakeIdle(const Context& ctx);
+  void GiveBack(std::unique_ptr<Process> process);
+
+  const JailOptions options_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable given_back_;
+  std::vector<std::unique_ptr<Process>> idle_;
+  int at_work_ = 0;
 };
 
 }  // namespace vade

@@ -47,29 +47,40 @@ void AddGroups(const std::vector<std::string>& more, std::vector<std::string>* g
   groups->erase(std::unique(groups->begin(), groups->end()), groups->end());
 }
 
-Result<std::vector<ParsedPart>> ParseParts(Jail* jail, const IngestOptions& options,
-                                           const PutRequest& request, std::string_view name,
-                                           const Context& ctx) {
+const std::string& NameOf(const PutRequest& request) {
+  return request.info.source.empty() ? request.info.id : request.info.source;
+}
+
+struct FileReading {
   std::vector<ParsedPart> parts;
+  OcrPart pages = OcrPart::kNone;
+};
+
+Result<FileReading> ReadParts(Jail* jail, const IngestOptions& options, const PutRequest& request,
+                              const Context& ctx) {
+  const std::string& name = NameOf(request);
+  FileReading reading;
   const KindOfFile kind = TellKind(request.bytes, name, request.info.mime_type);
   RETURN_IF_ERROR(CheckKind(kind));
   if (kind.kind == FileKind::kText) {
     ASSIGN_OR_RETURN(ParsedDocument parsed,
                      ParseDocument(request.bytes, name, request.info.mime_type));
-    parts.push_back({std::move(parsed), OkStatus()});
-    return parts;
+    reading.parts.push_back({std::move(parsed), OkStatus()});
+    return reading;
   }
   const auto take = [&](ParsedPart part) {
-    parts.push_back(std::move(part));
+    reading.parts.push_back(std::move(part));
     return OkStatus();
   };
-  RETURN_IF_ERROR(jail->Parse({.name = name,
-                               .mime_type = request.info.mime_type,
-                               .password = options.password,
-                               .bytes = request.bytes},
-                              take, ctx));
-  if (parts.empty()) return InvalidArgument("holds no files");
-  return parts;
+  ASSIGN_OR_RETURN(reading.pages, jail->Parse({.name = name,
+                                               .mime_type = request.info.mime_type,
+                                               .password = options.password,
+                                               .bytes = request.bytes},
+                                              take, ctx));
+  if (reading.pages != OcrPart::kWanted && reading.parts.empty()) {
+    return InvalidArgument("holds no files");
+  }
+  return reading;
 }
 
 // What a file says of itself may be of any length: a subject of a megabyte must not keep its
@@ -125,7 +136,7 @@ std::string ShownName(const IncomingFile& file, std::string_view inner) {
   return InnerPath(name, inner);
 }
 
-std::shared_ptr<FileTrail> TrailOf(const IncomingFile& file, const IngestOptions& options) {
+std::shared_ptr<FileTrail> TrailOf(const IncomingFile& file) {
   auto trail = std::make_shared<FileTrail>();
   trail->number = file.number;
   trail->before = file.before;
@@ -133,7 +144,6 @@ std::shared_ptr<FileTrail> TrailOf(const IncomingFile& file, const IngestOptions
   trail->record.document_id = file.request.info.id;
   trail->record.hash = file.hash;
   trail->record.device = file.device;
-  trail->record.setup = SetupOf(options.groups);
   return trail;
 }
 
@@ -228,29 +238,33 @@ Result<std::vector<PreparedJob>> JobsOf(Store* store, const IngestOptions& optio
 
 }  // namespace
 
-Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
-                                             IncomingFile file, const Context& ctx) {
-  if (file.hash.empty() && !file.unchanged) file.hash = Sha256Hex(file.request.bytes);
-  const auto trail = TrailOf(file, options);
-  if (file.unchanged) return UnchangedJobs(std::move(file), trail);
-  PutRequest& request = file.request;
-  const std::string name = request.info.source.empty() ? request.info.id : request.info.source;
-  Status status = file.failure;
-  if (status.ok()) status = CheckRequest(request, options);
-  std::vector<ParsedPart> parts;
+Result<std::optional<std::vector<PreparedJob>>> PrepareJobs(Store* store, Jail* jail,
+                                                            const IngestOptions& options,
+                                                            IncomingFile* file,
+                                                            const Context& ctx) {
+  if (file->hash.empty() && !file->unchanged) file->hash = Sha256Hex(file->request.bytes);
+  const auto trail = TrailOf(*file);
+  if (file->unchanged) return std::optional(UnchangedJobs(std::move(*file), trail));
+  Status status = file->failure;
+  if (status.ok()) status = CheckRequest(file->request, options);
+  FileReading reading;
   if (status.ok()) {
-    auto parsed = ParseParts(jail, options, request, name, ctx);
-    status = parsed.status();
-    if (parsed.ok()) parts = std::move(*parsed);
+    auto read = ReadParts(jail, options, file->request, ctx);
+    status = read.status();
+    if (read.ok()) reading = std::move(*read);
   }
   if (!status.ok() && status.code() != StatusCode::kInvalidArgument) return status;
-  std::string().swap(request.bytes);
-  std::vector<PreparedJob> jobs;
-  if (!status.ok()) {
-    jobs.push_back(Failed(file, trail, status));
-    return jobs;
-  }
-  return JobsOf(store, options, file, std::move(parts), trail);
+  if (reading.pages == OcrPart::kWanted) return std::optional<std::vector<PreparedJob>>();
+  std::string().swap(file->request.bytes);
+  if (!status.ok()) return std::optional(std::vector{Failed(*file, trail, status)});
+  trail->record.setup = SetupOf(options.groups, file->request.info, reading.pages);
+  ASSIGN_OR_RETURN(std::vector<PreparedJob> jobs,
+                   JobsOf(store, options, *file, std::move(reading.parts), trail));
+  return std::optional(std::move(jobs));
+}
+
+bool NeedsParser(const PutRequest& request) {
+  return TellKind(request.bytes, NameOf(request), request.info.mime_type).kind != FileKind::kText;
 }
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder) {

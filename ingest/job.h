@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct IncomingFile {
   PutRequest request;
   std::string hash;  // SHA-256 of request.bytes, hexadecimal; "": to be computed
   Status failure;    // it cannot be read
+  // Its bytes can be had again by this; null: they are held until they are parsed.
+  std::function<Result<std::string>()> read_again = nullptr;
 
   std::optional<SourceRecord> before;  // what is remembered of it
   bool unchanged = false;              // and still holds: request.bytes are not needed
@@ -77,9 +80,14 @@ struct PreparedJob {
 
 // A file -> jobs, one for each document that it holds (an archive and a mail have several): parsed,
 // hashed and compared with what the store has. A file that cannot be read is one job with an error.
+// Its bytes are gone then. Nothing, and the file is as it was: it is for a jail with OCR.
 // An error of the call is the store's, or CANCELLED. NOT_FOUND: no such collection.
-Result<std::vector<PreparedJob>> PrepareJobs(Store* store, Jail* jail, const IngestOptions& options,
-                                             IncomingFile file, const Context& ctx);
+Result<std::optional<std::vector<PreparedJob>>> PrepareJobs(Store* store, Jail* jail,
+                                                            const IngestOptions& options,
+                                                            IncomingFile* file, const Context& ctx);
+
+// Whether its bytes are read in a jail: they are neither plain text nor Markdown.
+bool NeedsParser(const PutRequest& request);
 
 SplitOptions SplitOptionsOf(const IngestOptions& options, const Embedder& embedder);
 TokenCounter CounterOf(const Embedder& embedder);  // the embedder outlives it

@@ -50,6 +50,12 @@ Status Ledger::VisitPrefix(const std::string& prefix,
   }
 }
 
+Status Ledger::ForgetPuts(std::span<const std::string> document_ids) {
+  std::vector<StoreNote> notes;
+  for (const std::string& id : document_ids) notes.push_back({NoteKeyOf(kPutOrigin, id), ""});
+  return store_->PutNotes(collection_, notes);
+}
+
 Result<bool> Ledger::StillHolds(const SourceRecord& record,
                                 std::vector<std::optional<DocumentInfo>>* documents) const {
   documents->clear();

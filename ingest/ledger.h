@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,10 @@ class Ledger {
   // Of the file `scope` and of all files below it, by origin; "": of all. Ends with the error of
   // `visit`.
   Status Visit(std::string_view scope, const std::function<Status(SourceRecord)>& visit) const;
+
+  // After documents were deleted: what is remembered of those that were put. Files are remembered
+  // for as long as they are there.
+  Status ForgetPuts(std::span<const std::string> document_ids);
 
   // Whether the file that `record` is about, with these bytes and read so, gives what is stored
   // already. The documents are those of the record, in its order, without stale ones; nothing for

@@ -2,9 +2,9 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "base/strings.h"
@@ -13,7 +13,9 @@ namespace vade {
 namespace {
 
 constexpr size_t kBatchPassages = 32;
-constexpr size_t kQueuedFiles = 256, kQueuedBatches = 64, kQueuedEmbedded = 32;
+constexpr size_t kQueuedFiles = 256, kQueuedScans = 1024, kQueuedBatches = 64;
+constexpr size_t kQueuedEmbedded = 32;
+constexpr int kMostOcrAtOnce = 4;
 constexpr uint64_t kFileBytes = 32ull << 20;
 constexpr uint64_t kTextBytes = 64ull << 20;
 // When no batch comes for so long, those that wait for company are embedded without it: the stage
@@ -41,7 +43,15 @@ class PageCounter {
 // Questions, and the embedding of passages, come before what these threads do; parsers inherit it.
 void GiveWay() { (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + 5); }
 
+// What cancels `ctx` itself is seen by those who wait for the parsers, and told by Stop().
+Context UntilStopped(const Context& ctx, const CancelSource& stop) {
+  const Context stopped = Context().WithTrace(ctx.trace()).WithCancel(stop.token());
+  return ctx.deadline() ? stopped.WithDeadline(*ctx.deadline()) : stopped;
+}
+
 }  // namespace
+
+int OcrAtOnce() { return std::clamp(UsableCores(), 1, kMostOcrAtOnce); }
 
 Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, PipelineHooks hooks,
                    const Context& ctx)
@@ -49,10 +59,14 @@ Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, Pip
       hooks_(std::move(hooks)),
       options_(options),
       ctx_(ctx),
+      parse_ctx_(UntilStopped(ctx, stop_)),
       files_(kQueuedFiles),
+      scans_(kQueuedScans),
       batches_(kQueuedBatches),
       embedded_(kQueuedEmbedded),
       file_bytes_(kFileBytes),
+      held_scan_bytes_(kFileBytes),
+      again_scan_bytes_(kFileBytes),
       text_bytes_(kTextBytes),
       storing_(parts.store, options, parts.embedder->id(), hooks_.done),
       embedding_(parts.store, parts.embedder, options,
@@ -80,6 +94,7 @@ Status Pipeline::Run(const Feed& feed) {
   EmbedAll();
   feeding.join();
   parsing.join();
+  for (std::thread& reader : scan_readers_) reader.join();
   storing.join();
   RETURN_IF_ERROR(failure_);
   return ctx_.Check();
@@ -92,11 +107,16 @@ void Pipeline::Stop(const Status& why) {
     first = failure_.ok();
     if (first) failure_ = why;
   }
+  stop_.Cancel();
   stored_.notify_all();
+  scan_done_.notify_all();
   files_.Close();
+  scans_.Close();
   batches_.Close();
   embedded_.Close();
   file_bytes_.Close();
+  held_scan_bytes_.Close();
+  again_scan_bytes_.Close();
   text_bytes_.Close();
   if (first && hooks_.failed) hooks_.failed();
 }
@@ -116,18 +136,81 @@ void Pipeline::FeedAll(const Feed& feed) {
 void Pipeline::ParseAll() {
   while (auto file = files_.Pop()) {
     const uint64_t bytes = file->request.bytes.size();
-    const Status parsed = ParseOne(*std::move(file));
+    Status parsed = WaitForScanOf(file->request.info.id);
+    if (parsed.ok()) parsed = ParseOne(&*file, parts_.jail);
     file_bytes_.Return(bytes);
     if (!parsed.ok()) return Stop(parsed);
   }
-  batches_.Close();
+  scans_.Close();
+  LaneEnds();
 }
 
-Status Pipeline::ParseOne(IncomingFile file) {
-  RETURN_IF_ERROR(ctx_.Check());
-  ASSIGN_OR_RETURN(const std::vector<PreparedJob> jobs,
-                   PrepareJobs(parts_.store, parts_.jail, options_, std::move(file), ctx_));
-  for (const PreparedJob& one : jobs) {
+void Pipeline::LaneEnds() {
+  const std::lock_guard lock(mutex_);
+  if (--lanes_ == 0) batches_.Close();
+}
+
+// What is to be read by OCR goes to other threads; its bytes are let go of where they can be had
+// again, since it may wait for long.
+Status Pipeline::PutOff(IncomingFile file) {
+  if (file.read_again) {
+    std::string().swap(file.request.bytes);
+  } else if (!held_scan_bytes_.Take(file.request.bytes.size())) {
+    return Cancelled("closed");
+  }
+  const bool one_more = scan_readers_.size() < static_cast<size_t>(OcrAtOnce());
+  {
+    const std::lock_guard lock(mutex_);
+    scan_ids_.insert(file.request.info.id);
+    if (one_more) ++lanes_;
+  }
+  // They give way as this thread does, whose priority they inherit.
+  if (one_more) scan_readers_.emplace_back([this] { ReadScans(); });
+  return scans_.Push(std::move(file)) ? OkStatus() : Cancelled("closed");
+}
+
+Status Pipeline::WaitForScanOf(const std::string& document_id) {
+  std::unique_lock lock(mutex_);
+  scan_done_.wait(lock, [&] { return scan_ids_.count(document_id) == 0 || !failure_.ok(); });
+  return failure_;
+}
+
+void Pipeline::ReadScans() {
+  while (auto file = scans_.Pop()) {
+    const std::string id = file->request.info.id;
+    const Status read = ReadScan(&*file);
+    {
+      const std::lock_guard lock(mutex_);
+      scan_ids_.erase(scan_ids_.find(id));
+    }
+    scan_done_.notify_all();
+    if (!read.ok()) return Stop(read);
+  }
+  LaneEnds();
+}
+
+Status Pipeline::ReadScan(IncomingFile* file) {
+  const bool again = file->read_again != nullptr;
+  const uint64_t bytes = again ? file->size_bytes : file->request.bytes.size();
+  if (again) {
+    if (!again_scan_bytes_.Take(bytes)) return Cancelled("closed");
+    auto read = file->read_again();
+    file->failure = read.status();
+    file->hash = "";  // they may be other bytes by now
+    if (read.ok()) file->request.bytes = *std::move(read);
+  }
+  const Status parsed = ParseOne(file, parts_.ocr_jail);
+  (again ? again_scan_bytes_ : held_scan_bytes_).Return(bytes);
+  return parsed;
+}
+
+// The stages behind take one file after the other.
+Status Pipeline::ParseOne(IncomingFile* file, Jail* jail) {
+  RETURN_IF_ERROR(parse_ctx_.Check());
+  ASSIGN_OR_RETURN(const auto jobs, PrepareJobs(parts_.store, jail, options_, file, parse_ctx_));
+  if (!jobs) return PutOff(std::move(*file));
+  const std::lock_guard lock(handing_on_);
+  for (const PreparedJob& one : *jobs) {
     if (one.status.ok() && !one.job->unchanged) {
       RETURN_IF_ERROR(Split(one.job));
       continue;
@@ -174,6 +257,9 @@ void Pipeline::EmbedAll() {
   Status status;
   while (status.ok() && !batches_.Finished()) {
     auto batch = batches_.PopWithin(kWaitForCompany);
+    // Parsers may be at work for long without anything coming.
+    status = ctx_.Check();
+    if (!status.ok()) break;
     status = batch ? embedding_.Add(*std::move(batch), ctx_) : embedding_.Flush(ctx_);
   }
   if (status.ok()) status = embedding_.Flush(ctx_);

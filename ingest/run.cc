@@ -22,6 +22,14 @@ std::string GapsOf(const Job& job) {
                     : ", which were left out: Tesseract sees no text either");
 }
 
+// As it would be now. Which of the two it was does not matter: a file without such pages would have
+// none again.
+bool WasReadSo(const SourceRecord& record, const DocumentInfo& given,
+               const IngestOptions& options) {
+  return record.setup == SetupOf(options.groups, given, OcrPart::kNone) ||
+         record.setup == SetupOf(options.groups, given, OcrPart::kPages);
+}
+
 // A password may open now what was refused without it.
 bool WorthAnotherTry(const SourceRecord& record, const IngestOptions& options) {
   if (options.password.empty()) return false;
@@ -63,7 +71,8 @@ Status IngestRun::Recall(IncomingFile* file) const {
   if (file->origin.empty()) return OkStatus();
   ASSIGN_OR_RETURN(file->before, ledger_.Find(file->origin, file->request.info.id));
   if (!file->before || file->before->hash.empty() || file->before->hash != file->hash ||
-      file->before->setup != SetupOf(options_.groups) || WorthAnotherTry(*file->before, options_)) {
+      !WasReadSo(*file->before, file->request.info, options_) ||
+      WorthAnotherTry(*file->before, options_)) {
     return OkStatus();
   }
   ASSIGN_OR_RETURN(file->unchanged, ledger_.StillHolds(*file->before, &file->documents));

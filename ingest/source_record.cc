@@ -13,7 +13,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kStale = 1;
 // Goes up when parsers make something else of the same bytes: then files are read again.
-constexpr uint64_t kReading = 1;
+constexpr uint64_t kReading = 2;
 constexpr char kKind = 'f';
 
 void AppendValue(std::string* out, const MetadataValue& value) {
@@ -104,13 +104,16 @@ uint64_t DigestOf(const DocumentInfo& info) {
   return Checksum64(all);
 }
 
-uint64_t SetupOf(const std::vector<std::string>& groups) {
+uint64_t SetupOf(const std::vector<std::string>& groups, const DocumentInfo& given, OcrPart pages) {
   std::vector<std::string> sorted = groups;
   std::sort(sorted.begin(), sorted.end());
   sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
   std::string all;
   AppendVarint(&all, kReading);
   for (const std::string& group : sorted) AppendString(&all, group);
+  AppendFixed(&all, DigestOf(given));
+  if (pages == OcrPart::kNone) return Checksum64(all);
+  AppendString(&all, "ocr");
   for (const std::string& language : OcrAtStart().languages) AppendString(&all, language);
   return Checksum64(all);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "index/passage.h"
+#include "ingest/jail.h"
 
 namespace vade {
 
@@ -23,7 +24,8 @@ struct MadeDocument {
 };
 
 struct SourceRecord {
-  std::string origin;       // absolute path; where it is another machine's, "//MACHINE" before it
+  // Absolute path, "//MACHINE" before it where that is another one; URL; or kPutOrigin.
+  std::string origin;
   std::string document_id;  // of the file as a whole
   std::string hash;         // SHA-256 of its bytes, hexadecimal; "": not all of it was stored
   uint64_t device = 0;      // of the file system that it lies on
@@ -32,6 +34,9 @@ struct SourceRecord {
   friend bool operator==(const SourceRecord&, const SourceRecord&) = default;
 };
 
+// The origin of what was put as bytes: no path begins so.
+inline constexpr std::string_view kPutOrigin = "put";
+
 std::string NoteKeyOf(std::string_view origin, std::string_view document_id);
 std::string EncodeNote(const SourceRecord& record);
 // Nothing when it is damaged or of a later version: then the file is one that was never seen.
@@ -39,8 +44,8 @@ std::optional<SourceRecord> DecodeNote(std::string_view key, std::string_view va
 
 // Of all that its owner said of a document, content and description.
 uint64_t DigestOf(const DocumentInfo& info);
-// Of what decides, beside the file's bytes, what becomes of it: our parsers, the languages that OCR
-// has, and the groups.
-uint64_t SetupOf(const std::vector<std::string>& groups);
+// Of what decides, beside the file's bytes, what becomes of it: our parsers, the groups, what was
+// said of the file, and, where it has pages without text, the languages that OCR has.
+uint64_t SetupOf(const std::vector<std::string>& groups, const DocumentInfo& given, OcrPart pages);
 
 }  // namespace vade

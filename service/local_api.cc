@@ -11,6 +11,7 @@
 #include "base/threads.h"
 #include "base/trace.h"
 #include "ingest/ingest.h"
+#include "ingest/ledger.h"
 #include "ingest/reembed.h"
 #include "kernels/row_scanner.h"
 #include "model/catalog.h"
@@ -96,7 +97,10 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckDeleteIds(ids));
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
-    if (deleted.ok()) RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
+    if (deleted.ok()) {
+      RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
+      RETURN_IF_ERROR(Ledger(store_.get(), collection).ForgetPuts(ids));
+    }
     RETURN_IF_ERROR(ForgetWhatWent());
     return deleted;
   }

@@ -41,9 +41,20 @@ Container::Container(Shared* shared, std::string prefix, int depth)
 
 std::string Container::InnerName(std::string_view name) const { return prefix_ + SafeName(name); }
 
+std::string Container::OwnName() const {
+  return prefix_.substr(0, prefix_.size() - std::min(prefix_.size(), kInnerMark.size()));
+}
+
 Status Container::AddOwn(ParsedDocument document) {
-  if (!prefix_.empty()) document.inner = prefix_.substr(0, prefix_.size() - kInnerMark.size());
+  document.inner = OwnName();
   return shared_->sink({std::move(document), OkStatus()});
+}
+
+Status Container::AddOwnReason(std::string_view reason) {
+  ParsedPart part;
+  part.document.inner = OwnName();
+  part.status = InvalidArgument(std::string(reason));
+  return shared_->sink(std::move(part));
 }
 
 Status Container::Add(std::string_view name, std::string_view bytes) {
@@ -64,7 +75,9 @@ Status Container::Add(std::string_view name, std::string_view bytes) {
   });
   const Status parsed = shared_->parse(name, bytes, &below);
   shared_->sink = std::move(outer);
-  if (parsed.code() == StatusCode::kResourceExhausted) return parsed;
+  // A bomb is one as a whole; a page that is to be read elsewhere takes the whole file there.
+  if (parsed.code() == StatusCode::kResourceExhausted || parsed.code() == StatusCode::kUnavailable)
+    return parsed;
   if (!parsed.ok()) return Refuse(name, parsed.message());
   for (ParsedPart& part : parts) RETURN_IF_ERROR(shared_->sink(std::move(part)));
   return OkStatus();

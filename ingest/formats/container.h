@@ -27,6 +27,8 @@ class Container {
 
   // The container's own document: a message, for one.
   Status AddOwn(ParsedDocument document);
+  // Why there is no such document, although nothing went wrong with reading.
+  Status AddOwnReason(std::string_view reason);
   // A file in it. A bad one is told to the sink; an error is the whole container's.
   Status Add(std::string_view name, std::string_view bytes);
   // Tells that a file in it cannot be read.
@@ -46,6 +48,7 @@ class Container {
   };
   Container(Shared* shared, std::string prefix, int depth);
   std::string InnerName(std::string_view name) const;
+  std::string OwnName() const;  // in the outermost container; "": it is that
 
   Shared own_;
   Shared* shared_ = nullptr;

@@ -17,12 +17,14 @@ struct Source {
   std::string_view bytes;
   std::string_view name;      // of the file, with its extension
   std::string_view password;  // "": none
-  // Asked before a page is read by OCR; null: none is.
+  // Asked before a page is read by OCR: whether it is; null: none is. Its error is the file's.
   std::function<Result<bool>()> may_ocr = nullptr;
 };
 
 Result<ParsedDocument> ParseHtml(const Source& source);
+// The next two: NOT_FOUND when there is no text and, if OCR is installed, none is seen.
 Result<ParsedDocument> ParsePdf(const Source& source);
+Result<ParsedDocument> ParsePicture(const Source& source);  // PNG, JPEG, TIFF
 Result<ParsedDocument> ParseDocx(const Source& source);
 Result<ParsedDocument> ParsePptx(const Source& source);
 Result<ParsedDocument> ParseXlsx(const Source& source);

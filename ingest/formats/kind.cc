@@ -37,12 +37,12 @@ constexpr Magic kMagics[] = {
     {"7z\xBC\xAF\x27\x1C", FileKind::kArchive, "a 7-Zip archive"},
     {"\x28\xB5\x2F\xFD", FileKind::kArchive, "a Zstandard archive"},
     {"%!PS", FileKind::kUnsupported, "PostScript"},
-    {"\x89PNG", FileKind::kUnsupported, "a PNG image"},
-    {"\xFF\xD8\xFF", FileKind::kUnsupported, "a JPEG image"},
+    {"\x89PNG", FileKind::kPicture, "a PNG image"},
+    {"\xFF\xD8\xFF", FileKind::kPicture, "a JPEG image"},
     {"GIF87a", FileKind::kUnsupported, "a GIF image"},
     {"GIF89a", FileKind::kUnsupported, "a GIF image"},
-    {std::string_view("II*\0", 4), FileKind::kUnsupported, "a TIFF image"},
-    {std::string_view("MM\0*", 4), FileKind::kUnsupported, "a TIFF image"},
+    {std::string_view("II*\0", 4), FileKind::kPicture, "a TIFF image"},
+    {std::string_view("MM\0*", 4), FileKind::kPicture, "a TIFF image"},
     {"Rar!\x1A\x07", FileKind::kUnsupported, "a RAR archive"},
     {"\x7F"
      "ELF",
@@ -69,6 +69,12 @@ KindOfFile ByMagic(std::string_view bytes) {
   }
   if (bytes.size() >= 12 && bytes.substr(4, 4) == "ftyp") {
     return {FileKind::kUnsupported, "audio or video (MP4)"};
+  }
+  // Two letters may begin a text, but not before four zero bytes that are reserved. The rest of a
+  // white page would pass for text.
+  if (bytes.starts_with("BM") && bytes.size() >= 10 &&
+      bytes.substr(6, 4) == std::string_view("\0\0\0\0", 4)) {
+    return {FileKind::kUnsupported, "a BMP image"};
   }
   if (bytes.size() >= 262 && bytes.substr(257, 5) == "ustar") {
     return {FileKind::kArchive, "a tar archive"};

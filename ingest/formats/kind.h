@@ -24,6 +24,7 @@ enum class FileKind {
   kMailbox,
   kSubtitles,
   kArchive,      // tar, gzip, 7z and their like
+  kPicture,      // PNG, JPEG, TIFF: words of a page that was photographed or scanned
   kUnsupported,  // recognised, and nothing can be read out of it
   kMisnamed,     // the name says a format that the bytes are not
 };

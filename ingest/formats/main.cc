@@ -1,7 +1,8 @@
 // vade-parse: files of any format become text behind closed doors. docs/ingestion.md has the why.
 //
-//   vade-parse --jailed      for `vade`: requests on descriptor 0, a child a file
-//   vade-parse FILE          prints the documents of one file, for people
+//   vade-parse --jailed        for `vade`: requests on descriptor 0, a child a file
+//   vade-parse --jailed --ocr  the same, with Tesseract loaded where it is installed
+//   vade-parse FILE [PASSWORD] prints the documents of one file, for people
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,11 +51,20 @@ Status WriteAll(std::string_view bytes) {
   return OkStatus();
 }
 
+OcrPlace PlaceOfOcr() {
+  if (OcrIsLoaded()) return OcrPlace::kHere;
+  return OcrAtStart().languages.empty() ? OcrPlace::kNowhere : OcrPlace::kElsewhere;
+}
+
 Status Answer(std::string_view body) {
   ASSIGN_OR_RETURN(const ParseRequest request, DecodeRequest(body));
-  const Status parsed = ParseFile(
-      request, [](ParsedPart part) { return WriteAll(EncodePart(part)); },
-      [] { return WriteAll(EncodeFrame(FrameKind::kAtWork, "")); });
+  const Status parsed =
+      ParseFile(request, [](ParsedPart part) { return WriteAll(EncodePart(part)); },
+                {.place = PlaceOfOcr(),
+                 .at_work = [] { return WriteAll(EncodeFrame(FrameKind::kAtWork, "")); }});
+  if (parsed.code() == StatusCode::kUnavailable) {
+    return WriteAll(EncodeFrame(FrameKind::kWantsOcr, ""));
+  }
   return WriteAll(parsed.ok() ? EncodeFrame(FrameKind::kEnd, "") : EncodeFailure(parsed));
 }
 
@@ -125,8 +135,8 @@ int PrintFile(const std::string& path, const char* password) {
   Status status = bytes.status();
   if (bytes.ok()) status = EnterSandbox(ProcessorTime(bytes->size()));
   if (status.ok()) {
-    status =
-        ParseFile({.name = path, .mime_type = "", .password = password, .bytes = *bytes}, Print);
+    status = ParseFile({.name = path, .mime_type = "", .password = password, .bytes = *bytes},
+                       Print, {.place = PlaceOfOcr()});
   }
   if (status.ok()) return 0;
   std::fprintf(stderr, "%s %s\n", path.c_str(), status.message().c_str());
@@ -142,10 +152,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: vade-parse FILE [PASSWORD]\n");
     return 2;
   }
-  if (argument == "--jailed") close_range(3, ~0u, 0);
+  const bool jailed = argument == "--jailed";
+  if (jailed) close_range(3, ~0u, 0);
   vade::OpenForLater("/usr/share/poppler");  // encodings, which are read when a font needs them
-  vade::OpenForLater(vade::OcrAtStart().folder);
   vade::WarmParsers();
-  if (argument == "--jailed") return vade::Serve();
+  // Loading it takes longer than all else, and most files have no use for it.
+  if (const auto& ocr = vade::OcrAtStart();
+      !jailed || (argc > 2 && std::string_view(argv[2]) == "--ocr")) {
+    vade::OpenForLater(ocr.folder);
+    vade::LoadOcr();
+  }
+  if (jailed) return vade::Serve();
   return vade::PrintFile(argument, argc > 2 ? argv[2] : "");
 }

@@ -68,21 +68,13 @@ bool FindAll(void* from, Library* to) {
 }
 
 struct Loaded {
-  bool ok = false;
+  void* handle = nullptr;  // null: not loaded
   Library library{};
 };
 
-// Found out once, at the first call; stays for the life of the process.
-const Loaded& TheLibrary() {
-  static const Loaded* const loaded = [] {
-    auto* made = new Loaded;
-    if (OcrAtStart().languages.empty()) return made;
-    // Threads cannot be started behind the door.
-    setenv("OMP_THREAD_LIMIT", "1", 1);
-    void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-    made->ok = library != nullptr && FindAll(library, &made->library);
-    return made;
-  }();
+// Stays for the life of the process.
+Loaded& TheLibrary() {
+  static auto* const loaded = new Loaded;
   return *loaded;
 }
 
@@ -121,17 +113,26 @@ PdfWord WordAt(const Library& library, const void* at, double points_per_pixel) 
 
 }  // namespace
 
-void LoadOcr() { static_cast<void>(TheLibrary()); }
-bool OcrIsLoaded() { return TheLibrary().ok; }
+void LoadOcr() {
+  Loaded& loaded = TheLibrary();
+  if (loaded.handle != nullptr || OcrAtStart().languages.empty()) return;
+  // Threads cannot be started behind the door.
+  setenv("OMP_THREAD_LIMIT", "1", 1);
+  void* const library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+  if (library != nullptr && FindAll(library, &loaded.library)) loaded.handle = library;
+}
+
+bool OcrIsLoaded() { return TheLibrary().handle != nullptr; }
+void* OcrLibrary() { return TheLibrary().handle; }
 
 Result<std::unique_ptr<OcrReader>> OcrReader::Open() {
-  const Loaded& loaded = TheLibrary();
-  if (!loaded.ok) return FailedPrecondition("needs OCR, and Tesseract is not installed");
-  std::unique_ptr<OcrReader> reader(new OcrReader(loaded.library.create()));
+  const Library& library = TheLibrary().library;
+  if (!OcrIsLoaded()) return FailedPrecondition("needs OCR, and Tesseract is not installed");
+  std::unique_ptr<OcrReader> reader(new OcrReader(library.create()));
   const OcrData& data = OcrAtStart();
   if (reader->engine_ == nullptr ||
-      loaded.library.init(reader->engine_, data.folder.c_str(), Join(data.languages, "+").c_str(),
-                          kLstmOnly) != 0) {
+      library.init(reader->engine_, data.folder.c_str(), Join(data.languages, "+").c_str(),
+                   kLstmOnly) != 0) {
     return FailedPrecondition(
         StrCat("needs OCR, and Tesseract cannot read its data in ", data.folder));
   }

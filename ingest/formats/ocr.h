@@ -1,7 +1,7 @@
 // Words of a picture of a page, by Tesseract where it is installed. Its library is opened at run
 // time, while files can still be opened, so that nothing needs it to be built or to start.
 //
-//   LoadOcr();                                   // once, before the door closes
+//   LoadOcr();
 //   ASSIGN_OR_RETURN(auto reader, OcrReader::Open());
 //   ASSIGN_OR_RETURN(std::vector<PdfWord> words, reader->Read(picture));
 #pragma once
@@ -20,8 +20,15 @@ struct PagePicture {
   double dots_per_inch = 0;
 };
 
+// Of a larger page, a picture is made that has so many.
+inline constexpr double kMaxOcrPixels = 40e6;
+
+// Once, before the door closes; what is called without it finds nothing loaded. It costs some 20
+// ms.
 void LoadOcr();
 bool OcrIsLoaded();
+// For dlsym(): Tesseract's functions and those of the libraries that it brings. Null: not loaded.
+void* OcrLibrary();
 
 class OcrReader {
  public:

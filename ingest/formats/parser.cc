@@ -46,6 +46,7 @@ Result<ParsedDocument> ParseSimple(const KindOfFile& kind, const Source& source,
   switch (kind.kind) {
     case FileKind::kHtml: return ParseHtml(source);
     case FileKind::kPdf: return ParsePdf(source);
+    case FileKind::kPicture: return ParsePicture(source);
     case FileKind::kOle: return ParseOle(source);
     case FileKind::kRtf: return ParseRtf(source);
     case FileKind::kCsv: return ParseCsv(source);
@@ -82,8 +83,12 @@ Status ParseOne(const Source& source, std::string_view mime_type, Container* con
   } else {
     document = ParseSimple(kind, source, mime_type);
   }
-  RETURN_IF_ERROR(document.status());
-  return container->AddOwn(std::move(document).value());
+  if (document.ok()) return container->AddOwn(std::move(document).value());
+  // Of scans: what there is to say of the file's content has been said.
+  if (document.status().code() == StatusCode::kNotFound) {
+    return container->AddOwnReason(document.status().message());
+  }
+  return document.status();
 }
 
 // What a library throws is the file's failure.
@@ -99,13 +104,14 @@ Status ParseGuarded(const Source& source, std::string_view mime_type, Container*
 
 }  // namespace
 
-Status ParseFile(const ParseRequest& request, const PartSink& sink, const AtWork& at_work) {
+Status ParseFile(const ParseRequest& request, const PartSink& sink, const OcrHooks& ocr) {
   int pages = 0;
   const auto may_ocr = [&]() -> Result<bool> {
+    if (ocr.place == OcrPlace::kElsewhere) return Unavailable("is for a parser with Tesseract");
     if (pages == kMaxOcrPages) return false;
     ++pages;
-    if (at_work) RETURN_IF_ERROR(at_work());
-    return true;
+    if (ocr.at_work) RETURN_IF_ERROR(ocr.at_work());
+    return ocr.place == OcrPlace::kHere && OcrIsLoaded();
   };
   const auto source = [&](std::string_view name, std::string_view bytes) {
     return Source{.bytes = bytes, .name = name, .password = request.password, .may_ocr = may_ocr};
@@ -117,9 +123,6 @@ Status ParseFile(const ParseRequest& request, const PartSink& sink, const AtWork
   return ParseGuarded(source(request.name, request.bytes), request.mime_type, &container);
 }
 
-void WarmParsers() {
-  WarmPdf();
-  LoadOcr();
-}
+void WarmParsers() { WarmPdf(); }
 
 }  // namespace vade

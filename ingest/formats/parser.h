@@ -16,15 +16,25 @@ namespace vade {
 // Takes the documents in order. An error of its own ends the parsing and is returned.
 using PartSink = std::function<Status(ParsedPart)>;
 
-// Hears of each page that is about to be read by OCR. An error ends the parsing and is returned.
-using AtWork = std::function<Status()>;
+// Where pages that have no text are read by OCR.
+enum class OcrPlace {
+  kNowhere,    // Tesseract is not installed
+  kHere,       // this process has loaded it
+  kElsewhere,  // another process has: the first such page ends the parsing with UNAVAILABLE
+};
 
-// INVALID_ARGUMENT with a reason that reads behind the file's name. Then nothing may be kept of
-// what the sink has been given.
-Status ParseFile(const ParseRequest& request, const PartSink& sink,
-                 const AtWork& at_work = nullptr);
+struct OcrHooks {
+  OcrPlace place = OcrPlace::kNowhere;
+  // Hears of each page that OCR would read, before it does. An error ends the parsing and is
+  // returned. May be null.
+  std::function<Status()> at_work = nullptr;
+};
 
-// Loads what the parsers will need while files can still be opened.
+// INVALID_ARGUMENT with a reason that reads behind the file's name. Then, and with UNAVAILABLE,
+// nothing may be kept of what the sink has been given.
+Status ParseFile(const ParseRequest& request, const PartSink& sink, const OcrHooks& ocr = {});
+
+// Loads what the parsers will need while files can still be opened; Tesseract is LoadOcr()'s.
 void WarmParsers();
 
 }  // namespace vade

@@ -80,22 +80,18 @@ Result<Document> Open(const Source& source) {
   return document;
 }
 
-// Sharp enough for small print; of a poster, what its picture may have.
-constexpr double kOcrDotsPerInch = 300, kMaxPicturePixels = 40e6;
+// Sharp enough for small print; a poster's picture is as sharp as its size allows.
+constexpr double kOcrDotsPerInch = 300;
 
 // Words of pages that have none, by OCR where it is installed.
 class ScanReader {
  public:
   explicit ScanReader(const Source& source) : source_(source) {}
 
-  bool possible() const {
-    return OcrIsLoaded() && source_.may_ocr && poppler::page_renderer::can_render();
-  }
-
   // None: OCR is not installed, or sees none. An error is the file's.
   Result<std::vector<PdfWord>> Read(const poppler::page& page) {
     std::vector<PdfWord> none;
-    if (!possible()) return none;
+    if (!source_.may_ocr || !poppler::page_renderer::can_render()) return none;
     ASSIGN_OR_RETURN(const bool may, source_.may_ocr());
     if (!may) return none;
     if (!reader_) {
@@ -103,8 +99,7 @@ class ScanReader {
     }
     const poppler::rectf area = page.page_rect();
     const double square_inches = std::max(1e-3, area.width() / 72 * area.height() / 72);
-    const double sharpness =
-        std::min(kOcrDotsPerInch, std::sqrt(kMaxPicturePixels / square_inches));
+    const double sharpness = std::min(kOcrDotsPerInch, std::sqrt(kMaxOcrPixels / square_inches));
     poppler::page_renderer renderer;
     renderer.set_image_format(poppler::image::format_gray8);
     renderer.set_render_hint(poppler::page_renderer::antialiasing);
@@ -146,12 +141,6 @@ bool IsRealTitle(std::string_view title, std::string_view name) {
   return lower != AsciiLower(name);
 }
 
-std::string NumberList(const std::vector<int>& numbers) {
-  std::string out;
-  for (int number : numbers) out += StrCat(out.empty() ? "" : ", ", number);
-  return out;
-}
-
 void NoOutput(const std::string&, void*) {}
 
 }  // namespace
@@ -176,8 +165,8 @@ Result<ParsedDocument> ParsePdf(const Source& source) {
   ParsedDocument document;
   document.metadata = MetadataOf(*pdf);
   if (without_text.size() == pages.size()) {
-    return InvalidArgument(
-        scans.possible()
+    return NotFound(
+        OcrIsLoaded()
             ? StrCat("has no text on its ", pages.size(), " page(s), and Tesseract sees none")
             : StrCat("has no text layer on its ", pages.size(),
                      " page(s): it is a scan or a drawing; install tesseract-ocr, or run OCR over "

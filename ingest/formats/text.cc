@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/strings.h"
 #include "base/unicode.h"
 #include "ingest/formats/markdown_writer.h"
 
@@ -23,6 +24,12 @@ std::string ReadAnyText(std::string_view bytes, const std::string& charset) {
 void KeepFact(std::string_view key, std::string_view value, Metadata* metadata) {
   const std::string words = CleanWords(value);
   if (!words.empty()) metadata->try_emplace(std::string(key), words);
+}
+
+std::string NumberList(const std::vector<int>& numbers) {
+  std::string out;
+  for (int number : numbers) out += StrCat(out.empty() ? "" : ", ", number);
+  return out;
 }
 
 }  // namespace vade

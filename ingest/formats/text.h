@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "index/passage.h"
@@ -18,5 +19,7 @@ std::string ReadAnyText(std::string_view bytes, const std::string& charset);
 
 // Words with something in them, unless the key has a value already.
 void KeepFact(std::string_view key, std::string_view value, Metadata* metadata);
+
+std::string NumberList(const std::vector<int>& numbers);  // "1, 3"
 
 }  // namespace vade

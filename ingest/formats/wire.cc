@@ -139,6 +139,7 @@ Result<FrameHead> DecodeFrameHead(std::string_view head) {
     case FrameKind::kFailure:
     case FrameKind::kEnd: return frame;
     case FrameKind::kAtWork:
+    case FrameKind::kWantsOcr:
       if (frame.length == 0) return frame;
   }
   return BadMessage("an answer");

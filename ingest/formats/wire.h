@@ -32,10 +32,11 @@ Result<ParseRequest> DecodeRequest(std::string_view body);  // views into `body`
 
 enum class FrameKind : uint8_t {
   kDocument = 'D',
-  kBadPart = 'E',  // a file in the container; the rest goes on
-  kFailure = 'F',  // of the whole file; the last frame
-  kAtWork = 'W',   // a page is about to be read by OCR, which takes its time; no payload
-  kEnd = 'Z',      // all is said; the last frame
+  kBadPart = 'E',   // a file in the container; the rest goes on
+  kFailure = 'F',   // of the whole file; the last frame
+  kAtWork = 'W',    // a page without text: OCR, where it is, takes its time over it; no payload
+  kWantsOcr = 'O',  // a parser that has loaded Tesseract is to be asked; no payload; the last frame
+  kEnd = 'Z',       // all is said; the last frame
 };
 
 inline constexpr size_t kFrameHeadBytes = 9;

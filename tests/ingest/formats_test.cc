@@ -235,7 +235,7 @@ TEST(Archive, ReadsWhatIsInItAndTellsWhatIsNot) {
   EXPECT_EQ(Text("a.zip", testing::Zip({{"../x/./b.txt", "zipped"}, {".hidden", "no"}})),
             "== x/b.txt\nzipped");
   EXPECT_EQ(Text("a.zip", testing::Zip({{"b.png", "\x89PNG"}})),
-            "== b.png\na PNG image is not supported; convert it to a format that is\n");
+            "== b.png\nis a PNG image; its words can be read by OCR: install tesseract-ocr\n");
 }
 
 TEST(Formats, RefuseTheDamagedWithAReason) {

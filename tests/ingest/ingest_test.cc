@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -185,13 +186,13 @@ TEST_F(Ingest, ClipsWhatAFileSaysOfItselfAtLength) {
 TEST_F(Ingest, MakesADocumentOfEachFileInAnArchive) {
   Write("notes.zip", testing::Zip({{"a.md", "# A\n\nApples."},
                                    {"sub/b.html", "<p>Bananas."},
-                                   {"c.png", "\x89PNG\r\n"},
+                                   {"c.gif", "GIF89a"},
                                    {"in.zip", testing::Zip({{"d.txt", "Dates."}})}}));
   EXPECT_EQ(Outcome({Folder()}), "3 0 0 0 1");
   EXPECT_THAT(Ids(), UnorderedElementsAre("notes.zip!/a.md", "notes.zip!/sub/b.html",
                                           "notes.zip!/in.zip!/d.txt"));
-  EXPECT_EQ(ReasonFor("notes.zip!/c.png"),
-            "a PNG image is not supported; convert it to a format that is");
+  EXPECT_EQ(ReasonFor("notes.zip!/c.gif"),
+            "a GIF image is not supported; convert it to a format that is");
   EXPECT_EQ(Outcome({Folder()}), "0 0 3 0 1");
 }
 
@@ -202,10 +203,13 @@ TEST_F(Ingest, ReportsBadFilesAndStoresTheOthers) {
   Write("doc.pdf", "%PDF-1.4 ...");
   Write("big.txt", std::string(2000, 'x'));
   std::filesystem::create_symlink("nowhere", folder_.File("dangling.md"));
+  ASSERT_EQ(mkfifo(folder_.File("pipe.md").c_str(), 0600), 0);
+  Write("caf\xE9.md", "A name in another charset.");
   std::filesystem::create_directory_symlink(".", folder_.File("loop"));
   options_.max_file_bytes = 1000;
-  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 6");
+  EXPECT_EQ(Outcome({Folder()}), "1 0 0 0 7") << "a pipe is no file";
   EXPECT_THAT(Ids(), UnorderedElementsAre("a.md"));
+  EXPECT_EQ(ReasonFor("caf\xE9.md"), "has a name that is not UTF-8; rename it");
   EXPECT_EQ(ReasonFor("empty.md"), "is empty");
   EXPECT_EQ(ReasonFor("blank.txt"), "is empty");
   EXPECT_EQ(ReasonFor("doc.pdf"), "is a damaged PDF; fetch or save it again");

@@ -16,6 +16,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/strings.h"
@@ -36,14 +37,14 @@ class JailTest : public ::testing::Test {
   std::string Parse(Jail& jail, std::string_view name, std::string_view bytes,
                     std::string_view password = "") {
     std::string texts;
-    const Status status = jail.Parse(
+    const auto parsed = jail.Parse(
         {.name = name, .mime_type = "", .password = password, .bytes = bytes},
         [&](ParsedPart part) {
           texts += part.status.ok() ? part.document.text : StrCat(part.status.message(), "\n");
           return OkStatus();
         },
         Context());
-    return status.ok() ? texts : status.ToString();
+    return parsed.ok() ? texts : parsed.status().ToString();
   }
 
   // A parser that does something else.
@@ -66,6 +67,20 @@ TEST_F(JailTest, ReadsOneFileAfterTheOther) {
   }
 }
 
+TEST_F(JailTest, ReadsSeveralFilesAtATime) {
+  // Each parser waits until the other one has come.
+  const std::string here = folder_.path();
+  const std::string wait =
+      StrCat("touch ", here, "/$$; until [ $(ls ", here,
+             " | wc -l) -ge 3 ]; do sleep .01; done; exec " VADE_PARSE_BINARY " --jailed");
+  Jail jail({.parser_path = Script(wait), .processes = 2});
+  std::string one, other;
+  std::thread second([&] { other = Parse(jail, "b.html", kPage); });
+  one = Parse(jail, "a.html", kPage);
+  second.join();
+  EXPECT_EQ(one + other, "A page.\nA page.\n");
+}
+
 TEST_F(JailTest, GivesTheReasonWhenTheParserCrashesAndStartsAnother) {
   Jail jail({.parser_path = Script("test -e \"$0.once\" && exec " VADE_PARSE_BINARY
                                    " --jailed\ntouch \"$0.once\"\nkill -SEGV $$")});
@@ -82,10 +97,10 @@ TEST_F(JailTest, StopsAParserThatTakesTooLong) {
 
 TEST_F(JailTest, StopsWhenTheCallerDoesNotWantItAnyMore) {
   Jail jail({.parser_path = Script("sleep 60")});
-  const Status status = jail.Parse(
+  const auto parsed = jail.Parse(
       {.name = "a.html", .mime_type = "", .password = "", .bytes = kPage},
       [](ParsedPart) { return OkStatus(); }, Context().WithTimeout(100ms));
-  EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(parsed.status().code(), StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(JailTest, BelievesNothingThatAParserSends) {

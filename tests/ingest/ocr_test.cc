@@ -1,12 +1,8 @@
-// Pages without a text layer, read by Tesseract in the jail. The scans are made here: poppler draws
-// a page with text, and its picture becomes a page without any.
+// Pages without a text layer, read by Tesseract in the jail.
 #include "ingest/formats/ocr.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poppler/cpp/poppler-document.h>
-#include <poppler/cpp/poppler-page-renderer.h>
-#include <poppler/cpp/poppler-page.h>
 #include <sys/stat.h>
 
 #include <memory>
@@ -20,56 +16,16 @@
 #include "ingest/jail.h"
 #include "tests/testing/hashing_embedder.h"
 #include "tests/testing/made_files.h"
+#include "tests/testing/made_scans.h"
 #include "tests/testing/memory_store.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/zip.h"
 
 namespace vade {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
-
-struct Picture {
-  int width = 0, height = 0;
-  std::string pixels;  // a byte each
-};
-
-Picture PictureOf(const poppler::page& page) {
-  constexpr double kDotsPerInch = 200;
-  poppler::page_renderer renderer;
-  renderer.set_image_format(poppler::image::format_gray8);
-  renderer.set_render_hint(poppler::page_renderer::text_antialiasing);
-  const poppler::image image = renderer.render_page(&page, kDotsPerInch, kDotsPerInch);
-  Picture picture{image.width(), image.height(), {}};
-  for (int y = 0; y < image.height(); ++y) {
-    picture.pixels.append(image.const_data() + y * image.bytes_per_row(), image.width());
-  }
-  return picture;
-}
-
-// A page a text, each a picture.
-std::string ScanOf(const std::vector<std::string>& pages) {
-  const std::string drawn = testing::PdfOf(pages);
-  const std::unique_ptr<poppler::document> source(
-      poppler::document::load_from_raw_data(drawn.data(), static_cast<int>(drawn.size())));
-  std::string kids, objects;
-  for (size_t i = 0; i < pages.size(); ++i) {
-    const std::unique_ptr<poppler::page> page(source->create_page(static_cast<int>(i)));
-    const Picture picture = PictureOf(*page);
-    const std::string draw = "q 595 0 0 842 0 0 cm /I Do Q";
-    const size_t n = 10 + 3 * i;
-    kids += StrCat(n, " 0 R ");
-    objects += StrCat(n, " 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents ", n + 1,
-                      " 0 R/Resources<</XObject<</I ", n + 2, " 0 R>>>>>>endobj\n", n + 1,
-                      " 0 obj<</Length ", draw.size(), ">>stream\n", draw, "\nendstream endobj\n");
-    objects +=
-        StrCat(n + 2, " 0 obj<</Type/XObject/Subtype/Image/Width ", picture.width, "/Height ",
-               picture.height, "/ColorSpace/DeviceGray/BitsPerComponent 8/Length ",
-               picture.pixels.size(), ">>stream\n", picture.pixels, "\nendstream endobj\n");
-  }
-  return StrCat("%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[",
-                kids, "]/Count ", pages.size(), ">>endobj\n", objects, "trailer<</Root 1 0 R>>\n");
-}
 
 class OcrTest : public ::testing::Test {
  protected:
@@ -79,16 +35,17 @@ class OcrTest : public ::testing::Test {
 
   // In the jail; the reason as the text when it is refused.
   ParsedDocument Parse(std::string_view name, std::string_view bytes) {
-    Jail jail({.parser_path = VADE_PARSE_BINARY});
+    Jail jail({.parser_path = VADE_PARSE_BINARY, .with_ocr = true});
     ParsedDocument document;
-    const Status status = jail.Parse(
+    const auto parsed = jail.Parse(
         {.name = name, .mime_type = "", .password = "", .bytes = bytes},
         [&](ParsedPart part) {
           document = std::move(part.document);
+          if (!part.status.ok()) document.text = part.status.ToString();
           return OkStatus();
         },
         Context());
-    if (!status.ok()) document.text = status.ToString();
+    if (!parsed.ok()) document.text = parsed.status().ToString();
     return document;
   }
   static std::string Fact(const ParsedDocument& document, const std::string& key) {
@@ -100,9 +57,10 @@ class OcrTest : public ::testing::Test {
 };
 
 TEST_F(OcrTest, ReadsAScanInTheJailAndTellsWhichPages) {
-  const ParsedDocument document = Parse(
-      "scan.pdf", ScanOf({"The boiler in the cellar is serviced every year in the month of May.",
-                          "", "The keys of the archive are with the porter."}));
+  const ParsedDocument document =
+      Parse("scan.pdf",
+            testing::ScanOf({"The boiler in the cellar is serviced every year in the month of May.",
+                             "", "The keys of the archive are with the porter."}));
   EXPECT_EQ(
       document.text,
       "The boiler in the cellar is serviced every year in the month of May.\n\n\f\f\n\nThe keys of "
@@ -111,19 +69,34 @@ TEST_F(OcrTest, ReadsAScanInTheJailAndTellsWhichPages) {
   EXPECT_EQ(Fact(document, "pages_without_text"), "2");
 }
 
+TEST_F(OcrTest, IsForAnotherProcessThanOtherFiles) {
+  Jail without({.parser_path = VADE_PARSE_BINARY});
+  const auto parse = [&](std::string_view name, std::string_view bytes) {
+    return without.Parse(
+        {.name = name, .mime_type = "", .password = "", .bytes = bytes},
+        [](ParsedPart) { return OkStatus(); }, Context());
+  };
+  const std::string scan = testing::ScanOf({"Words."});
+  EXPECT_EQ(*parse("a.pdf", testing::PdfOf({"Words."})), OcrPart::kNone);
+  EXPECT_EQ(*parse("scan.pdf", scan), OcrPart::kWanted);
+  EXPECT_EQ(*parse("mixed.zip", testing::Zip({{"a.html", "<html><p>Words."}, {"b.pdf", scan}})),
+            OcrPart::kWanted);
+}
+
 TEST_F(OcrTest, LeavesPagesWithATextLayerAlone) {
   const ParsedDocument document = Parse("a.pdf", testing::PdfOf({"First page.", "Second."}));
   EXPECT_EQ(Fact(document, "ocr_pages"), "(none)");
 }
 
 TEST_F(OcrTest, SaysThatABlankScanHasNothingToRead) {
-  EXPECT_EQ(Parse("blank.pdf", ScanOf({"", ""})).text,
+  EXPECT_EQ(Parse("blank.pdf", testing::ScanOf({"", ""})).text,
             "INVALID_ARGUMENT: has no text on its 2 page(s), and Tesseract sees none");
 }
 
 TEST_F(OcrTest, GivesPassagesOfAScanTheirPages) {
-  folder_.Write("scan.pdf", ScanOf({"The boiler in the cellar is serviced every year in May.",
-                                    "The keys of the archive are with the porter."}));
+  folder_.Write("scan.pdf",
+                testing::ScanOf({"The boiler in the cellar is serviced every year in May.",
+                                 "The keys of the archive are with the porter."}));
   testing::MemoryStore store;
   HashingEmbedder embedder;
   IngestOptions options;
@@ -142,9 +115,10 @@ TEST_F(OcrTest, GivesPassagesOfAScanTheirPages) {
 // --- what holds without Tesseract too
 
 TEST(WithoutOcr, AScanIsRefusedWithTheRemedy) {
-  const auto refused = ParsePdf({.bytes = ScanOf({""}), .name = "scan.pdf", .password = ""});
+  const auto refused =
+      ParsePdf({.bytes = testing::ScanOf({""}), .name = "scan.pdf", .password = ""});
   EXPECT_EQ(refused.status().ToString(),
-            "INVALID_ARGUMENT: has no text layer on its 1 page(s): it is a scan or a drawing; "
+            "NOT_FOUND: has no text layer on its 1 page(s): it is a scan or a drawing; "
             "install tesseract-ocr, or run OCR over it first, with ocrmypdf for one");
 }
 
@@ -155,9 +129,11 @@ class SlowPages : public ::testing::Test {
     const std::string path = folder_.Write("parser", StrCat("#!/bin/sh\n", commands, "\n"));
     EXPECT_EQ(chmod(path.c_str(), 0700), 0);
     Jail jail({.parser_path = path, .time_limit = 1s});
-    return jail.Parse(
-        {.name = "a.pdf", .mime_type = "", .password = "", .bytes = "bytes"},
-        [](ParsedPart) { return OkStatus(); }, Context());
+    return jail
+        .Parse(
+            {.name = "a.pdf", .mime_type = "", .password = "", .bytes = "bytes"},
+            [](ParsedPart) { return OkStatus(); }, Context())
+        .status();
   }
   testing::TempDir folder_;
 };

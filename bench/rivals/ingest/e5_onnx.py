@@ -5,11 +5,17 @@ the form that its tools make of an exported model; so PyTorch is not needed. int
 """
 
 import pathlib
+import sys
 
 import numpy as np
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from mean_vectors import mean_vectors  # noqa: E402
+
 FIELDS = {"q": "attn_q", "k": "attn_k", "v": "attn_v", "out": "attn_output", "up": "ffn_up", "down": "ffn_down"}
 POSITIONS = 512
+PADDING = 1
 
 
 def read(path):
@@ -125,7 +131,7 @@ def export(gguf_path, folder):
 
 
 class Encoder:
-    """Vectors of texts; batches are sorted by length, so that little is padded."""
+    """Vectors of texts."""
 
     def __init__(self, folder, kind, threads, batch=16):
         import onnxruntime
@@ -144,16 +150,7 @@ class Encoder:
 
     def embed(self, texts):
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
-        order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-        result = np.empty((len(ids), 384), np.float32)
-        for begin in range(0, len(order), self.batch):
-            part = order[begin:begin + self.batch]
-            tokens = np.ones((len(part), len(ids[part[0]])), np.int64)
-            mask = np.zeros_like(tokens)
-            for row, text in enumerate(part):
-                tokens[row, :len(ids[text])] = ids[text]
-                mask[row, :len(ids[text])] = 1
-            hidden = self.session.run(None, {"input_ids": tokens, "attention_mask": mask})[0]
-            mean = (hidden * mask[:, :, None]).sum(1)
-            result[part] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        return result
+        return mean_vectors(ids, self.batch, PADDING, self.hidden)
+
+    def hidden(self, tokens, mask):
+        return self.session.run(None, {"input_ids": tokens, "attention_mask": mask})[0]
