@@ -37,7 +37,8 @@ class Worker:
         start = time.perf_counter()
         self.llama = llama_cpp.Llama(
             model, n_ctx=max(context, 64), n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads,
-            flash_attn=flash, type_k=KV_TYPES[kv], type_v=KV_TYPES[kv], draft_model=draft, verbose=False)
+            flash_attn=flash, type_k=KV_TYPES[kv], type_v=KV_TYPES[kv], draft_model=draft, logits_all=lookup > 0,
+            verbose=False)  # without all logits its guesses run out of the rows that it keeps
         load_ms = milliseconds(start)
         self.llama.eval(some_tokens(16))
         self.llama.reset()
