@@ -59,9 +59,7 @@ class Walk {
   // order, whose best that is not expanded yet comes next. The same nodes are expanded as by
   // Spread(), and a place in a short list costs less than two in heaps.
   std::vector<SlotScore>& SpreadOverAll(SlotScore start, uint32_t level, size_t ef) {
-    thread_local VisitedSet visited;
-    visited.Begin(rows_.count);
-    visited.Insert(start.slot);
+    VisitedSet& visited = VisitedFrom(start.slot);
     results_.reserve(ef + 1);
     results_.assign(1, start);
     expanded_.assign(ef + 1, 0);
@@ -83,9 +81,7 @@ class Walk {
   // Best-first over level 0. `results_` is a heap with the farthest on top and holds only kept
   // slots; `frontier_` has the nearest on top.
   std::vector<SlotScore>& Spread(SlotScore start, const SlotFilter& filter, size_t ef) {
-    thread_local VisitedSet visited;
-    visited.Begin(rows_.count);
-    visited.Insert(start.slot);
+    VisitedSet& visited = VisitedFrom(start.slot);
     frontier_.assign(1, start);
     results_.clear();
     if (filter.Keeps(start.slot)) results_.push_back(start);
@@ -100,6 +96,14 @@ class Walk {
   }
 
  private:
+  // Kept for the thread's next walk: its bits are as many as the slots.
+  VisitedSet& VisitedFrom(uint32_t slot) const {
+    thread_local VisitedSet visited;
+    visited.Begin(rows_.count);
+    visited.Insert(slot);
+    return visited;
+  }
+
   float Score(uint32_t slot) const {
     return static_cast<float>(distance_.dot_i8(query_, rows_.codes + size_t{slot} * rows_.stride,
                                                rows_.dimension)) *

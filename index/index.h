@@ -281,8 +281,8 @@ struct StoreOptions {
   bool create_if_missing = true;
   uint64_t block_cache_bytes = 64ull << 20;
   size_t seal_tail_at = 8192;  // vectors in the tail that start the making of a segment; 0: never
-  // A scan of fewer bytes of codes reads them alone, four bits of each first where there are more: few
-  // lie in the caches, and are scored sooner than twice in part.
+  // A scan of fewer bytes of codes reads them alone, four bits of each first where there are more:
+  // few lie in the caches, and are scored sooner than twice in part.
   size_t nibbles_from_bytes = 4 << 20;
   size_t flat_below = 4096;    // sealed segments smaller than this are scanned rather than walked
   int hnsw_m = 16;             // links a node

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/avx512.h"
 #include "kernels/level_targets.h"
 
 namespace vade::kernels {
@@ -30,17 +29,45 @@ struct alignas(64) AmxShapes {
 };
 static_assert(sizeof(AmxShapes) == 64);
 
-// Gives the tile registers shapes, until they are released: then the system saves and restores them
-// for no thread that does not multiply. g++ 12 takes ldtilecfg for a reader of eight bytes, and a
-// tile load for a reader of nothing: without the barriers it may leave out, or put off, the stores
-// of what they read.
-VADE_AMX_INLINE void AmxConfigure(const AmxShapes& shapes) {
-  asm volatile("" : : "r"(&shapes) : "memory");
-  _tile_loadconfig(&shapes);
-}
-VADE_AMX_INLINE void AmxRelease() { _tile_release(); }
+// The instructions, by number of register. Not those of immintrin.h: its macros of g++ 12 want
+// literal numbers, and do not tell the compiler what memory they read (all of the shapes but eight
+// bytes, and every tile), so that it may leave out, or put off, the stores before them.
 
-// What was stored before it is in memory for the tile loads behind it.
-VADE_AMX_INLINE void AmxMemoryBarrier() { asm volatile("" ::: "memory"); }
+// Gives the registers shapes, until they are released: then the system saves and restores them for
+// no thread that does not multiply.
+VADE_AMX_INLINE void AmxConfigure(const AmxShapes& shapes) {
+  asm volatile("ldtilecfg %0" : : "m"(shapes) : "memory");
+}
+VADE_AMX_INLINE void AmxRelease() { asm volatile("tilerelease"); }
+
+template <int T>
+VADE_AMX_INLINE void AmxZero() {
+  asm volatile("tilezero %%tmm%c0" : : "i"(T));
+}
+
+// Rows are `stride` bytes apart.
+template <int T>
+VADE_AMX_INLINE void AmxLoad(const uint8_t* rows, size_t stride) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(rows), "r"(stride), "i"(T) : "memory");
+}
+
+template <int T>
+VADE_AMX_INLINE void AmxStore(int32_t* rows, size_t stride) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(rows), "r"(stride), "i"(T) : "memory");
+}
+
+// Sums += a by b; whether the bytes of a and of b are signed.
+enum class AmxBytes : uint8_t { kSignedBySigned, kSignedByUnsigned, kUnsignedBySigned };
+
+template <AmxBytes kBytes, int kSums, int kA, int kB>
+VADE_AMX_INLINE void AmxDot() {
+  if constexpr (kBytes == AmxBytes::kSignedBySigned) {
+    asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kB));
+  } else if constexpr (kBytes == AmxBytes::kSignedByUnsigned) {
+    asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kB));
+  } else {
+    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kA), "i"(kB));
+  }
+}
 
 }  // namespace vade::kernels

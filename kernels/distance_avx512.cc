@@ -2,19 +2,11 @@
 // by signed bytes, so one side is taken as x + 128 and 128 * sum(the other side) is subtracted
 // again, both in int32 without saturation: exact for all int8 values. Tails are masked loads, which
 // read as zero.
-#include <immintrin.h>
-
+#include "kernels/avx512.h"
 #include "kernels/kernels.h"
 
 #define VADE_AVX512 \
   __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-
-// GCC 12 warns about the deliberately undefined operands inside its own intrinsics (GCC bug
-// 105593).
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 
 namespace vade::kernels {
 namespace {

@@ -28,41 +28,25 @@ AmxShapes ShapesOf(size_t tokens, size_t rest) {
   return shapes;
 }
 
-template <int R, bool kRest>
+// Sums of R tiles += the columns that registers kCodes and kWeights have the shapes of.
+template <int R, int kCodes, int kWeights>
 VADE_AMX_INLINE void AddStep(const uint8_t* codes, size_t stride, const uint8_t* weights,
                              size_t tile_bytes) {
-  if constexpr (kRest) {
-    _tile_loadd(6, codes, stride);
-    _tile_loadd(7, weights, 64);
-    _tile_dpbusd(0, 6, 7);
-    if constexpr (R > 1) {
-      _tile_loadd(7, weights + tile_bytes, 64);
-      _tile_dpbusd(1, 6, 7);
-    }
-    if constexpr (R > 2) {
-      _tile_loadd(7, weights + 2 * tile_bytes, 64);
-      _tile_dpbusd(2, 6, 7);
-    }
-    if constexpr (R > 3) {
-      _tile_loadd(7, weights + 3 * tile_bytes, 64);
-      _tile_dpbusd(3, 6, 7);
-    }
-  } else {
-    _tile_loadd(4, codes, stride);
-    _tile_loadd(5, weights, 64);
-    _tile_dpbusd(0, 4, 5);
-    if constexpr (R > 1) {
-      _tile_loadd(5, weights + tile_bytes, 64);
-      _tile_dpbusd(1, 4, 5);
-    }
-    if constexpr (R > 2) {
-      _tile_loadd(5, weights + 2 * tile_bytes, 64);
-      _tile_dpbusd(2, 4, 5);
-    }
-    if constexpr (R > 3) {
-      _tile_loadd(5, weights + 3 * tile_bytes, 64);
-      _tile_dpbusd(3, 4, 5);
-    }
+  constexpr AmxBytes kBytes = AmxBytes::kUnsignedBySigned;
+  AmxLoad<kCodes>(codes, stride);
+  AmxLoad<kWeights>(weights, 64);
+  AmxDot<kBytes, 0, kCodes, kWeights>();
+  if constexpr (R > 1) {
+    AmxLoad<kWeights>(weights + tile_bytes, 64);
+    AmxDot<kBytes, 1, kCodes, kWeights>();
+  }
+  if constexpr (R > 2) {
+    AmxLoad<kWeights>(weights + 2 * tile_bytes, 64);
+    AmxDot<kBytes, 2, kCodes, kWeights>();
+  }
+  if constexpr (R > 3) {
+    AmxLoad<kWeights>(weights + 3 * tile_bytes, 64);
+    AmxDot<kBytes, 3, kCodes, kWeights>();
   }
 }
 
@@ -72,21 +56,21 @@ VADE_AMX_INLINE void Dot(const Int8Product& p, size_t first, size_t token, int32
   const size_t tile_bytes = Int8TileBytes(p.cols), padded = Int8PaddedCols(p.cols);
   const uint8_t* weights = p.tiles + first * tile_bytes + kInt8LinesOffset;
   const uint8_t* codes = p.codes + token * p.code_stride;
-  _tile_zero(0);
-  if constexpr (R > 1) _tile_zero(1);
-  if constexpr (R > 2) _tile_zero(2);
-  if constexpr (R > 3) _tile_zero(3);
+  AmxZero<0>();
+  if constexpr (R > 1) AmxZero<1>();
+  if constexpr (R > 2) AmxZero<2>();
+  if constexpr (R > 3) AmxZero<3>();
   size_t column = 0;
   for (; column + kAmxBytes <= padded; column += kAmxBytes) {
-    AddStep<R, false>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
+    AddStep<R, 4, 5>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
   }
   if (column < padded) {
-    AddStep<R, true>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
+    AddStep<R, 6, 7>(codes + column, p.code_stride, weights + 16 * column, tile_bytes);
   }
-  _tile_stored(0, sums, 64);
-  if constexpr (R > 1) _tile_stored(1, sums + kSums, 64);
-  if constexpr (R > 2) _tile_stored(2, sums + 2 * kSums, 64);
-  if constexpr (R > 3) _tile_stored(3, sums + 3 * kSums, 64);
+  AmxStore<0>(sums, 64);
+  if constexpr (R > 1) AmxStore<1>(sums + kSums, 64);
+  if constexpr (R > 2) AmxStore<2>(sums + 2 * kSums, 64);
+  if constexpr (R > 3) AmxStore<3>(sums + 3 * kSums, 64);
 }
 
 template <int R>
@@ -127,7 +111,6 @@ void MultiplyTiles(const Int8Product& p) {
 
 VADE_AMX void MultiplyWithTiles(const Int8Product& p) {
   AmxConfigure(ShapesOf(std::min(p.tokens, kAmxRows), Int8PaddedCols(p.cols) % kAmxBytes));
-  AmxMemoryBarrier();
   MultiplyTiles(p);
   AmxRelease();
 }

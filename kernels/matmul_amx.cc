@@ -144,30 +144,14 @@ VADE_VNNI void UnpackSigned(const BlockRun& run, uint8_t* codes, uint8_t*) {
   }
 }
 
-template <bool kSigned>
-VADE_AMX_INLINE void DotTiles01(const uint8_t* codes) {
-  _tile_loadd(5, codes, kLine);
-  _tile_loadd(6, codes + kPartBytes, kLine);
-  if constexpr (kSigned) {
-    _tile_dpbssd(0, 4, 5);
-    _tile_dpbssd(1, 4, 6);
-  } else {
-    _tile_dpbsud(0, 4, 5);
-    _tile_dpbsud(1, 4, 6);
-  }
-}
-
-template <bool kSigned>
-VADE_AMX_INLINE void DotTiles23(const uint8_t* codes) {
-  _tile_loadd(7, codes, kLine);
-  _tile_loadd(5, codes + kPartBytes, kLine);
-  if constexpr (kSigned) {
-    _tile_dpbssd(2, 4, 7);
-    _tile_dpbssd(3, 4, 5);
-  } else {
-    _tile_dpbsud(2, 4, 7);
-    _tile_dpbsud(3, 4, 5);
-  }
+// The sums of the upper parts and of the lower ones += the activations in register 4 by 64 columns
+// of a tile.
+template <AmxBytes kBytes, int kUpperSums, int kLowerSums, int kUpper, int kLower>
+VADE_AMX_INLINE void DotStep(const uint8_t* codes) {
+  AmxLoad<kUpper>(codes, kLine);
+  AmxLoad<kLower>(codes + kPartBytes, kLine);
+  AmxDot<kBytes, kUpperSums, 4, kUpper>();
+  AmxDot<kBytes, kLowerSums, 4, kLower>();
 }
 
 // What the end of a block needs of its tile.
@@ -234,7 +218,8 @@ VADE_AMX void BeginSuper(size_t tokens) {
 template <Format F, int R>
 VADE_AMX void AddSuper(const BlockRun* runs, const TokenRows& x, size_t tokens,
                        float* const* totals) {
-  constexpr bool kSigned = F == Format::kQ6Super;
+  constexpr AmxBytes kBytes =
+      F == Format::kQ6Super ? AmxBytes::kSignedBySigned : AmxBytes::kSignedByUnsigned;
   const size_t rows = RowsAGroup(tokens), groups = GroupCount(tokens);
   const uint8_t* columns = x.first + 256 * runs[0].first_block;
   const TokenRows records = {x.first + runs[0].cols + sizeof(Prepared256) * runs[0].first_block,
@@ -244,7 +229,6 @@ VADE_AMX void AddSuper(const BlockRun* runs, const TokenRows& x, size_t tokens,
   if constexpr (R == 2) ends[1] = EndOf<F>(runs[1]);
   // Sums of upper and lower parts of R tiles, [rows, 16] each.
   alignas(64) int32_t both_sums[2][4 * kSums];
-  AmxMemoryBarrier();
   for (size_t i = 0; i <= groups; ++i) {
     const TokenGroup before = i > 0 ? GroupAt(i - 1, tokens) : TokenGroup{0, rows};
     int32_t* const sums = both_sums[i % 2];
@@ -257,24 +241,24 @@ VADE_AMX void AddSuper(const BlockRun* runs, const TokenRows& x, size_t tokens,
       for (size_t part = 0; part < kParts; ++part) finish(part);
       break;
     }
-    _tile_zero(0);
-    _tile_zero(1);
+    AmxZero<0>();
+    AmxZero<1>();
     if constexpr (R == 2) {
-      _tile_zero(2);
-      _tile_zero(3);
+      AmxZero<2>();
+      AmxZero<3>();
     }
     const uint8_t* group = columns + GroupAt(i, tokens).first * x.stride;
     for (size_t step = 0; step < kParts; ++step) {
-      _tile_loadd(4, group + kAmxBytes * step, x.stride);
-      DotTiles01<kSigned>(runs[0].codes + kStepBytes * step);
-      if constexpr (R == 2) DotTiles23<kSigned>(runs[1].codes + kStepBytes * step);
+      AmxLoad<4>(group + kAmxBytes * step, x.stride);
+      DotStep<kBytes, 0, 1, 5, 6>(runs[0].codes + kStepBytes * step);
+      if constexpr (R == 2) DotStep<kBytes, 2, 3, 7, 5>(runs[1].codes + kStepBytes * step);
       finish(step);
     }
-    _tile_stored(0, sums, kLine);
-    _tile_stored(1, sums + kSums, kLine);
+    AmxStore<0>(sums, kLine);
+    AmxStore<1>(sums + kSums, kLine);
     if constexpr (R == 2) {
-      _tile_stored(2, sums + 2 * kSums, kLine);
-      _tile_stored(3, sums + 3 * kSums, kLine);
+      AmxStore<2>(sums + 2 * kSums, kLine);
+      AmxStore<3>(sums + 3 * kSums, kLine);
     }
   }
 }
@@ -314,18 +298,18 @@ template <Format F>
 VADE_AMX_INLINE void DotBlocks(const BlockRun& run, size_t begin, size_t end, const uint8_t* x,
                                size_t stride, int32_t* sums) {
   if (begin >= end) return;
-  _tile_zero(0);
-  _tile_loadd(4, x + 32 * begin, stride);
-  _tile_loadd(6, LinesOf<F>(run, begin), kLine);
-  _tile_dpbssd(0, 4, 6);
+  AmxZero<0>();
+  AmxLoad<4>(x + 32 * begin, stride);
+  AmxLoad<6>(LinesOf<F>(run, begin), kLine);
+  AmxDot<AmxBytes::kSignedBySigned, 0, 4, 6>();
   if (begin + 1 < end) {
-    _tile_zero(1);
-    _tile_loadd(5, x + 32 * begin + 32, stride);
-    _tile_loadd(7, LinesOf<F>(run, begin + 1), kLine);
-    _tile_dpbssd(1, 5, 7);
+    AmxZero<1>();
+    AmxLoad<5>(x + 32 * begin + 32, stride);
+    AmxLoad<7>(LinesOf<F>(run, begin + 1), kLine);
+    AmxDot<AmxBytes::kSignedBySigned, 1, 5, 7>();
   }
-  _tile_stored(0, sums + begin * kSums, kLine);
-  if (begin + 1 < end) _tile_stored(1, sums + (begin + 1) * kSums, kLine);
+  AmxStore<0>(sums + begin * kSums, kLine);
+  if (begin + 1 < end) AmxStore<1>(sums + (begin + 1) * kSums, kLine);
 }
 
 // T tokens of a group, whose totals stay in registers over the blocks.
@@ -390,7 +374,6 @@ VADE_AMX void AddBlocks(const BlockRun* runs, size_t tiles, const TokenRows& x, 
   const TokenRows records = {x.first + runs[0].cols + sizeof(Prepared32) * runs[0].first_block,
                              x.stride};
   alignas(64) int32_t both_sums[2][kRunBlocks * kSums];
-  AmxMemoryBarrier();
   for (size_t item = 0; item <= items; ++item) {  // a group of tokens by a tile
     const size_t last = item > 0 ? item - 1 : 0;
     const TokenGroup before = item > 0 ? GroupAt(last / tiles, tokens) : TokenGroup{0, rows};

@@ -1,17 +1,11 @@
 // The vector operations with AVX-512 (F, BW, VL, DQ), sixteen lanes and mask registers. Same orders
 // of summation as vector_avx2.cc with its chains twice as wide.
 
-// g++ 12 takes the undefined operands of its own AVX-512 headers for uninitialised variables.
-#ifndef __clang__
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "kernels/avx512.h"
 #include "kernels/kernels.h"
 
 #define VADE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))

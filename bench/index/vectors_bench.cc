@@ -165,9 +165,9 @@ Status Run(const std::vector<std::string>& arguments) {
   const std::string command = arguments.empty() ? "" : arguments[0];
   if (command == "dump" && rest.size() == 2) return Dump(rest[0], rest[1]);
   if (command == "build" && rest.size() == 4) {
-    const GraphOptions options{
-        .m = static_cast<int>(ParseUint(rest[2]).value_or(16)),
-        .ef_construction = static_cast<int>(ParseUint(rest[3]).value_or(100))};
+    const GraphOptions options{.m = static_cast<int>(ParseUint(rest[2]).value_or(GraphOptions().m)),
+                               .ef_construction = static_cast<int>(
+                                   ParseUint(rest[3]).value_or(GraphOptions().ef_construction))};
     return Build(rest[0], rest[1], options);
   }
   if (command == "build" && rest.size() == 3 && rest[2] == "CELLS") {

@@ -131,6 +131,18 @@ VADE_DEVICE int WarpSum(int value) {
   for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
   return value;
 }
+// The sum over a block of kWarps warps, to every thread; its order depends on the threads alone.
+// `sums` has room for one a warp, and is of this call alone.
+template <uint32_t kWarps, typename T>
+VADE_DEVICE T BlockSum(T value, const Shared<T>& sums) {
+  value = WarpSum(value);
+  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
+  __syncthreads();
+  T sum = 0;
+  for (uint32_t i = 0; i < kWarps; ++i) sum += sums[i];
+  return sum;
+}
+
 VADE_DEVICE float WarpMax(float value) {
   for (int step = 16; step > 0; step /= 2) {
     const float other = __shfl_xor_sync(kAllLanes, value, step);

@@ -13,13 +13,18 @@ namespace {
 
 constexpr uint32_t kThreads = kEncoderThreads, kWarps = kThreads / 32;
 
-struct HeadsView {
-  Global<uint8_t> queries, keys, values;
-  Global<float> query_scales, key_scales, value_scales;
+// Byte and Float are const for who only reads.
+template <typename Byte, typename Float>
+struct HeadsOf {
+  Global<Byte> queries, keys, values;
+  Global<Float> query_scales, key_scales, value_scales;
   Global<const TextSpan> texts;
   uint32_t heads, head_dim, stride, columns;  // stride: of a head's codes of a row
 };
-HeadsView ViewOf(const HeadCodes& h) {
+using HeadsView = HeadsOf<uint8_t, float>;
+
+template <typename Byte, typename Float>
+HeadsOf<Byte, Float> ViewOf(const HeadCodes& h) {
   const uint32_t stride = EncoderStride(h.head_dim);
   const size_t pairs = size_t{h.rows} * h.heads, width = size_t{h.heads} * h.head_dim;
   return {.queries = {h.queries, pairs * stride},
@@ -162,13 +167,9 @@ __global__ void __launch_bounds__(kThreads)
 constexpr uint32_t kAttendBlocks = 5;
 constexpr int kDimTiles = 4;  // of 16 dimensions, whose sums a warp holds at once
 
-struct AttendView {
-  Global<const uint8_t> queries, keys, values;
-  Global<const float> query_scales, key_scales, value_scales;
-  Global<const TextSpan> texts;
+struct AttendView : HeadsOf<const uint8_t, const float> {
   Global<const TextQueries> items;
   Global<float> out;
-  uint32_t heads, head_dim, stride, columns;
   float scale;  // of the exponents: 1 / sqrt(head_dim), in powers of 2
 };
 
@@ -354,7 +355,7 @@ __global__ void __launch_bounds__(kThreads, kAttendBlocks) AttendTextsKernel(Att
 
 void PackHeads(const float* qkv, const HeadCodes& heads, Stream stream) {
   if (heads.rows == 0) return;
-  const HeadsView view = ViewOf(heads);
+  const HeadsView view = ViewOf<uint8_t, float>(heads);
   const Global<const float> rows(qkv, size_t{heads.rows} * 3 * heads.heads * heads.head_dim);
   Launch("PackRowsKernel", PlanHeadRows(heads.rows), stream, PackRowsKernel, view, rows);
   Launch("PackValuesKernel", PlanHeadValues(heads.text_count, heads.heads), stream,
@@ -364,23 +365,11 @@ void PackHeads(const float* qkv, const HeadCodes& heads, Stream stream) {
 void AttendTexts(const AttendTextsArgs& args, Stream stream) {
   if (args.item_count == 0) return;
   const HeadCodes& h = args.heads;
-  const uint32_t stride = EncoderStride(h.head_dim);
-  const size_t pairs = size_t{h.rows} * h.heads, width = size_t{h.heads} * h.head_dim;
   const float root = std::sqrt(static_cast<float>(h.head_dim));
-  const AttendView view = {.queries = {h.queries, pairs * stride},
-                           .keys = {h.keys, pairs * stride},
-                           .values = {h.values, width * h.columns},
-                           .query_scales = {h.query_scales, 2 * pairs},
-                           .key_scales = {h.key_scales, 2 * pairs},
-                           .value_scales = {h.value_scales, 2 * width * h.text_count},
-                           .texts = {h.texts, h.text_count},
-                           .items = {args.items, args.item_count},
-                           .out = {args.out, h.rows * width},
-                           .heads = h.heads,
-                           .head_dim = h.head_dim,
-                           .stride = stride,
-                           .columns = h.columns,
-                           .scale = 1.0f / root * kLog2E};
+  const AttendView view = {ViewOf<const uint8_t, const float>(h),
+                           {args.items, args.item_count},
+                           {args.out, size_t{h.rows} * h.heads * h.head_dim},
+                           1.0f / root * kLog2E};
   Launch("AttendTextsKernel", PlanAttendTexts(args.item_count, h.heads), stream, AttendTextsKernel,
          view);
 }

@@ -28,15 +28,9 @@ VADE_DEVICE void ForOwnColumns(uint32_t cols, F f) {
   }
 }
 
-// The sum over the block, to every thread. `slot`: 0 or 1, one for each call of a kernel.
-VADE_DEVICE double BlockSum(double value, uint32_t slot) {
-  const Shared<double> sums(slot * kWarps * sizeof(double), kWarps);
-  value = WarpSum(value);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
-  __syncthreads();
-  double sum = 0;
-  for (uint32_t i = 0; i < kWarps; ++i) sum += sums[i];
-  return sum;
+// Room for the sums of the warps; `slot`: 0 or 1, one for each sum of a kernel.
+VADE_DEVICE Shared<double> WarpSums(uint32_t slot) {
+  return {slot * kWarps * static_cast<uint32_t>(sizeof(double)), kWarps};
 }
 
 // How the block's row is rounded, to every thread. Once a kernel.
@@ -113,12 +107,12 @@ VADE_DEVICE void NormRow(const NormView& view, uint32_t row, Before before) {
     view.x[begin + i] = x;
     sum += x;
   });
-  const auto mean = static_cast<float>(BlockSum(sum, 0) / cols);
+  const auto mean = static_cast<float>(BlockSum<kWarps>(sum, WarpSums(0)) / cols);
   ForOwnColumns(cols, [&](uint32_t i) {
     const double distance = __fadd_rn(value(i), -mean);
     squares += distance * distance;
   });
-  const auto variance = static_cast<float>(BlockSum(squares, 1) / cols);
+  const auto variance = static_cast<float>(BlockSum<kWarps>(squares, WarpSums(1)) / cols);
   const float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(variance, view.eps)));
   ForOwnColumns(cols, [&](uint32_t i) {
     const float unit = __fmul_rn(__fadd_rn(value(i), -mean), inverse);
@@ -187,7 +181,7 @@ __global__ void __launch_bounds__(kThreads) PoolKernel(PoolView view) {
     view.out[out + i] = sum;
     squares += static_cast<double>(sum) * sum;
   });
-  const auto length_of = static_cast<float>(sqrt(BlockSum(squares, 0)));
+  const auto length_of = static_cast<float>(sqrt(BlockSum<kWarps>(squares, WarpSums(0))));
   const float scale = __fdiv_rn(1.0f, fmaxf(length_of, kLeastVectorLength));
   ForOwnColumns(view.cols, [&](uint32_t i) {
     const float sum = view.out[out + i];

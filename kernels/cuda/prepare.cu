@@ -18,17 +18,6 @@ struct PrepareView {
   float eps;
 };
 
-// The sum over the block, to every thread; the order depends on the place in the row alone.
-VADE_DEVICE float BlockSum(float value) {
-  const Shared<float> sums(0, kWarps);
-  value = WarpSum(value);
-  if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
-  __syncthreads();
-  float sum = 0;
-  for (uint32_t i = 0; i < kWarps; ++i) sum += sums[i];
-  return sum;
-}
-
 // What is prepared of a row, value by value.
 struct RowValues {
   const PrepareView& view;
@@ -51,7 +40,8 @@ VADE_DEVICE RowValues ValuesOf(const PrepareView& view, uint32_t row) {
     const float x = view.x[values.begin + i];
     squares = __fmaf_rn(x, x, squares);
   }
-  const float mean = __fdiv_rn(BlockSum(squares), static_cast<float>(view.cols));
+  const Shared<float> sums(0, kWarps);
+  const float mean = __fdiv_rn(BlockSum<kWarps>(squares, sums), static_cast<float>(view.cols));
   values.inverse = __fdiv_rn(1.0f, __fsqrt_rn(mean + view.eps));
   return values;
 }

@@ -21,7 +21,6 @@ class SegmentsWithCells : public NearestVectors {
     return number;
   }
   std::string File() const { return *ReadFile(SegmentFiles().at(0), 1 << 30); }
-  static uint32_t CellsOf(const std::string& file) { return Number(file, 92); }
   static uint32_t LinksOf(const std::string& file) { return Number(file, 72); }
 };
 
@@ -29,7 +28,7 @@ TEST_F(SegmentsWithCells, FindTheNeighbours) {
   PutVectors(0, 6000);
   Seal();
   ASSERT_EQ(SegmentFiles().size(), 1u);
-  EXPECT_EQ(CellsOf(File()), CellCount(6000));
+  EXPECT_EQ(CellsOfSegment(File()), CellCount(6000));
   EXPECT_EQ(LinksOf(File()), 0u);
   EXPECT_GE(Recall(100), 0.95);
   EXPECT_EQ(Problems(), "");
@@ -47,12 +46,12 @@ TEST_F(SegmentsWithCells, TakeThePlaceOfGraphsWhenTheCollectionOutgrowsTheMemory
   Open();
   Seal();
   ASSERT_EQ(SegmentFiles().size(), 1u);
-  EXPECT_EQ(CellsOf(File()), CellCount(3000));
+  EXPECT_EQ(CellsOfSegment(File()), CellCount(3000));
   EXPECT_GE(Recall(40), 0.95);
   options_.graph_bytes = 1 << 30;
   Open();
   Seal();
-  EXPECT_GT(CellsOf(File()), 0u) << "made anew without need";
+  EXPECT_GT(CellsOfSegment(File()), 0u) << "made anew without need";
 }
 
 TEST_F(SegmentsWithCells, FewRowsGetAGraphAllTheSame) {
@@ -76,7 +75,7 @@ TEST_F(SegmentsWithCells, HideWhatTheCallerMayNotSee) {
   options_.flat_below = 64;
   Open();
   PutAndAskForGroups();
-  EXPECT_GT(CellsOf(File()), 0u);
+  EXPECT_GT(CellsOfSegment(File()), 0u);
 }
 
 TEST_F(SegmentsWithCells, AreRefusedWithSlotsOutOfRangeUnderAGoodChecksum) {
@@ -85,7 +84,7 @@ TEST_F(SegmentsWithCells, AreRefusedWithSlotsOutOfRangeUnderAGoodChecksum) {
   const std::string whole = CloseAndReadSegment();
   // The last sections: begins, slots, codes (docs/formats.md).
   const auto padded = [](size_t bytes) { return (bytes + 63) / 64 * 64; };
-  const size_t n = 2000, cells = CellsOf(whole);
+  const size_t n = 2000, cells = CellsOfSegment(whole);
   const size_t codes = whole.size() - padded(n * CellParts(kDimension));
   const size_t slots = codes - padded(n * 4), begins = slots - padded((cells + 1) * 4);
   ASSERT_EQ(Number(whole, begins + cells * 4), n);

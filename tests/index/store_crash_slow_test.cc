@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -222,16 +221,12 @@ class KilledWriter : public StoreCrash, public testing::WithParamInterface<const
  protected:
   ~KilledWriter() override { unsetenv(kCellsVariable); }
 
-  // Whether a segment of the store as it lies there has cells (docs/formats.md, "Vector segments").
+  // Whether a segment of the store as it lies there has cells.
   bool HasCells() const {
-    constexpr size_t kCellsOffset = 92;
-    for (const std::string& path : SegmentFiles()) {
-      const std::string file = *ReadFile(path, 1 << 30);
-      uint32_t cells = 0;
-      std::memcpy(&cells, file.data() + kCellsOffset, sizeof(cells));
-      if (cells > 0) return true;
-    }
-    return false;
+    const auto files = SegmentFiles();
+    return std::any_of(files.begin(), files.end(), [](const std::string& path) {
+      return CellsOfSegment(*ReadFile(path, 1 << 30)) > 0;
+    });
   }
 };
 

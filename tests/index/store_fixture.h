@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -16,6 +17,14 @@
 #include "tests/testing/hashing_embedder.h"
 
 namespace vade {
+
+// Of a segment's file; 0: it has none (docs/formats.md, "Vector segments").
+inline uint32_t CellsOfSegment(const std::string& file) {
+  constexpr size_t kOffset = 92;
+  uint32_t cells = 0;
+  std::memcpy(&cells, file.data() + kOffset, sizeof(cells));
+  return cells;
+}
 
 class StoreFixture : public testing::Test {
  protected:
