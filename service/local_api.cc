@@ -25,6 +25,7 @@
 #include "service/model_files.h"
 #include "service/query_gate.h"
 #include "service/transfer.h"
+#include "service/verify_kept.h"
 #include "service/warm.h"
 
 namespace vade {
@@ -275,6 +276,10 @@ class LocalApiImpl final : public LocalApi {
 
   // Before whoever changed documents hears that it is done, and when the store has been opened.
   Status ForgetWhatWent() override { return follower_.CatchUp(generator_.Peek()); }
+
+  Result<KeptFilesReport> VerifyKeptFiles(BlockFiles::Repair repair, const Context& ctx) override {
+    return VerifyKept(store_.get(), block_files_.get(), repair, ctx);
+  }
 
  private:
   // The collection's; the usual one for a collection that is yet to be made.

@@ -81,6 +81,9 @@ class LocalApi : public Api {
                                           const Context& ctx) = 0;
   // On return nothing is kept of what had been replaced or deleted in the store.
   virtual Status ForgetWhatWent() = 0;
+  // Of the files of passages that are kept; the store verifies itself.
+  virtual Result<KeptFilesReport> VerifyKeptFiles(BlockFiles::Repair repair,
+                                                  const Context& ctx) = 0;
 
   // Export and Import where the bytes come from elsewhere.
   virtual Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink,

@@ -194,6 +194,23 @@ TEST_F(Cli, DocumentsAreListedAndShownWithoutAModel) {
   EXPECT_EQ(RunJson({"verify"})["problems"], Json::array());
 }
 
+TEST_F(Cli, VerifyNamesFilesOfKeptPassagesThatAreNoGoodAndRemovesThemWhenAskedTo) {
+  MakeStore().reset();
+  const Ran clean = Run({"verify"});
+  EXPECT_EQ(clean.status, 0) << clean.Shown();
+  EXPECT_NE(clean.out.find("0 files of kept passages, 0 bytes, 0 problems"), std::string::npos);
+  dir_.Write("data/kv/weights/1/aa/1-bb.kv", "VADEKV01 and nothing else");
+  const Ran found = Run({"verify"});
+  EXPECT_EQ(found.status, 1);
+  EXPECT_NE(found.out.find("problem: kept passage weights/1/aa/1-bb.kv: "), std::string::npos)
+      << found.Shown();
+  EXPECT_TRUE(found.Says("vade verify --repair")) << found.Shown();
+  const Json repaired = RunJson({"verify", "--repair"});
+  EXPECT_EQ(repaired["kept"]["files"], 1);
+  EXPECT_EQ(repaired["kept"]["removed"], 1);
+  EXPECT_EQ(RunJson({"verify"})["kept"]["files"], 0);
+}
+
 TEST_F(Cli, DeletingNeedsNoModelAndSaysWhenThereWasNothing) {
   MakeStore().reset();
   ExpectFailure({"docs", "show", "nothing"}, {"nothing"});

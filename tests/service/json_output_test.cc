@@ -186,10 +186,16 @@ TEST(OtherJson, IsWhatTheManualSays) {
             "\"documents\":1,\"passages\":2}]}");
   VerifyReport report;
   report.problems = {"one"};
-  EXPECT_EQ(
-      Json::parse(VerifyJson(report)),
-      Json(
-          {{"documents", 0}, {"passages", 0}, {"vectors", 0}, {"problems", Json::array({"one"})}}));
+  EXPECT_EQ(Json::parse(VerifyJson(report, {4, 900, 1, {"x.kv: it is stale"}})),
+            Json({{"documents", 0},
+                  {"passages", 0},
+                  {"vectors", 0},
+                  {"problems", Json::array({"one"})},
+                  {"kept",
+                   {{"files", 4},
+                    {"bytes", 900},
+                    {"removed", 1},
+                    {"problems", Json::array({"x.kv: it is stale"})}}}}));
 }
 
 }  // namespace
