@@ -67,6 +67,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Read(ReadJob job) {
 }
 
 KeptBlocks& Engine::kept_blocks() { return impl_->kept; }
+EngineCounts Engine::counts() const { return impl_->Counts(); }
 
 Engine::Impl::Impl(Decoder* d, const EngineOptions& o)
     : decoder(d),

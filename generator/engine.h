@@ -23,6 +23,7 @@
 // engine.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "generator/constraint.h"
+#include "generator/counts.h"
 #include "generator/generator.h"
 #include "generator/kept_blocks.h"
 #include "generator/prompt.h"
@@ -147,6 +149,7 @@ class Engine {
   Result<std::vector<std::unique_ptr<ReadBlock>>> Read(ReadJob job);
 
   KeptBlocks& kept_blocks();
+  EngineCounts counts() const;  // of what has ended and what is under way
 
  private:
   struct Impl;

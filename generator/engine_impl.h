@@ -80,9 +80,10 @@ struct Engine::Impl {
 
     // A passage that is read alone.
     size_t block_end = 0;  // the block is tokens [prefix_tokens, block_end); 0: there is none
-    BlockKey key;
+    BlockKey key;          // of an answer: behind which it stands
     std::shared_ptr<const std::string> saved_prefix, saved;  // from files; null: none
     uint64_t commit = 0;
+    bool ahead = false, counted = false;      // as ReadJob; the passage is in the counts
     size_t scored_begin = 0, scored_end = 0;  // indices into `tokens`
     double scored_log_probability = 0;
 
@@ -123,6 +124,7 @@ struct Engine::Impl {
   ~Impl();
 
   // engine.cc
+  EngineCounts Counts() const;
   Status Submit(std::vector<TaskPtr> tasks);
   Result<std::vector<std::unique_ptr<TokenStream>>> Start(EngineJob job);
   TaskPtr NewTask(std::shared_ptr<Request> request);
@@ -190,6 +192,7 @@ struct Engine::Impl {
   CancelSource stopping;
 
   std::atomic<uint64_t> tasks_made{0};
+  Counters counters;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable work;

@@ -28,7 +28,10 @@ bool Engine::Impl::WaitsForAnother(const Task& task) const {
 Status Engine::Impl::Open(Task* task) {
   if (task->block_end > 0 && task->key.passage_id != 0) {
     task->sequence = kept.Fork(task->key);
-    if (task->sequence) task->read = task->block_end;
+    if (task->sequence) {
+      task->read = task->block_end;
+      CountPassage(task, &counters.from_memory);
+    }
   }
   if (!task->sequence) {
     const Tokens prefix(task->tokens.begin(),
@@ -41,6 +44,7 @@ Status Engine::Impl::Open(Task* task) {
   }
   TakeSavedPrefix(task);
   if (task->sampled() == 0) task->cached_tokens = task->read;
+  counters.prompt_kept += task->read;
   TakeSavedBlock(task);
   return OkStatus();
 }
@@ -76,6 +80,8 @@ void Engine::Impl::TakeSavedBlock(Task* task) {
   if (!decoder->Append(*task->sequence, Bytes(*saved), tokens).ok()) return;
   task->read = task->block_end;
   task->cached_tokens += static_cast<uint64_t>(tokens);
+  counters.prompt_kept += static_cast<uint64_t>(tokens);
+  CountPassage(task, &counters.from_file);
   kept.Keep(task->key, *task->sequence,
             {.begin = static_cast<int>(task->prefix_tokens),
              .end = static_cast<int>(task->block_end),
@@ -193,6 +199,8 @@ void Engine::Impl::Advance(const Piece& piece) {
   Task* const task = piece.task;
   const size_t before = task->read;
   task->read += piece.tokens.size() - piece.guessed();
+  counters.prompt_read +=
+      std::min(task->read, task->prompt_tokens) - std::min(before, task->prompt_tokens);
   auto crossed = [&](size_t border) { return before < border && task->read >= border; };
   if (crossed(task->prefix_tokens)) {
     KeepPrefix(task);
@@ -202,6 +210,7 @@ void Engine::Impl::Advance(const Piece& piece) {
     TakeSavedBlock(task);
   }
   if (crossed(task->block_end) && task->key.passage_id != 0) {
+    CountPassage(task, &counters.read);
     kept.Keep(task->key, *task->sequence,
               {.begin = static_cast<int>(task->prefix_tokens),
                .end = static_cast<int>(task->block_end),
@@ -307,13 +316,13 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
                              : TakeNext(task, logits.row(row + held));
     if (!goes_on || held == guessed) break;
     if (task->tokens[length] != piece.tokens[held + 1]) break;
+    ++task->read;  // as a guess it lies in the sequence
     CountGuesses(*task, 0, 1);
   }
   if (guessed == 0) return;
   guess_policy.ObserveGuess(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
   if (!goes_on) return;
   task->guesses.Observe(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
-  task->read += held;
   const Status taken_back = decoder->Truncate(*task->sequence, static_cast<int>(task->read));
   if (!taken_back.ok()) End(task, taken_back);
 }
@@ -350,6 +359,8 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
 
 void Engine::Impl::CountGuesses(const Task& task, size_t guessed, size_t held) {
   if (guessed + held == 0) return;
+  counters.guessed += guessed;
+  counters.held += held;
   TokenStream::Channel& channel = *task.request->channel;
   std::lock_guard lock(channel.mutex);
   channel.facts.guessed_tokens += guessed;
@@ -403,6 +414,7 @@ bool Engine::Impl::Deliver(Task* task, SampledToken sampled) {
     channel.tokens.push_back(std::move(sampled));
     channel.ready.notify_one();
   }
+  ++counters.answer;
   task->tokens.push_back(id);
   if (task->sampled() < static_cast<size_t>(task->max_tokens)) return true;
   End(task, OkStatus(), StopCause::kMaxTokens);

@@ -7,9 +7,11 @@
 // batched by the engine, which runs the decoder on a thread of its own. The decoder is not owned.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "generator/counts.h"
 #include "index/passage.h"
 #include "model/decoder.h"
 
@@ -62,7 +65,8 @@ struct OtherAnswer {
   bool agrees = false;     // false: a conflict, which the reader should see
 };
 
-// Of passages that are read alone, prompt and cached tokens are summed over all of them.
+// Of passages that are read alone, prompt and cached tokens are summed over all of them and the
+// question read once without any. prompt_tokens - cached_tokens is what the decoder had to read.
 struct Usage {
   uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
 };
@@ -94,8 +98,10 @@ struct Answer {
   double confidence = 0;   // 0..1
   std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
-  std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
-  std::vector<OtherAnswer> others;    // of passages read alone
+  // The likeliest to answer first; none where all were read together.
+  std::vector<ReadingFact> readings;
+  int rounds = 0;                         // in which they were read
+  std::vector<OtherAnswer> others;        // of passages read alone
   std::vector<Alternative> alternatives;  // Sampling::answers - 1 of them; none when it abstained
   // Where Sampling::top_logprobs asks for them: the tokens of `text` with its marks, as they came.
   std::vector<TokenChoice> tokens;
@@ -220,6 +226,8 @@ class Generator {
   // false.
   Result<Answer> Generate(const GenerateRequest& request, const GenerateSink& sink,
                           const Context& ctx);
+
+  GeneratorCounts counts() const;
 
  private:
   struct Impl;

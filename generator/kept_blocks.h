@@ -6,12 +6,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "generator/block_files.h"
@@ -55,7 +57,8 @@ class KeptBlocks {
   void Forget(uint32_t collection, const std::string& document_id);  // "": all of the collection
   void Clear();
 
-  uint64_t bytes() const;
+  uint64_t bytes() const;  // of blocks
+  uint64_t budget_bytes() const { return budget_bytes_; }
   size_t blocks() const;
 
  private:

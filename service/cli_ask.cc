@@ -46,7 +46,8 @@ void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
   command.add_option("--groups", flags.groups, "Groups of the asker, comma-separated");
   command.add_option("--as-of", flags.as_of,
                      "What holds at this time: RFC 3339 or a date (default: now)");
-  command.add_flag("--explain", flags.explain, "Show how each candidate was ranked");
+  command.add_flag("--explain", flags.explain,
+                   "Show how each candidate was ranked; of an answer, how each passage was read");
 }
 
 // What CLI::Range cannot say: without its lower end. "" when it is right.
@@ -118,13 +119,6 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   command.add_option("--max-tokens", flags.sampling.max_tokens, "Length of the answer at most")
       ->check(CLI::Range(1, kMaxAnswerTokens))
       ->capture_default_str();
-}
-
-Status RefuseExplain(const AskFlags& flags) {
-  return flags.explain
-             ? Unimplemented(
-                   "--explain of an answer is not available in this version; search has it")
-             : OkStatus();
 }
 
 Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
@@ -298,8 +292,29 @@ void PrintTimings(const AskReply& reply, const Trace& trace) {
                HumanTime(total).c_str());
 }
 
+// What each passage said by itself, what was left out and why, and what had to be read for it.
+void PrintReadings(const Answer& answer) {
+  if (!answer.readings.empty()) {
+    std::printf("\n%7s  %-4s %8s %7s %7s %7s  document, passage\n", "answers", "kept", "declines",
+                "gain", "gap", "lead");
+  }
+  for (const ReadingFact& r : answer.readings) {
+    std::printf("%7.3f  %-4s %8.4f %7.3f %7.3f %7.3f  %s, %llu\n", r.answers, r.kept ? "yes" : "no",
+                r.decline_probability, r.question_gain, r.score_gap, r.lead,
+                ShownLine(r.document_id).c_str(), static_cast<unsigned long long>(r.passage_id));
+  }
+  for (const Omission& one : answer.omitted) {
+    std::printf("left out: %s, %llu (%s)\n", ShownLine(one.document_id).c_str(),
+                static_cast<unsigned long long>(one.passage_id), ShownLine(one.reason).c_str());
+  }
+  if (!answer.reason.empty()) std::printf("reason: %s\n", ShownLine(answer.reason).c_str());
+  std::printf("%zu passages read alone in %d rounds; of %llu prompt tokens %llu were kept\n",
+              answer.readings.size(), answer.rounds,
+              static_cast<unsigned long long>(answer.usage.prompt_tokens),
+              static_cast<unsigned long long>(answer.usage.cached_tokens));
+}
+
 Status RunAsk(CliSession& session, const AskFlags& flags) {
-  RETURN_IF_ERROR(RefuseExplain(flags));
   Trace trace(NewRequestId());
   const Context ctx = session.ctx().WithTrace(&trace);
   AskRequest request = MakeRequest(flags, session.options);
@@ -317,6 +332,7 @@ Status RunAsk(CliSession& session, const AskFlags& flags) {
     return OkStatus();
   }
   printer.PrintSources(*reply);
+  if (flags.explain) PrintReadings(reply->answer);
   PrintTimings(*reply, trace);
   return OkStatus();
 }
@@ -361,6 +377,7 @@ Status RunChat(CliSession& session, AskFlags flags) {
       std::fflush(stdout);
     } else {
       printer.PrintSources(*reply);
+      if (flags.explain) PrintReadings(reply->answer);
       PrintTimings(*reply, trace);
     }
     history.push_back({Role::kUser, question});

@@ -201,6 +201,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
                        {"readings", readings},
+                       {"rounds", answer.rounds},
                        {"others", others},
                        {"alternatives", AlternativesJson(answer.alternatives)},
                        {"tokens", TokensJson(answer.tokens)},

@@ -9,6 +9,8 @@
 #include "base/strings.h"
 #include "service/cli_session.h"
 #include "service/endpoint.h"
+#include "service/limits.h"
+#include "service/metrics.h"
 #include "service/stop_signal.h"
 
 namespace vade {
@@ -19,6 +21,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "grpc.address",
                                                 "grpc.max_message_bytes",
                                                 "grpc.max_concurrent",
+                                                "metrics.address",
                                                 "http.address",
                                                 "model.decoder",
                                                 "model.embedder",
@@ -195,6 +198,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
 
 Status ReadServer(const Reader& file, ServeSettings* settings) {
   file.Text("grpc.address", &settings->server.grpc_address);
+  file.Text("metrics.address", &settings->metrics_address);
   uint64_t message_bytes = static_cast<uint64_t>(settings->server.max_message_bytes);
   RETURN_IF_ERROR(file.Bytes("grpc.max_message_bytes", 1 << 10, 1 << 30, &message_bytes));
   settings->server.max_message_bytes = static_cast<int>(message_bytes);
@@ -284,6 +288,12 @@ Status Serve(const ServeOptions& options) {
   ServerOptions server_options = settings.server;
   server_options.serving = false;
   ASSIGN_OR_RETURN(auto server, Server::Start(api.get(), server_options));
+  std::unique_ptr<MetricsPage> metrics;
+  if (!settings.metrics_address.empty()) {
+    ASSIGN_OR_RETURN(metrics, MetricsPage::Start(api.get(), settings.metrics_address));
+    LogInfo(StrCat("metrics on http://", metrics->address(), "/metrics"));
+    if (options.on_metrics) options.on_metrics(metrics->address());
+  }
   ASSIGN_OR_RETURN(auto endpoint, EndpointFile::Write(settings.local.data_dir, server->address()));
 
   RETURN_IF_ERROR(LoadModels(api.get(), *signal));
@@ -295,6 +305,7 @@ Status Serve(const ServeOptions& options) {
   endpoint.reset();
   server->Shutdown(settings.shutdown_grace);
   server.reset();
+  metrics.reset();
   api.reset();
   LogInfo("stopped");
   return OkStatus();

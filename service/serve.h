@@ -15,6 +15,8 @@
 //   grpc.max_message_bytes     of one request, 1K to 1G, default 64M
 //   grpc.max_concurrent        calls at work, 1 to 1024, default 64; beyond: RESOURCE_EXHAUSTED
 //   grpc.shutdown_grace_seconds  for calls at work, 0 to 3600, default 5
+//   metrics.address            HOST:PORT of a page for Prometheus, /metrics, over plain HTTP and for
+//                              whoever reaches it; default none; port 0 takes a free one
 //   http.address               HTTP is not part of this version: refused when given
 //   model.decoder              catalog name or file; default: the first of the catalog there is
 //   model.embedder             catalog name or file; default multilingual-e5-small
@@ -104,6 +106,7 @@ struct ServeOptions {
   enum class Announce { kNothing, kLine, kJson } announce = Announce::kNothing;
   // For tests: called once it serves; and a second way to end it, besides the signals.
   std::function<void(const std::string& address)> on_ready;
+  std::function<void(const std::string& address)> on_metrics;  // where its page of metrics is
   CancelToken stop;
 };
 
@@ -111,6 +114,7 @@ struct ServeOptions {
 struct ServeSettings {
   LocalOptions local;
   ServerOptions server;
+  std::string metrics_address;  // "": none
   std::chrono::milliseconds shutdown_grace{5000};
   LogLevel log_level = LogLevel::kInfo;
 };

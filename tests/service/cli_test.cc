@@ -121,8 +121,7 @@ TEST_F(Cli, AnUnknownLevelIsUsageAndOneThatTheProcessorLacksIsAFailure) {
 TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
   MakeStore().reset();
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"ask", "q", "--explain"},
-                                             {"ask", "q", "--mode", "cot"},
+       std::vector<std::vector<std::string>>{{"ask", "q", "--mode", "cot"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
                                              {"serve", "--http", "127.0.0.1:0"}}) {

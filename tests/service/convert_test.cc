@@ -123,6 +123,7 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
                       .lead = .5}};
   answer.alternatives = {{"or this", "max_tokens", .5, {citation}}};
   answer.tokens = {{{5, "\xE4\xBD", -.25}, {{6, "A", -.125}, {5, "\xE4\xBD", -.25}}}};
+  answer.rounds = 2;
   answer.usage = {
       .prompt_tokens = 1, .cached_tokens = 2, .completion_tokens = 3, .draft_accepted = 4};
   v1::Done done;
@@ -174,6 +175,8 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   ASSERT_EQ(same.tokens[0].likeliest.size(), 2u);
   EXPECT_EQ(same.tokens[0].likeliest[0].bytes, "A");
   EXPECT_EQ(same.tokens[0].likeliest[0].log_probability, -.125);
+  EXPECT_EQ(same.rounds, 2);
+  EXPECT_EQ(same.usage.cached_tokens, 2u);
   EXPECT_EQ(same.usage.draft_accepted, 4u);
   EXPECT_EQ(same.usage.completion_tokens, 3u);
 }
