@@ -187,6 +187,7 @@ Status BlockFiles::Forget(const ForgottenDocument& document) {
   }
   uint64_t& commit = forgotten_[{document.collection, document.document_id}];
   commit = std::max(commit, document.commit);
+  newest_forgotten_ = std::max(newest_forgotten_, document.commit);
   return RemoveBelow(
       document.document_id.empty()
           ? StrCat(document.collection, "/")
@@ -196,7 +197,13 @@ Status BlockFiles::Forget(const ForgottenDocument& document) {
 Status BlockFiles::ForgetEverything(uint64_t commit) {
   std::lock_guard lock(mutex_);
   forgotten_before_ = std::max(forgotten_before_, commit);
+  newest_forgotten_ = std::max(newest_forgotten_, commit);
   return RemoveBelow("");
+}
+
+uint64_t BlockFiles::newest_forgotten() const {
+  std::lock_guard lock(mutex_);
+  return newest_forgotten_;
 }
 
 bool BlockFiles::MayKeep(const BlockKey& key, uint64_t view_commit) const {

@@ -78,6 +78,7 @@ class BlockFiles {
   Status Forget(const ForgottenDocument& document);
   Status ForgetEverything(uint64_t commit);
   bool MayKeep(const BlockKey& key, uint64_t view_commit) const;
+  uint64_t newest_forgotten() const;  // commit of the newest change that was forgotten; 0: none
 
   // Whether the document has that passage now; an error ends the verification.
   using IsCurrent = std::function<Result<bool>(const BlockKey&)>;
@@ -118,6 +119,7 @@ class BlockFiles {
   uint64_t applied_commit_ = 0;
   // By collection and document ("": all of it): the commit of the last change.
   std::map<std::pair<uint32_t, std::string>, uint64_t> forgotten_;
+  uint64_t newest_forgotten_ = 0;
   uint64_t forgotten_before_ = 0;  // views older than this may keep nothing
 };
 

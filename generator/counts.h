@@ -16,7 +16,11 @@ struct EngineCounts {
   uint64_t passages_from_file = 0;
   uint64_t passages_read = 0;        // anew: they were kept nowhere
   uint64_t passages_read_ahead = 0;  // by Generator::Warm(); no question had asked for them
-  // Tokens of prompts: taken from what is kept (prefixes, passages), and read by the decoder.
+  // Prompts that went on from what was read for an earlier question, and the tokens of that.
+  uint64_t turns_found = 0;
+  uint64_t turn_tokens_kept = 0;  // also among prompt_tokens_kept
+  // Tokens of prompts: taken from what is kept (prefixes, passages, turns), and read by the
+  // decoder.
   uint64_t prompt_tokens_kept = 0;
   uint64_t prompt_tokens_read = 0;
   uint64_t answer_tokens = 0;  // that were sampled, those of answers that were withheld too
@@ -49,7 +53,9 @@ struct GeneratorCounts {
   // Of what is kept in memory now.
   uint64_t kept_blocks = 0;
   uint64_t kept_bytes = 0;
-  uint64_t kept_budget_bytes = 0;
+  uint64_t kept_turns = 0;  // prompts with their answers, to go on from
+  uint64_t kept_turn_bytes = 0;
+  uint64_t kept_budget_bytes = 0;  // of both together
 };
 
 }  // namespace vade

@@ -26,6 +26,7 @@ bool Engine::Impl::WaitsForAnother(const Task& task) const {
 
 // The sequence of a task, with as much of its prompt as is kept.
 Status Engine::Impl::Open(Task* task) {
+  if (TakeTurns(task)) return OkStatus();
   if (task->block_end > 0 && task->key.passage_id != 0) {
     task->sequence = kept.Fork(task->key);
     if (task->sequence) {
@@ -47,6 +48,42 @@ Status Engine::Impl::Open(Task* task) {
   counters.prompt_kept += task->read;
   TakeSavedBlock(task);
   return OkStatus();
+}
+
+// Where more than the block was read for an earlier question, the task goes on from there. What its
+// score rests on is read anew, and at least the last token.
+bool Engine::Impl::TakeTurns(Task* task) {
+  if (task->key.collection == 0 || task->ahead) return false;
+  const bool scores = task->scored_begin < task->scored_end;
+  const size_t most = std::min(task->tokens.size(), scores ? task->scored_begin : SIZE_MAX) - 1;
+  const size_t least = std::max(task->prefix_tokens, task->block_end);
+  task->sequence = kept.ForkTurns(task->key, task->tokens, least, most);
+  if (!task->sequence) return false;
+  task->read = static_cast<size_t>(task->sequence->length());
+  task->saved.reset();
+  if (task->sampled() == 0) task->cached_tokens = task->read;
+  if (task->key.passage_id != 0) CountPassage(task, &counters.from_memory);
+  ++counters.turns;
+  counters.turn_tokens += task->read - least;
+  counters.prompt_kept += std::min(task->read, task->prompt_tokens);
+  return true;
+}
+
+void Engine::Impl::KeepTurns(const Task& task) {
+  if (task.ahead || !task.sequence) return;
+  kept.KeepTurns(task.key, std::span(task.tokens).first(task.read),
+                 {.prefix_tokens = task.prefix_tokens,
+                  .block_end = task.block_end,
+                  .commit = task.commit,
+                  .conversation = task.conversation},
+                 *task.sequence);
+}
+
+// Once, whatever becomes of the task: it may be set aside and opened again.
+void Engine::Impl::CountPassage(Task* task, std::atomic<uint64_t>* place) {
+  if (task->counted) return;
+  task->counted = true;
+  ++*(task->ahead ? &counters.read_ahead : place);
 }
 
 namespace {
@@ -328,6 +365,7 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
 }
 
 void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
+  KeepTurns(*task);
   auto block = std::make_unique<ReadBlock>();
   block->watched_probability = ProbabilityOf(logits, task->watched);
   block->scored_log_probability = task->scored_log_probability;
@@ -337,6 +375,7 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
   block->prefix_tokens = task->prefix_tokens;
   block->logits.assign(logits.begin(), logits.end());
   block->sequence = std::move(task->sequence);
+  block->origin = {task->key, task->block_end, task->commit, task->conversation};
   block->held = held_readings;
 
   const std::shared_ptr<Request> request = task->request;

@@ -137,6 +137,8 @@ GeneratorCounts Generator::counts() const {
   const KeptBlocks& kept = impl_->engine.kept_blocks();
   counts.kept_blocks = kept.blocks();
   counts.kept_bytes = kept.bytes();
+  counts.kept_turns = kept.turns();
+  counts.kept_turn_bytes = kept.turn_bytes();
   counts.kept_budget_bytes = kept.budget_bytes();
   return counts;
 }
@@ -245,6 +247,9 @@ Generator::Impl::Beginning Generator::Impl::BeginTogether(
   job.prefix = std::move(plan.prefix);
   job.rest = std::move(plan.rest);
   job.watched = writer.DeclineTokens(plan.language);
+  job.origin.block.collection = request.collection;
+  job.origin.commit = request.commit;
+  job.origin.conversation = !request.history.empty();
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;

@@ -176,6 +176,8 @@ enum class ReadingMode { kAlone, kTogether };
 struct GeneratorOptions {
   ReadingMode reading = ReadingMode::kAlone;
   uint64_t kept_bytes = 0;  // of keys and values of passages in memory, within the decoder's pages
+  // Within them: what was read for a question, for so long after its last use; 0: none.
+  std::chrono::seconds turns_kept_for{600};
   BlockFiles* block_files = nullptr;  // not owned; null: none are written
   int history_tokens = 2048;          // budget for earlier turns
   int max_prompt_tokens =

@@ -27,7 +27,8 @@ struct Generator::Impl {
                    .max_waiting = o.max_waiting,
                    .guessed_tokens = o.guessed_tokens,
                    .kept_bytes = o.kept_bytes,
-                   .block_files = o.block_files}),
+                   .block_files = o.block_files,
+                   .turns_kept_for = o.turns_kept_for}),
         reader(&engine, o.passage_gap) {}
 
   Result<Answer> Generate(const GenerateRequest& request, const GenerateSink& sink,

@@ -83,9 +83,13 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
   job.scored_begin = scored.begin;
   job.scored_end = scored.end;
   job.commit = request.commit;
+  job.conversation = !request.history.empty();
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});
-  if (scored.begin < scored.end) job.blocks.emplace_back();  // the question without a passage
+  if (scored.begin < scored.end) {  // the question without a passage
+    BlockToRead& bare = job.blocks.emplace_back();
+    bare.key.collection = request.collection;
+  }
   return engine_->Read(std::move(job));
 }
 

@@ -49,6 +49,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.reading",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "answer.turns_kept_seconds",
                                                 "search.device",
                                                 "search.gpu_bytes",
                                                 "search.mmr",
@@ -193,6 +194,9 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
   RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));
   RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
+  int turns_kept = static_cast<int>(local->generator.turns_kept_for.count());
+  RETURN_IF_ERROR(file.Int("answer.turns_kept_seconds", 0, 86400, &turns_kept));
+  local->generator.turns_kept_for = std::chrono::seconds(turns_kept);
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 

@@ -59,6 +59,9 @@
 //                              prompt
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
+//   answer.turns_kept_seconds  what was read for a question is kept so long after its last use, for when
+//                              the conversation goes on, in a quarter of kept_bytes; 0 to 86400,
+//                              default 600, 0: not
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
 //   search.device              auto (default): the same GPU, when there is one, looks at all rows of
 //                              segments with 8,192 or more, so that they are searched exactly; the
