@@ -47,6 +47,7 @@ struct GeneratorCounts {
   std::array<uint64_t, kAnswerEndNames.size()> ends{};  // by AnswerEnd
   uint64_t asked_alone = 0;     // answers whose passages were each asked alone
   uint64_t asked_together = 0;  // and all in one prompt
+  uint64_t joined = 0;          // of those asked alone: then answered by several in one prompt
   uint64_t rounds = 0;          // of reading passages alone
   uint64_t readings = 0;        // passages that were asked alone
 

@@ -153,6 +153,7 @@ void Generator::Impl::Count(const Result<Answer>& answer) {
   ++ended.ends[static_cast<size_t>(end)];
   if (!answer.ok() || answer->usage.prompt_tokens == 0) return;
   ++(answer->rounds > 0 ? ended.asked_alone : ended.asked_together);
+  if (answer->joined > 0) ++ended.joined;
   ended.rounds += static_cast<uint64_t>(answer->rounds);
   ended.readings += answer->readings.size();
 }
@@ -266,10 +267,21 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   const bool formed = constraint != nullptr;
   std::string reason = "model_declined";
   bool untried = true;
+  std::vector<size_t> joined_hits;  // that were tried together
   do {
     RETURN_IF_ERROR(rounds->Read(ctx));
     if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", rounds->prefill_ms());
     if (rounds->more() && rounds->answerable() < kEnough) continue;
+    const bool one_is_enough = rounds->best_answers() >= kSureReading;
+    ASSIGN_OR_RETURN(auto plan, PlanJoin(request, *rounds, one_is_enough));
+    if (plan && plan->hits != joined_hits) {
+      joined_hits = plan->hits;
+      ASSIGN_OR_RETURN(auto joined,
+                       WriteJoined(*std::move(plan), rounds->Facts(), &constraint, sink, ctx));
+      if (joined && (!joined->abstained || formed))
+        return Refuse(request, *std::move(joined), sink, ctx);
+      if (joined) rounds->SetUsage(joined->usage);
+    }
     for (size_t tried = 0; tried < kTriedPassages; ++tried) {
       if (untried) rounds->PutNewestFirst(kVouches);
       const double answers = rounds->next_answers();

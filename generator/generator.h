@@ -105,6 +105,7 @@ struct Answer {
   std::vector<Alternative> alternatives;  // Sampling::answers - 1 of them; none when it abstained
   // Where Sampling::top_logprobs asks for them: the tokens of `text` with its marks, as they came.
   std::vector<TokenChoice> tokens;
+  size_t joined = 0;  // passages that were read in one prompt after each was asked alone; 0: none
   size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
   Usage usage;
 };
@@ -142,6 +143,11 @@ struct AnswerForm {
   std::string definition = {};  // the schema (JSON) or the grammar (generator/grammar.h)
 };
 
+// Whether passages that were each asked alone are also read in one prompt, for an answer that none
+// of them has by itself: not; where the question and the readings say so; wherever two or more of
+// them speak of what is asked.
+enum class Joining { kNever, kDetected, kAlways };
+
 enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
@@ -154,9 +160,10 @@ struct GenerateRequest {
   uint64_t commit = 0;      // of the view in which they were found
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
   std::string system;  // the user's own instructions, after the passages; "" = none
-  AnswerMode mode = AnswerMode::kDirect;  // others: UNIMPLEMENTED
-  bool strict = false;                    // true: sentences are sent once they are checked
-  AnswerForm form = {};                   // not together with strict
+  AnswerMode mode = AnswerMode::kDirect;          // others: UNIMPLEMENTED
+  std::optional<Joining> joining = std::nullopt;  // of passages; nothing: as GeneratorOptions say
+  bool strict = false;                            // true: sentences are sent once they are checked
+  AnswerForm form = {};                           // not together with strict
   Sampling sampling;
 };
 
@@ -179,6 +186,7 @@ struct GeneratorOptions {
   // Within them: what was read for a question, for so long after its last use; 0: none.
   std::chrono::seconds turns_kept_for{600};
   BlockFiles* block_files = nullptr;  // not owned; null: none are written
+  Joining joining = Joining::kNever;  // for requests that do not say
   int history_tokens = 2048;          // budget for earlier turns
   int max_prompt_tokens =
       4096;  // prefix, passages, history and question; capped by the decoder's context

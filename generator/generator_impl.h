@@ -1,4 +1,5 @@
-// The inside of the generator. Private to it.
+// The inside of the generator: generator.cc has the path of an answer, generator_join.cc that of
+// one from several passages in one prompt. Private to the generator.
 #pragma once
 
 #include <memory>
@@ -46,6 +47,19 @@ struct Generator::Impl {
     bool sure = false;                            // the reading has decided that there is an answer
     std::unique_ptr<TokenConstraint> constraint;  // null: none
   };
+  // generator_join.cc: several of the passages that were asked alone, in one prompt.
+  struct JoinPlan {
+    std::vector<size_t> hits;  // of the request
+    GenerateRequest request;   // with those alone
+    PromptPlan prompt;
+  };
+  // Nothing where it is not wanted, or fewer than two would help.
+  Result<std::optional<JoinPlan>> PlanJoin(const GenerateRequest& request,
+                                           const ReadingRounds& rounds, bool one_is_enough) const;
+  // `facts` of what was read before. Nothing when there is no room for an answer without a form.
+  Result<std::optional<Answer>> WriteJoined(JoinPlan plan, Answer facts,
+                                            std::unique_ptr<TokenConstraint>* constraint,
+                                            const GenerateSink& sink, const Context& ctx);
   // Goes on from the likeliest passage that was not tried.
   Result<Answer> WriteFromNext(const GenerateRequest& request, ReadingRounds* rounds,
                                Attempt attempt, const GenerateSink& sink, const Context& ctx);

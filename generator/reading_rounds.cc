@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "generator/joining.h"
 
 namespace vade {
 namespace {
@@ -149,6 +150,21 @@ std::vector<size_t> ReadingRounds::Support() const {
     if (i != last_taken_ && Answers(ones_[i]) >= kAnswers) hits.push_back(ones_[i].hit);
   }
   return hits;
+}
+
+std::vector<size_t> ReadingRounds::Helping() const {
+  std::vector<Reading> said;
+  for (const One& one : ones_) said.push_back(one.reading);
+  std::vector<size_t> hits;
+  for (size_t i : HelpingReadings(said, choice_)) hits.push_back(ones_[i].hit);
+  std::sort(hits.begin(), hits.end());
+  return hits;
+}
+
+double ReadingRounds::best_answers() const {
+  double best = 0;
+  for (const One& one : ones_) best = std::max(best, Answers(one));
+  return best;
 }
 
 Answer ReadingRounds::Facts() const {

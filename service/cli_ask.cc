@@ -32,6 +32,7 @@ struct AskFlags {
   std::optional<double> mmr;
   std::optional<int> neighbours;
   std::string mode = "direct";
+  std::string join;  // "": as the service is set up
   bool strict = false;
   Sampling sampling;
   std::string schema_file, grammar_file;
@@ -79,6 +80,11 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   command.add_option("--mode", flags.mode, "direct, cot, vote or decompose")
       ->check(CLI::IsMember({"direct", "cot", "vote", "decompose"}))
       ->capture_default_str();
+  command
+      .add_option("--join", flags.join,
+                  "Read passages together where none answers alone: never, where the question "
+                  "speaks of two things (detected), always")
+      ->check(CLI::IsMember({"never", "detected", "always"}));
   command.add_flag("--strict", flags.strict, "Say only sentences that a passage supports");
   auto* schema = command.add_option("--json-schema", flags.schema_file,
                                     "The answer is JSON of the schema in this file");
@@ -156,6 +162,7 @@ AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
   AskRequest request;
   request.query = MakeQuery(flags, options);
   request.mode = kModes.at(flags.mode);
+  request.joining = ParseJoining(flags.join);
   request.strict = flags.strict;
   request.sampling = flags.sampling;
   return request;
@@ -308,6 +315,7 @@ void PrintReadings(const Answer& answer) {
                 static_cast<unsigned long long>(one.passage_id), ShownLine(one.reason).c_str());
   }
   if (!answer.reason.empty()) std::printf("reason: %s\n", ShownLine(answer.reason).c_str());
+  if (answer.joined > 0) std::printf("%zu passages read together\n", answer.joined);
   std::printf("%zu passages read alone in %d rounds; of %llu prompt tokens %llu were kept\n",
               answer.readings.size(), answer.rounds,
               static_cast<unsigned long long>(answer.usage.prompt_tokens),

@@ -62,6 +62,7 @@ void ToProto(const Answer& answer, v1::Done* out) {
       ToProto(ranked, added->add_likeliest());
   }
   out->set_rounds(static_cast<uint32_t>(answer.rounds));
+  out->set_joined(static_cast<uint32_t>(answer.joined));
   v1::Usage* usage = out->mutable_usage();
   usage->set_prompt_tokens(answer.usage.prompt_tokens);
   usage->set_cached_tokens(answer.usage.cached_tokens);
@@ -109,6 +110,7 @@ Answer FromProto(const v1::Done& in) {
       added.likeliest.push_back(FromProto(ranked));
   }
   answer.rounds = static_cast<int>(in.rounds());
+  answer.joined = in.joined();
   answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
                   .cached_tokens = in.usage().cached_tokens(),
                   .completion_tokens = in.usage().completion_tokens(),

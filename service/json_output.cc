@@ -202,6 +202,7 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"omitted", omitted},
                        {"readings", readings},
                        {"rounds", answer.rounds},
+                       {"joined", answer.joined},
                        {"others", others},
                        {"alternatives", AlternativesJson(answer.alternatives)},
                        {"tokens", TokensJson(answer.tokens)},

@@ -56,7 +56,9 @@ class Figures final : public prometheus::Collectable {
     return {
         Counter({"vade_answers_total", "Questions by how they ended.", "end"}, ends),
         Counter({"vade_readings_total", "Answers by how their passages were read.", "way"},
-                {{"alone", generator.asked_alone}, {"together", generator.asked_together}}),
+                {{"alone", generator.asked_alone - generator.joined},
+                 {"joined", generator.joined},
+                 {"together", generator.asked_together}}),
         Counter({"vade_reading_rounds_total", "Rounds in which passages were asked alone."},
                 {{"", generator.rounds}}),
         Counter({"vade_passages_asked_total", "Passages that were asked alone."},

@@ -47,6 +47,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.further_passages",
                                                 "answer.guessed_tokens",
                                                 "answer.reading",
+                                                "answer.joining",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
                                                 "answer.turns_kept_seconds",
@@ -136,6 +137,16 @@ class Reader {
     return OkStatus();
   }
 
+  Status Join(std::string_view key, Joining* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    const auto joining = ParseJoining(name);
+    if (!joining)
+      return InvalidArgument(StrCat(key, " is '", name, "'; give never, detected or always"));
+    *out = *joining;
+    return OkStatus();
+  }
+
   Status Device(std::string_view key, DeviceChoice* out) const {
     if (!config_.Has(key)) return OkStatus();
     const std::string name = config_.GetString(key, "");
@@ -192,6 +203,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("answer.further_passages", 0, 100, &local->generator.further_passages));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
   RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
+  RETURN_IF_ERROR(file.Join("answer.joining", &local->generator.joining));
   RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));
   RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
   int turns_kept = static_cast<int>(local->generator.turns_kept_for.count());
