@@ -188,6 +188,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   request.system = "be brief";
   request.strict = true;
   request.mode = AnswerMode::kVote;
+  request.joining = Joining::kDetected;
   request.sampling = {.temperature = 0.5,
                       .top_p = 0.9,
                       .top_k = 3,
@@ -214,6 +215,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   EXPECT_EQ(back->query.groups, std::vector<std::string>{"g"});
   EXPECT_EQ(back->system, "be brief");
   EXPECT_TRUE(back->strict);
+  EXPECT_EQ(back->joining, Joining::kDetected);
   EXPECT_EQ(back->mode, AnswerMode::kVote);
   EXPECT_EQ(back->sampling.temperature, 0.5);
   EXPECT_EQ(back->sampling.top_p, 0.9);
@@ -237,6 +239,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
 TEST(Convert, ZeroOnTheWireIsTheDefault) {
   const auto ask = FromProto(v1::AskRequest());
   ASSERT_TRUE(ask.ok());
+  EXPECT_EQ(ask->joining, std::nullopt) << "as the server is set up";
   EXPECT_EQ(ask->query.collection, "default");
   EXPECT_EQ(ask->query.k, 5);
   EXPECT_EQ(ask->mode, AnswerMode::kDirect);

@@ -62,6 +62,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "answer.min_dense_score = 0.5\n"
                                      "answer.min_confidence = 0.25\n"
                                      "answer.passage_gap = 0.125\n"
+                                     "answer.joining = detected\n"
+                                     "answer.turns_kept_seconds = 60\n"
                                      "store.block_cache_bytes = 32M\n"
                                      "store.graph_bytes = 3G\n"
                                      "store.hnsw_ef_search = 128\n"
@@ -94,6 +96,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.generator.min_dense_score, 0.5);
   EXPECT_EQ(settings->local.generator.min_confidence, 0.25);
   EXPECT_EQ(settings->local.generator.passage_gap, 0.125);
+  EXPECT_EQ(settings->local.generator.joining, Joining::kDetected);
+  EXPECT_EQ(settings->local.generator.turns_kept_for, std::chrono::seconds(60));
   EXPECT_EQ(settings->local.store.block_cache_bytes, 32ull << 20);
   EXPECT_EQ(settings->local.store.graph_bytes, 3ull << 30);
   EXPECT_EQ(settings->local.store.hnsw_ef_search, 128);
@@ -161,7 +165,7 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
         "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu",
-        "search.device = tpu"}) {
+        "search.device = tpu", "answer.joining = sometimes", "answer.turns_kept_seconds = -1"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line << ": " << status.ToString();
