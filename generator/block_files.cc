@@ -9,50 +9,13 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "generator/block_format.h"
 
 namespace vade {
 namespace {
 
-constexpr std::string_view kMagic = "VADEKV01";
-constexpr uint32_t kVersion = 1;
-constexpr std::string_view kSuffix = ".kv";
-constexpr std::string_view kAppliedFile = "applied";
 // So many documents are remembered one by one; then views older than the last of them keep nothing.
 constexpr size_t kMaxForgotten = 4096;
-
-std::string Hex64(uint64_t value) {
-  std::string bytes;
-  AppendKey64(&bytes, value);
-  return Hex(bytes);
-}
-
-std::string DocumentPart(std::string_view model, uint32_t collection, std::string_view document) {
-  return StrCat(model, "/", collection, "/", Hex64(Checksum64(document)), "/");
-}
-
-// Everything before the payload; the checksum stands behind the magic and covers the rest.
-std::string Describe(std::string_view model, const BlockKey& key, int tokens, uint64_t payload) {
-  std::string rest;
-  AppendFixed<uint32_t>(&rest, kVersion);
-  AppendFixed<uint32_t>(&rest, static_cast<uint32_t>(tokens));
-  AppendFixed<uint64_t>(&rest, payload);
-  AppendFixed<uint32_t>(&rest, key.collection);
-  AppendFixed<uint64_t>(&rest, key.passage_id);
-  AppendFixed<uint64_t>(&rest, key.content[0]);
-  AppendFixed<uint64_t>(&rest, key.content[1]);
-  AppendString(&rest, key.document_id);
-  AppendString(&rest, model);
-  return rest;
-}
-
-// The payload has a checksum of its own, so that nothing is copied to be summed.
-std::string Header(std::string_view description, uint64_t payload_sum) {
-  std::string header(kMagic);
-  std::string summed(description);
-  AppendFixed<uint64_t>(&summed, payload_sum);
-  AppendFixed<uint64_t>(&header, Checksum64(summed));
-  return header + summed;
-}
 
 }  // namespace
 
@@ -84,7 +47,7 @@ Status BlockFiles::ReadDirectory() {
       [&](const FileEntry& entry) {
         const std::string path = RelativePath(entry.path, options_.directory);
         if (path == kAppliedFile) return OkStatus();
-        if (path.ends_with(kSuffix)) {
+        if (path.ends_with(kBlockFileSuffix)) {
           found.push_back({path, entry});
         } else {
           (void)RemoveFile(entry.path);  // what a process that died was writing
@@ -106,31 +69,26 @@ Status BlockFiles::ReadDirectory() {
   return OkStatus();
 }
 
-std::string BlockFiles::PathOf(std::string_view model, const BlockKey& key) {
-  return StrCat(DocumentPart(model, key.collection, key.document_id), key.passage_id, "-",
-                Hex64(key.content[0]), Hex64(key.content[1]), kSuffix);
-}
-
 bool BlockFiles::Has(std::string_view model, const BlockKey& key) const {
   std::lock_guard lock(mutex_);
-  return entries_.contains(PathOf(model, key));
+  return entries_.contains(BlockPath(model, key));
 }
 
 std::optional<std::string> BlockFiles::Load(std::string_view model, const BlockKey& key,
                                             Expected expected) {
-  const std::string path = PathOf(model, key);
+  const std::string path = BlockPath(model, key);
   {
     std::lock_guard lock(mutex_);
     const auto found = entries_.find(path);
     if (found == entries_.end()) return std::nullopt;
     Touch(&found->second);
   }
-  const std::string description = Describe(model, key, expected.tokens, expected.bytes);
-  const size_t header = Header(description, 0).size();
+  const std::string description = DescribeBlock(model, key, expected.tokens, expected.bytes);
+  const size_t header = BlockHeader(description, 0).size();
   auto bytes = ReadFile(JoinPath(options_.directory, path), header + expected.bytes);
   if (bytes.ok() && bytes->size() == header + expected.bytes) {
     const std::string_view payload = std::string_view(*bytes).substr(header);
-    if (bytes->starts_with(Header(description, Checksum64(payload)))) {
+    if (bytes->starts_with(BlockHeader(description, Checksum64(payload)))) {
       // How young a file is, is all that the next process knows of its use.
       std::error_code ignored;
       std::filesystem::last_write_time(JoinPath(options_.directory, path),
@@ -147,9 +105,9 @@ std::optional<std::string> BlockFiles::Load(std::string_view model, const BlockK
 
 bool BlockFiles::Save(std::string_view model, const BlockKey& key, const Block& block) {
   if (options_.directory.empty()) return false;
-  const std::string path = PathOf(model, key);
-  const std::string header =
-      Header(Describe(model, key, block.tokens, block.bytes.size()), Checksum64(block.bytes));
+  const std::string path = BlockPath(model, key);
+  const std::string header = BlockHeader(
+      DescribeBlock(model, key, block.tokens, block.bytes.size()), Checksum64(block.bytes));
   const uint64_t size = header.size() + block.bytes.size();
   std::lock_guard lock(mutex_);  // held while writing: Forget() must not return before a file is in
   if (!MayKeepLocked(key, block.commit)) return false;
@@ -229,15 +187,23 @@ Status BlockFiles::Forget(const ForgottenDocument& document) {
   }
   uint64_t& commit = forgotten_[{document.collection, document.document_id}];
   commit = std::max(commit, document.commit);
-  return RemoveBelow(document.document_id.empty()
-                         ? StrCat(document.collection, "/")
-                         : DocumentPart("", document.collection, document.document_id).substr(1));
+  newest_forgotten_ = std::max(newest_forgotten_, document.commit);
+  return RemoveBelow(
+      document.document_id.empty()
+          ? StrCat(document.collection, "/")
+          : BlockDocumentPath("", document.collection, document.document_id).substr(1));
 }
 
 Status BlockFiles::ForgetEverything(uint64_t commit) {
   std::lock_guard lock(mutex_);
   forgotten_before_ = std::max(forgotten_before_, commit);
+  newest_forgotten_ = std::max(newest_forgotten_, commit);
   return RemoveBelow("");
+}
+
+uint64_t BlockFiles::newest_forgotten() const {
+  std::lock_guard lock(mutex_);
+  return newest_forgotten_;
 }
 
 bool BlockFiles::MayKeep(const BlockKey& key, uint64_t view_commit) const {

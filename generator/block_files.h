@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,7 +23,9 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "base/context.h"
 #include "base/status.h"
 #include "generator/block_key.h"
 
@@ -39,6 +42,13 @@ struct ForgottenDocument {
   uint32_t collection = 0;
   std::string document_id;
   uint64_t commit = 0;  // of the change
+};
+
+// What Verify() found.
+struct KeptFilesReport {
+  uint64_t files = 0, bytes = 0;      // that were looked at
+  uint64_t removed = 0;               // of those with a problem
+  std::vector<std::string> problems;  // "path: what is wrong", one line each
 };
 
 class BlockFiles {
@@ -68,6 +78,14 @@ class BlockFiles {
   Status Forget(const ForgottenDocument& document);
   Status ForgetEverything(uint64_t commit);
   bool MayKeep(const BlockKey& key, uint64_t view_commit) const;
+  uint64_t newest_forgotten() const;  // commit of the newest change that was forgotten; 0: none
+
+  // Whether the document has that passage now; an error ends the verification.
+  using IsCurrent = std::function<Result<bool>(const BlockKey&)>;
+  enum class Repair { kNothing, kRemove };
+  // Reads every file of the directory and names each that is truncated, damaged, another's under
+  // this name, of a passage that is no more, or none of ours; removes them where that is asked for.
+  Result<KeptFilesReport> Verify(const IsCurrent& is_current, Repair repair, const Context& ctx);
 
   // The last commit whose changes have been forgotten here, as remembered in the directory; 0:
   // none.
@@ -87,7 +105,6 @@ class BlockFiles {
 
   explicit BlockFiles(const BlockFilesOptions& options) : options_(options) {}
   Status ReadDirectory();
-  static std::string PathOf(std::string_view model, const BlockKey& key);
   void Touch(Entry* entry);
   Status Remove(const std::string& path);
   Status RemoveBelow(const std::string& part);
@@ -102,6 +119,7 @@ class BlockFiles {
   uint64_t applied_commit_ = 0;
   // By collection and document ("": all of it): the commit of the last change.
   std::map<std::pair<uint32_t, std::string>, uint64_t> forgotten_;
+  uint64_t newest_forgotten_ = 0;
   uint64_t forgotten_before_ = 0;  // views older than this may keep nothing
 };
 

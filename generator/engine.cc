@@ -67,12 +67,13 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Read(ReadJob job) {
 }
 
 KeptBlocks& Engine::kept_blocks() { return impl_->kept; }
+EngineCounts Engine::counts() const { return impl_->Counts(); }
 
 Engine::Impl::Impl(Decoder* d, const EngineOptions& o)
     : decoder(d),
       options(o),
       prefixes(d, std::max(o.kept_prefixes, 0)),
-      kept(d, o.kept_bytes, o.block_files),
+      kept(d, o.kept_bytes, o.block_files, o.turns_kept_for),
       answer_ms(kFirstAnswerMs) {
   step_context = Context().WithCancel(stopping.token());
   thread = std::thread([this] { Run(); });
@@ -86,6 +87,20 @@ Engine::Impl::~Impl() {
   stopping.Cancel();
   work.notify_all();
   thread.join();
+}
+
+EngineCounts Engine::Impl::Counts() const {
+  return {.passages_from_memory = counters.from_memory,
+          .passages_from_file = counters.from_file,
+          .passages_read = counters.read,
+          .passages_read_ahead = counters.read_ahead,
+          .turns_found = counters.turns,
+          .turn_tokens_kept = counters.turn_tokens,
+          .prompt_tokens_kept = counters.prompt_kept,
+          .prompt_tokens_read = counters.prompt_read,
+          .answer_tokens = counters.answer,
+          .guessed_tokens = counters.guessed,
+          .held_tokens = counters.held};
 }
 
 // All of one request. What goes on from a reading holds pages that others may be waiting for: it
@@ -145,6 +160,12 @@ Result<std::vector<std::unique_ptr<TokenStream>>> Engine::Impl::Start(EngineJob 
     task.prompt_tokens = tokens.size();
   }
   TaskPtr first = std::move(answers[0]);
+  const TurnOrigin& origin = job.from ? job.from->origin : job.origin;
+  first->key = origin.block;
+  first->block_end = origin.block_end;
+  first->commit = origin.commit;
+  first->conversation = origin.conversation;
+  first->counted = true;  // as a reading
   if (job.sampling.beams > 1) {
     first->request->search.emplace(static_cast<size_t>(job.sampling.beams),
                                    static_cast<size_t>(first->max_tokens));
@@ -195,6 +216,8 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) 
     task->key = std::move(block.key);
     task->saved = std::move(block.saved);
     task->commit = job.commit;
+    task->conversation = job.conversation;
+    task->ahead = job.ahead;
     tasks.push_back(std::move(task));
   }
   RETURN_IF_ERROR(Submit(std::move(tasks)));
@@ -213,6 +236,7 @@ void Engine::Impl::Run() {
     if (!active.empty()) Step(PlanStep());
     std::erase(active, nullptr);
     if (++step_count % kSaveEvery == 0 || kept.unsaved() > kUnsavedMost) kept.SaveOne();
+    if (step_count % kSaveEvery == 0) kept.ExpireTurns();
   }
   EndAll(Unavailable("the service is shutting down; ask again once it is back"));
   const auto ending = SteadyClock::now();
@@ -222,15 +246,22 @@ void Engine::Impl::Run() {
   prefixes.Clear();
 }
 
-// False when the engine ends. Kept blocks are written while there is nothing else to do.
+// False when the engine ends. Kept blocks are written, and turns forgotten, while there is nothing
+// else to do.
 bool Engine::Impl::WaitForWork() {
   std::unique_lock lock(mutex);
   auto nothing = [&] { return !stop && waiting.empty() && active.empty(); };
   while (nothing()) {
     lock.unlock();
     const bool saved = kept.SaveOne();
+    const auto expire_in = kept.ExpireTurns();
     lock.lock();
-    if (!saved) work.wait(lock, [&] { return !nothing(); });
+    if (saved) continue;
+    if (expire_in) {
+      work.wait_for(lock, *expire_in, [&] { return !nothing(); });
+    } else {
+      work.wait(lock, [&] { return !nothing(); });
+    }
   }
   return !stop;
 }
@@ -310,6 +341,7 @@ void Engine::Impl::SetAside(Task* task) {
 // the answers that wait for its prompt.
 void Engine::Impl::End(Task* task, const Status& status, StopCause cause) {
   const std::shared_ptr<Request> request = task->request;
+  if (status.ok() && request->channel && !request->search) KeepTurns(*task);
   const std::vector<TaskPtr> copies = std::move(task->copies);
   if (request->admitted) --active_requests;
   admission_held = false;

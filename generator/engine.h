@@ -23,6 +23,7 @@
 // engine.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "generator/constraint.h"
+#include "generator/counts.h"
 #include "generator/generator.h"
 #include "generator/kept_blocks.h"
 #include "generator/prompt.h"
@@ -47,6 +49,16 @@ struct EngineOptions {
   int guessed_tokens = 0;   // read at most at a time for an answer beyond its last token; 0: off
   uint64_t kept_bytes = 0;  // of passage blocks in memory; 0: none are kept
   BlockFiles* block_files = nullptr;  // not owned; null: kept in memory only
+  // What was read for a question, within kept_bytes, for so long after its last use; 0: none.
+  std::chrono::milliseconds turns_kept_for{600'000};
+};
+
+// Whose what is read is, where that may be kept for the next question of a conversation.
+struct TurnOrigin {
+  BlockKey block;             // behind which it stands; collection 0: nothing is kept
+  size_t block_end = 0;       // the block is tokens [prefix, block_end); 0: none or several
+  uint64_t commit = 0;        // of the view in which its passages were found
+  bool conversation = false;  // there were turns before it
 };
 
 // A passage block behind a prefix.
@@ -67,8 +79,10 @@ struct ReadJob {
   // Of the suffix's tokens [scored_begin, scored_end), from 1 on: their summed log probability is
   // reported.
   size_t scored_begin = 0, scored_end = 0;
-  uint64_t commit = 0;  // of the view in which the passages were found
-  Context ctx;          // its trace is not touched by the engine
+  uint64_t commit = 0;        // of the view in which the passages were found
+  bool conversation = false;  // as in TurnOrigin
+  bool ahead = false;         // of any question: counted apart
+  Context ctx;                // its trace is not touched by the engine
 };
 
 // One passage that was read up to the first token of an answer. Holds pages: let go of it soon.
@@ -82,6 +96,7 @@ struct ReadBlock {
   size_t prefix_tokens = 0;
   std::vector<float> logits;  // of the next token
   std::unique_ptr<Sequence> sequence;
+  TurnOrigin origin;
   std::shared_ptr<int> held;  // the engine counts what is held
 
   void Ban(const Tokens& banned);  // none of them is sampled next
@@ -93,6 +108,7 @@ struct EngineJob {
   Tokens watched;  // their summed probability at the first token is reported
   std::unique_ptr<TokenConstraint> constraint;  // of what may be sampled; null: none
   Context ctx;                                  // its trace is not touched by the engine
+  TurnOrigin origin;                            // of a prompt; a reading has its own
   std::unique_ptr<ReadBlock> from = nullptr;    // goes on from here; prefix and rest are not used
 };
 
@@ -147,6 +163,7 @@ class Engine {
   Result<std::vector<std::unique_ptr<ReadBlock>>> Read(ReadJob job);
 
   KeptBlocks& kept_blocks();
+  EngineCounts counts() const;  // of what has ended and what is under way
 
  private:
   struct Impl;

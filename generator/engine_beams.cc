@@ -124,6 +124,7 @@ void Engine::Impl::EndSearch(Task* task) {
     TokenStream::Channel& channel = *task->request->channel;
     std::lock_guard lock(channel.mutex);
     for (const SampledToken& token : best.tokens) channel.tokens.push_back(token);
+    counters.answer += best.tokens.size();
   }
   End(task, OkStatus(), best.cut ? StopCause::kMaxTokens : StopCause::kEnd);
 }

@@ -80,9 +80,11 @@ struct Engine::Impl {
 
     // A passage that is read alone.
     size_t block_end = 0;  // the block is tokens [prefix_tokens, block_end); 0: there is none
-    BlockKey key;
+    BlockKey key;          // of an answer: behind which it stands
     std::shared_ptr<const std::string> saved_prefix, saved;  // from files; null: none
     uint64_t commit = 0;
+    bool conversation = false;                // as TurnOrigin
+    bool ahead = false, counted = false;      // as ReadJob; the passage is in the counts
     size_t scored_begin = 0, scored_end = 0;  // indices into `tokens`
     double scored_log_probability = 0;
 
@@ -122,7 +124,15 @@ struct Engine::Impl {
   Impl(Decoder* decoder, const EngineOptions& options);
   ~Impl();
 
+  // EngineCounts, written by the engine's thread and read by any.
+  struct Counters {
+    std::atomic<uint64_t> turns{0}, turn_tokens{0};
+    std::atomic<uint64_t> from_memory{0}, from_file{0}, read{0}, read_ahead{0};
+    std::atomic<uint64_t> prompt_kept{0}, prompt_read{0}, answer{0}, guessed{0}, held{0};
+  };
+
   // engine.cc
+  EngineCounts Counts() const;
   Status Submit(std::vector<TaskPtr> tasks);
   Result<std::vector<std::unique_ptr<TokenStream>>> Start(EngineJob job);
   TaskPtr NewTask(std::shared_ptr<Request> request);
@@ -140,6 +150,9 @@ struct Engine::Impl {
   // engine_step.cc
   bool WaitsForAnother(const Task& task) const;
   Status Open(Task* task);
+  bool TakeTurns(Task* task);
+  void KeepTurns(const Task& task);
+  void CountPassage(Task* task, std::atomic<uint64_t>* place);
   void TakeSavedPrefix(Task* task);
   void TakeSavedBlock(Task* task);
   void KeepPrefix(Task* task);
@@ -190,6 +203,7 @@ struct Engine::Impl {
   CancelSource stopping;
 
   std::atomic<uint64_t> tasks_made{0};
+  Counters counters;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable work;

@@ -26,9 +26,13 @@ bool Engine::Impl::WaitsForAnother(const Task& task) const {
 
 // The sequence of a task, with as much of its prompt as is kept.
 Status Engine::Impl::Open(Task* task) {
+  if (TakeTurns(task)) return OkStatus();
   if (task->block_end > 0 && task->key.passage_id != 0) {
     task->sequence = kept.Fork(task->key);
-    if (task->sequence) task->read = task->block_end;
+    if (task->sequence) {
+      task->read = task->block_end;
+      CountPassage(task, &counters.from_memory);
+    }
   }
   if (!task->sequence) {
     const Tokens prefix(task->tokens.begin(),
@@ -41,8 +45,45 @@ Status Engine::Impl::Open(Task* task) {
   }
   TakeSavedPrefix(task);
   if (task->sampled() == 0) task->cached_tokens = task->read;
+  counters.prompt_kept += task->read;
   TakeSavedBlock(task);
   return OkStatus();
+}
+
+// Where more than the block was read for an earlier question, the task goes on from there. What its
+// score rests on is read anew, and at least the last token.
+bool Engine::Impl::TakeTurns(Task* task) {
+  if (task->key.collection == 0 || task->ahead) return false;
+  const bool scores = task->scored_begin < task->scored_end;
+  const size_t most = std::min(task->tokens.size(), scores ? task->scored_begin : SIZE_MAX) - 1;
+  const size_t least = std::max(task->prefix_tokens, task->block_end);
+  task->sequence = kept.ForkTurns(task->key, task->tokens, least, most);
+  if (!task->sequence) return false;
+  task->read = static_cast<size_t>(task->sequence->length());
+  task->saved.reset();
+  if (task->sampled() == 0) task->cached_tokens = task->read;
+  if (task->key.passage_id != 0) CountPassage(task, &counters.from_memory);
+  ++counters.turns;
+  counters.turn_tokens += task->read - least;
+  counters.prompt_kept += std::min(task->read, task->prompt_tokens);
+  return true;
+}
+
+void Engine::Impl::KeepTurns(const Task& task) {
+  if (task.ahead || !task.sequence) return;
+  kept.KeepTurns(task.key, std::span(task.tokens).first(task.read),
+                 {.prefix_tokens = task.prefix_tokens,
+                  .block_end = task.block_end,
+                  .commit = task.commit,
+                  .conversation = task.conversation},
+                 *task.sequence);
+}
+
+// Once, whatever becomes of the task: it may be set aside and opened again.
+void Engine::Impl::CountPassage(Task* task, std::atomic<uint64_t>* place) {
+  if (task->counted) return;
+  task->counted = true;
+  ++*(task->ahead ? &counters.read_ahead : place);
 }
 
 namespace {
@@ -76,6 +117,8 @@ void Engine::Impl::TakeSavedBlock(Task* task) {
   if (!decoder->Append(*task->sequence, Bytes(*saved), tokens).ok()) return;
   task->read = task->block_end;
   task->cached_tokens += static_cast<uint64_t>(tokens);
+  counters.prompt_kept += static_cast<uint64_t>(tokens);
+  CountPassage(task, &counters.from_file);
   kept.Keep(task->key, *task->sequence,
             {.begin = static_cast<int>(task->prefix_tokens),
              .end = static_cast<int>(task->block_end),
@@ -193,6 +236,8 @@ void Engine::Impl::Advance(const Piece& piece) {
   Task* const task = piece.task;
   const size_t before = task->read;
   task->read += piece.tokens.size() - piece.guessed();
+  counters.prompt_read +=
+      std::min(task->read, task->prompt_tokens) - std::min(before, task->prompt_tokens);
   auto crossed = [&](size_t border) { return before < border && task->read >= border; };
   if (crossed(task->prefix_tokens)) {
     KeepPrefix(task);
@@ -202,6 +247,7 @@ void Engine::Impl::Advance(const Piece& piece) {
     TakeSavedBlock(task);
   }
   if (crossed(task->block_end) && task->key.passage_id != 0) {
+    CountPassage(task, &counters.read);
     kept.Keep(task->key, *task->sequence,
               {.begin = static_cast<int>(task->prefix_tokens),
                .end = static_cast<int>(task->block_end),
@@ -307,18 +353,19 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
                              : TakeNext(task, logits.row(row + held));
     if (!goes_on || held == guessed) break;
     if (task->tokens[length] != piece.tokens[held + 1]) break;
+    ++task->read;  // as a guess it lies in the sequence
     CountGuesses(*task, 0, 1);
   }
   if (guessed == 0) return;
   guess_policy.ObserveGuess(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
   if (!goes_on) return;
   task->guesses.Observe(piece.matched, static_cast<int>(guessed), static_cast<int>(held));
-  task->read += held;
   const Status taken_back = decoder->Truncate(*task->sequence, static_cast<int>(task->read));
   if (!taken_back.ok()) End(task, taken_back);
 }
 
 void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
+  KeepTurns(*task);
   auto block = std::make_unique<ReadBlock>();
   block->watched_probability = ProbabilityOf(logits, task->watched);
   block->scored_log_probability = task->scored_log_probability;
@@ -328,6 +375,7 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
   block->prefix_tokens = task->prefix_tokens;
   block->logits.assign(logits.begin(), logits.end());
   block->sequence = std::move(task->sequence);
+  block->origin = {task->key, task->block_end, task->commit, task->conversation};
   block->held = held_readings;
 
   const std::shared_ptr<Request> request = task->request;
@@ -350,6 +398,8 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
 
 void Engine::Impl::CountGuesses(const Task& task, size_t guessed, size_t held) {
   if (guessed + held == 0) return;
+  counters.guessed += guessed;
+  counters.held += held;
   TokenStream::Channel& channel = *task.request->channel;
   std::lock_guard lock(channel.mutex);
   channel.facts.guessed_tokens += guessed;
@@ -403,6 +453,7 @@ bool Engine::Impl::Deliver(Task* task, SampledToken sampled) {
     channel.tokens.push_back(std::move(sampled));
     channel.ready.notify_one();
   }
+  ++counters.answer;
   task->tokens.push_back(id);
   if (task->sampled() < static_cast<size_t>(task->max_tokens)) return true;
   End(task, OkStatus(), StopCause::kMaxTokens);

@@ -3,6 +3,7 @@
 // only.
 #include "generator/generator.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/strings.h"
@@ -10,17 +11,12 @@
 #include "base/unicode.h"
 #include "generator/answer_text.h"
 #include "generator/answer_writer.h"
-#include "generator/budget.h"
 #include "generator/citations.h"
-#include "generator/engine.h"
+#include "generator/generator_impl.h"
 #include "generator/grammar.h"
-#include "generator/prompt.h"
 #include "generator/pump.h"
-#include "generator/reader.h"
-#include "generator/reading_rounds.h"
 #include "generator/refusal.h"
 #include "generator/sampler.h"
-#include "generator/second_opinion.h"
 
 namespace vade {
 namespace {
@@ -71,74 +67,6 @@ bool AllBelow(const std::vector<Hit>& hits, double min_dense_score) {
   return true;
 }
 
-}  // namespace
-
-struct Generator::Impl {
-  Impl(Decoder* d, const ChatTemplate* chat, const GeneratorOptions& o)
-      : decoder(d),
-        options(o),
-        writer(&d->tokenizer(), chat),
-        engine(d, {.max_active = o.max_active,
-                   .max_waiting = o.max_waiting,
-                   .guessed_tokens = o.guessed_tokens,
-                   .kept_bytes = o.kept_bytes,
-                   .block_files = o.block_files}),
-        reader(&engine, o.passage_gap) {}
-
-  Result<Answer> Abstain(const GenerateRequest& request, std::string_view reason, Answer answer,
-                         const GenerateSink& sink, const Context& ctx);
-  Result<Answer> ReadTogether(const GenerateRequest& request,
-                              std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
-                              const Context& ctx);
-  Result<Answer> ReadAlone(const GenerateRequest& request, ReadingRounds* rounds,
-                           std::unique_ptr<TokenConstraint> constraint, const GenerateSink& sink,
-                           const Context& ctx);
-  struct Attempt {
-    bool sure = false;                            // the reading has decided that there is an answer
-    std::unique_ptr<TokenConstraint> constraint;  // null: none
-  };
-  // Goes on from the likeliest passage that was not tried.
-  Result<Answer> WriteFromNext(const GenerateRequest& request, ReadingRounds* rounds,
-                               Attempt attempt, const GenerateSink& sink, const Context& ctx);
-  // An answer about to be written.
-  struct Beginning {
-    EngineJob job;
-    std::vector<size_t> used;   // hits in the order of their labels
-    Answer answer;              // what is known of it already
-    double min_confidence = 0;  // as GeneratorOptions::min_confidence
-  };
-  // Where the model declines or is not sure, nothing is sent, and the answer has abstained without
-  // a text: Refuse() ends it, or another passage is tried.
-  Result<Answer> Write(const GenerateRequest& request, Beginning beginning,
-                       const GenerateSink& sink, const Context& ctx);
-  // A second passage that vouches for an answer, while it is being asked. No opinion: there is
-  // none.
-  struct Other {
-    std::unique_ptr<SecondOpinion> opinion;
-    size_t hit = 0;
-    double answers = 0;
-  };
-  // Another of several answers, from its stream. Returns how many tokens it took.
-  Result<uint64_t> WriteAlternative(const GenerateRequest& request, const Citer& citer, bool formed,
-                                    TokenStream* stream, Answer* answer);
-  Result<Other> AskAnother(ReadingRounds* rounds, const Context& ctx);
-  Status AddOther(const GenerateRequest& request, Other other, Answer* answer);
-  Result<Answer> Refuse(const GenerateRequest& request, Result<Answer> answer,
-                        const GenerateSink& sink, const Context& ctx);
-  BudgetLimits Limits() const {
-    return {options.max_prompt_tokens, options.history_tokens, decoder->info().context_tokens,
-            options.passage_gap};
-  }
-
-  Decoder* const decoder;
-  const GeneratorOptions options;
-  const PromptWriter writer;
-  Engine engine;
-  const Reader reader;
-};
-
-namespace {
-
 std::function<void()> MarkFirstToken(const Context& ctx) {
   return [trace = ctx.trace()] {
     if (trace != nullptr) trace->SetTime("first_token", trace->ElapsedMs());
@@ -188,29 +116,72 @@ Result<std::unique_ptr<Generator>> Generator::Create(Decoder* decoder,
 
 Result<Answer> Generator::Generate(const GenerateRequest& request, const GenerateSink& sink,
                                    const Context& ctx) {
+  auto answer = impl_->Generate(request, sink, ctx);
+  impl_->Count(answer);
+  if (answer.ok()) {
+    AddCount(ctx, "readings", static_cast<int64_t>(answer->readings.size()));
+    AddCount(ctx, "rounds", answer->rounds);
+    AddCount(ctx, "prompt_tokens", static_cast<int64_t>(answer->usage.prompt_tokens));
+    AddCount(ctx, "cached_tokens", static_cast<int64_t>(answer->usage.cached_tokens));
+  }
+  return answer;
+}
+
+GeneratorCounts Generator::counts() const {
+  GeneratorCounts counts;
+  {
+    std::lock_guard lock(impl_->counts_mutex);
+    counts = impl_->ended;
+  }
+  counts.engine = impl_->engine.counts();
+  const KeptBlocks& kept = impl_->engine.kept_blocks();
+  counts.kept_blocks = kept.blocks();
+  counts.kept_bytes = kept.bytes();
+  counts.kept_turns = kept.turns();
+  counts.kept_turn_bytes = kept.turn_bytes();
+  counts.kept_budget_bytes = kept.budget_bytes();
+  return counts;
+}
+
+void Generator::Impl::Count(const Result<Answer>& answer) {
+  std::lock_guard lock(counts_mutex);
+  AnswerEnd end = answer.ok() ? AnswerEnd::kAnswered : AnswerEnd::kFailed;
+  if (answer.ok() && answer->abstained) {
+    const auto name = std::find(kAnswerEndNames.begin(), kAnswerEndNames.end(), answer->reason);
+    if (name != kAnswerEndNames.end()) end = static_cast<AnswerEnd>(name - kAnswerEndNames.begin());
+  }
+  ++ended.ends[static_cast<size_t>(end)];
+  if (!answer.ok() || answer->usage.prompt_tokens == 0) return;
+  ++(answer->rounds > 0 ? ended.asked_alone : ended.asked_together);
+  if (answer->joined > 0) ++ended.joined;
+  ended.rounds += static_cast<uint64_t>(answer->rounds);
+  ended.readings += answer->readings.size();
+}
+
+Result<Answer> Generator::Impl::Generate(const GenerateRequest& request, const GenerateSink& sink,
+                                         const Context& ctx) {
   RETURN_IF_ERROR(CheckRequest(request));
   RETURN_IF_ERROR(ctx.Check());
-  const double min_score = impl_->options.min_dense_score;
-  if (request.hits.empty()) return impl_->Abstain(request, "no_passages", {}, sink, ctx);
+  const double min_score = options.min_dense_score;
+  if (request.hits.empty()) return Abstain(request, "no_passages", {}, sink, ctx);
   if (min_score > 0 && AllBelow(request.hits, min_score)) {
     Answer answer;
     for (const Hit& hit : request.hits) {
       answer.omitted.push_back(Omit(hit, "irrelevant"));
     }
-    return impl_->Abstain(request, "irrelevant", std::move(answer), sink, ctx);
+    return Abstain(request, "irrelevant", std::move(answer), sink, ctx);
   }
-  ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &impl_->decoder->tokenizer()));
-  if (impl_->options.reading == ReadingMode::kAlone) {
-    ReadingRounds rounds(&impl_->reader, &impl_->writer, impl_->Limits(),
-                         CalibrationOf(impl_->decoder->info().name), &request);
+  ASSIGN_OR_RETURN(auto constraint, ConstraintOf(request.form, &decoder->tokenizer()));
+  if (options.reading == ReadingMode::kAlone) {
+    ReadingRounds rounds(&reader, &writer, Limits(), CalibrationOf(decoder->info().name), &request);
     ASSIGN_OR_RETURN(const bool pays, rounds.Plan());
-    if (pays) return impl_->ReadAlone(request, &rounds, std::move(constraint), sink, ctx);
+    if (pays) return ReadAlone(request, &rounds, std::move(constraint), sink, ctx);
   }
   if (request.first_hits == 0 || request.first_hits >= request.hits.size())
-    return impl_->ReadTogether(request, std::move(constraint), sink, ctx);
+    return ReadTogether(request, std::move(constraint), sink, ctx);
   GenerateRequest first = request;
   first.hits.resize(request.first_hits);
-  return impl_->ReadTogether(first, std::move(constraint), sink, ctx);
+  return ReadTogether(first, std::move(constraint), sink, ctx);
 }
 
 Result<uint64_t> Generator::Warm(const WarmRequest& request, const Context& ctx) {
@@ -257,22 +228,33 @@ Result<Answer> Generator::Impl::ReadTogether(const GenerateRequest& request,
                                              std::unique_ptr<TokenConstraint> constraint,
                                              const GenerateSink& sink, const Context& ctx) {
   ASSIGN_OR_RETURN(PromptPlan plan, PlanPrompt(request, Limits(), writer));
+  Beginning beginning = BeginTogether(request, std::move(plan), std::move(constraint));
+  if (beginning.used.empty())
+    return Abstain(request, "no_passages", std::move(beginning.answer), sink, ctx);
+  return Refuse(request, Write(request, std::move(beginning), sink, ctx), sink, ctx);
+}
+
+Generator::Impl::Beginning Generator::Impl::BeginTogether(
+    const GenerateRequest& request, PromptPlan plan,
+    std::unique_ptr<TokenConstraint> constraint) const {
   Beginning beginning;
   beginning.min_confidence = options.min_confidence;
   beginning.answer.omitted = std::move(plan.omitted);
   beginning.answer.considered = request.hits.size();
-  if (plan.used.empty())
-    return Abstain(request, "no_passages", std::move(beginning.answer), sink, ctx);
-  beginning.answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
   beginning.used = std::move(plan.used);
+  if (beginning.used.empty()) return beginning;
+  beginning.answer.usage.prompt_tokens = plan.prefix.size() + plan.rest.size();
   EngineJob& job = beginning.job;
   job.prefix = std::move(plan.prefix);
   job.rest = std::move(plan.rest);
   job.watched = writer.DeclineTokens(plan.language);
+  job.origin.block.collection = request.collection;
+  job.origin.commit = request.commit;
+  job.origin.conversation = !request.history.empty();
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;
-  return Refuse(request, Write(request, std::move(beginning), sink, ctx), sink, ctx);
+  return beginning;
 }
 
 // The question behind each passage; the answer goes on from the passage that answers best. Where
@@ -285,10 +267,21 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
   const bool formed = constraint != nullptr;
   std::string reason = "model_declined";
   bool untried = true;
+  std::vector<size_t> joined_hits;  // that were tried together
   do {
     RETURN_IF_ERROR(rounds->Read(ctx));
     if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", rounds->prefill_ms());
     if (rounds->more() && rounds->answerable() < kEnough) continue;
+    const bool one_is_enough = rounds->best_answers() >= kSureReading;
+    ASSIGN_OR_RETURN(auto plan, PlanJoin(request, *rounds, one_is_enough));
+    if (plan && plan->hits != joined_hits) {
+      joined_hits = plan->hits;
+      ASSIGN_OR_RETURN(auto joined,
+                       WriteJoined(*std::move(plan), rounds->Facts(), &constraint, sink, ctx));
+      if (joined && (!joined->abstained || formed))
+        return Refuse(request, *std::move(joined), sink, ctx);
+      if (joined) rounds->SetUsage(joined->usage);
+    }
     for (size_t tried = 0; tried < kTriedPassages; ++tried) {
       if (untried) rounds->PutNewestFirst(kVouches);
       const double answers = rounds->next_answers();
@@ -404,7 +397,7 @@ Result<Answer> Generator::Impl::Write(const GenerateRequest& request, Beginning 
     if (!goes_on) ctx.trace()->AddTime("prefill", facts.prefill_ms);
     ctx.trace()->AddTime("decode", std::max(0.0, goes_on ? all_ms : all_ms - facts.prefill_ms));
   }
-  if (!goes_on) answer.usage.cached_tokens = facts.cached_tokens;
+  if (!goes_on) answer.usage.cached_tokens += facts.cached_tokens;
   answer.usage.completion_tokens = pump.tokens();
   answer.usage.draft_accepted = facts.held_tokens;
   // A stop string in front of everything leaves nothing, which is no refusal.

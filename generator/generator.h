@@ -7,9 +7,11 @@
 // batched by the engine, which runs the decoder on a thread of its own. The decoder is not owned.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@
 
 #include "base/context.h"
 #include "base/status.h"
+#include "generator/counts.h"
 #include "index/passage.h"
 #include "model/decoder.h"
 
@@ -62,7 +65,8 @@ struct OtherAnswer {
   bool agrees = false;     // false: a conflict, which the reader should see
 };
 
-// Of passages that are read alone, prompt and cached tokens are summed over all of them.
+// Of passages that are read alone, prompt and cached tokens are summed over all of them and the
+// question read once without any. prompt_tokens - cached_tokens is what the decoder had to read.
 struct Usage {
   uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
 };
@@ -94,11 +98,14 @@ struct Answer {
   double confidence = 0;   // 0..1
   std::vector<Citation> citations;  // in the order of the answer
   std::vector<Omission> omitted;
-  std::vector<ReadingFact> readings;  // in the order of the hits; none where all were read together
-  std::vector<OtherAnswer> others;    // of passages read alone
+  // The likeliest to answer first; none where all were read together.
+  std::vector<ReadingFact> readings;
+  int rounds = 0;                         // in which they were read
+  std::vector<OtherAnswer> others;        // of passages read alone
   std::vector<Alternative> alternatives;  // Sampling::answers - 1 of them; none when it abstained
   // Where Sampling::top_logprobs asks for them: the tokens of `text` with its marks, as they came.
   std::vector<TokenChoice> tokens;
+  size_t joined = 0;  // passages that were read in one prompt after each was asked alone; 0: none
   size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
   Usage usage;
 };
@@ -136,6 +143,11 @@ struct AnswerForm {
   std::string definition = {};  // the schema (JSON) or the grammar (generator/grammar.h)
 };
 
+// Whether passages that were each asked alone are also read in one prompt, for an answer that none
+// of them has by itself: not; where the question and the readings say so; wherever two or more of
+// them speak of what is asked.
+enum class Joining { kNever, kDetected, kAlways };
+
 enum class AnswerMode { kDirect, kCot, kVote, kDecompose };
 
 struct GenerateRequest {
@@ -148,9 +160,10 @@ struct GenerateRequest {
   uint64_t commit = 0;      // of the view in which they were found
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
   std::string system;  // the user's own instructions, after the passages; "" = none
-  AnswerMode mode = AnswerMode::kDirect;  // others: UNIMPLEMENTED
-  bool strict = false;                    // true: sentences are sent once they are checked
-  AnswerForm form = {};                   // not together with strict
+  AnswerMode mode = AnswerMode::kDirect;          // others: UNIMPLEMENTED
+  std::optional<Joining> joining = std::nullopt;  // of passages; nothing: as GeneratorOptions say
+  bool strict = false;                            // true: sentences are sent once they are checked
+  AnswerForm form = {};                           // not together with strict
   Sampling sampling;
 };
 
@@ -170,7 +183,10 @@ enum class ReadingMode { kAlone, kTogether };
 struct GeneratorOptions {
   ReadingMode reading = ReadingMode::kAlone;
   uint64_t kept_bytes = 0;  // of keys and values of passages in memory, within the decoder's pages
+  // Within them: what was read for a question, for so long after its last use; 0: none.
+  std::chrono::seconds turns_kept_for{600};
   BlockFiles* block_files = nullptr;  // not owned; null: none are written
+  Joining joining = Joining::kNever;  // for requests that do not say
   int history_tokens = 2048;          // budget for earlier turns
   int max_prompt_tokens =
       4096;  // prefix, passages, history and question; capped by the decoder's context
@@ -220,6 +236,8 @@ class Generator {
   // false.
   Result<Answer> Generate(const GenerateRequest& request, const GenerateSink& sink,
                           const Context& ctx);
+
+  GeneratorCounts counts() const;
 
  private:
   struct Impl;

@@ -7,12 +7,20 @@
 
 namespace vade {
 
-KeptBlocks::KeptBlocks(Decoder* decoder, uint64_t budget_bytes, BlockFiles* files)
+namespace {
+
+constexpr uint64_t kTurnsShare = 4;  // of the budget
+
+}  // namespace
+
+KeptBlocks::KeptBlocks(Decoder* decoder, uint64_t budget_bytes, BlockFiles* files,
+                       std::chrono::milliseconds turns_kept_for)
     : decoder_(decoder),
       budget_bytes_(budget_bytes),
       files_(files),
       model_(StrCat(decoder->info().fingerprint, "-", decoder->info().kv_type, "-",
-                    kernels::LevelName(kernels::Active().level))) {}
+                    kernels::LevelName(kernels::Active().level))),
+      turns_(decoder, budget_bytes / kTurnsShare, turns_kept_for) {}
 
 BlockKey KeptBlocks::PrefixKey(uint64_t content) {
   BlockKey key;
@@ -55,7 +63,10 @@ void KeptBlocks::Keep(const BlockKey& key, const Sequence& from, const Place& pl
   std::lock_guard lock(mutex_);
   if (bytes > budget_bytes_ || entries_.contains(key)) return;
   if (files_ != nullptr && !files_->MayKeep(key, place.commit)) return;
-  while (bytes_ + bytes > budget_bytes_ && !entries_.empty()) RemoveLeast();
+  const auto too_much = [&] { return bytes_ + turns_.bytes() + bytes > budget_bytes_; };
+  while (too_much() && !entries_.empty()) RemoveLeast();
+  while (too_much() && turns_.DropOldest()) {
+  }
   auto forked = decoder_->Fork(from, place.end);
   if (!forked.ok()) return;  // no page: it is read again
   Entry& entry = entries_[key];
@@ -65,6 +76,35 @@ void KeptBlocks::Keep(const BlockKey& key, const Sequence& from, const Place& pl
   bytes_ += bytes;
   Touch(&entry);
   if (files_ != nullptr && !place.from_file) unsaved_.push_back(key);
+}
+
+void KeptBlocks::KeepTurns(const BlockKey& key, std::span<const int32_t> tokens,
+                           const TurnPlace& place, const Sequence& from) {
+  std::lock_guard lock(mutex_);
+  if (key.collection == 0) return;
+  if (files_ != nullptr && place.commit < files_->newest_forgotten()) return;
+  const bool shares_block = key.passage_id != 0 && entries_.contains(key);
+  turns_.Keep(key, tokens, shares_block ? place.block_end : place.prefix_tokens, from);
+  const auto too_much = [&] { return bytes_ + turns_.bytes() > budget_bytes_; };
+  while (place.conversation && too_much() && !entries_.empty()) RemoveLeast();
+  while (too_much() && turns_.DropOldest()) {
+  }
+}
+
+std::unique_ptr<Sequence> KeptBlocks::ForkTurns(const BlockKey& key,
+                                                std::span<const int32_t> tokens, size_t least,
+                                                size_t most) {
+  std::lock_guard lock(mutex_);
+  turns_.Expire();
+  auto forked = turns_.Fork(key.collection, tokens, least, most);
+  const auto block = entries_.find(key);
+  if (forked && block != entries_.end()) Touch(&block->second);
+  return forked;
+}
+
+std::optional<KeptTurns::Clock::duration> KeptBlocks::ExpireTurns() {
+  std::lock_guard lock(mutex_);
+  return turns_.Expire();
 }
 
 bool KeptBlocks::SaveOne() {
@@ -96,6 +136,7 @@ void KeptBlocks::KeepPrefix(uint64_t content, const Sequence& from, int length) 
 
 void KeptBlocks::Remove(Entries::iterator entry) {
   bytes_ -= entry->second.bytes;
+  turns_.DropBehind(entry->first);
   entries_.erase(entry);
 }
 
@@ -109,6 +150,10 @@ void KeptBlocks::RemoveLeast() {
 
 bool KeptBlocks::Shrink() {
   std::lock_guard lock(mutex_);
+  if (turns_.size() > 0) {
+    turns_.Clear();
+    return true;
+  }
   const size_t count = (entries_.size() + 3) / 4;
   for (size_t i = 0; i < count; ++i) RemoveLeast();
   return count > 0;
@@ -116,6 +161,7 @@ bool KeptBlocks::Shrink() {
 
 void KeptBlocks::Forget(uint32_t collection, const std::string& document_id) {
   std::lock_guard lock(mutex_);
+  turns_.Clear();
   for (auto it = entries_.begin(); it != entries_.end();) {
     const BlockKey& key = it->first;
     const auto next = std::next(it);
@@ -128,6 +174,7 @@ void KeptBlocks::Forget(uint32_t collection, const std::string& document_id) {
 
 void KeptBlocks::Clear() {
   std::lock_guard lock(mutex_);
+  turns_.Clear();
   entries_.clear();
   unsaved_.clear();
   bytes_ = 0;
@@ -136,6 +183,16 @@ void KeptBlocks::Clear() {
 uint64_t KeptBlocks::bytes() const {
   std::lock_guard lock(mutex_);
   return bytes_;
+}
+
+uint64_t KeptBlocks::turn_bytes() const {
+  std::lock_guard lock(mutex_);
+  return turns_.bytes();
+}
+
+size_t KeptBlocks::turns() const {
+  std::lock_guard lock(mutex_);
+  return turns_.size();
 }
 
 size_t KeptBlocks::unsaved() const {

@@ -1,21 +1,24 @@
 // Passage blocks that the decoder has read behind a prefix, kept as sequences to go on from
 // (docs/reading.md). In memory under a budget; what is kept is also written to files, once the
-// engine has time for it.
+// engine has time for it. And what was read behind them, in memory only (generator/kept_turns.h).
 //
 // Thread-safe. Sequences must not outlive their decoder.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "generator/block_files.h"
 #include "generator/block_key.h"
+#include "generator/kept_turns.h"
 #include "model/decoder.h"
 
 namespace vade {
@@ -23,7 +26,8 @@ namespace vade {
 class KeptBlocks {
  public:
   // `files` may be null: then nothing is written and nothing is ever forgotten.
-  KeptBlocks(Decoder* decoder, uint64_t budget_bytes, BlockFiles* files);
+  KeptBlocks(Decoder* decoder, uint64_t budget_bytes, BlockFiles* files,
+             std::chrono::milliseconds turns_kept_for);
 
   bool InMemory(const BlockKey& key) const;
   bool Has(const BlockKey& key) const;  // in memory or in a file
@@ -50,12 +54,34 @@ class KeptBlocks {
   bool SaveOne();
   size_t unsaved() const;
 
-  // Gives up the least worth quarter of the blocks, for their pages. False when there is none.
+  // What was read for a question: `tokens`, of which [prefix_tokens, block_end) are the block.
+  struct TurnPlace {
+    size_t prefix_tokens = 0, block_end = 0;
+    uint64_t commit = 0;  // of the view in which the passages were found
+    // There were turns before it: blocks make room for it too. Else it may never be gone on from.
+    bool conversation = false;
+  };
+  // `key`: of the block, with passage 0 where there is none or several; collection 0: nothing is
+  // kept.
+  void KeepTurns(const BlockKey& key, std::span<const int32_t> tokens, const TurnPlace& place,
+                 const Sequence& from);
+  // As KeptTurns::Fork(); the block of `key` counts as used.
+  std::unique_ptr<Sequence> ForkTurns(const BlockKey& key, std::span<const int32_t> tokens,
+                                      size_t least, size_t most);
+  // As KeptTurns::Expire().
+  std::optional<KeptTurns::Clock::duration> ExpireTurns();
+
+  // Gives up all turns, or, where there are none, the least worth quarter of the blocks, for their
+  // pages. False when there is none.
   bool Shrink();
-  void Forget(uint32_t collection, const std::string& document_id);  // "": all of the collection
+  // "": all of the collection. Turns may quote any document: all of them go.
+  void Forget(uint32_t collection, const std::string& document_id);
   void Clear();
 
-  uint64_t bytes() const;
+  uint64_t bytes() const;  // of blocks
+  uint64_t turn_bytes() const;
+  size_t turns() const;
+  uint64_t budget_bytes() const { return budget_bytes_; }
   size_t blocks() const;
 
  private:
@@ -79,6 +105,7 @@ class KeptBlocks {
   mutable std::mutex mutex_;
   Entries entries_;
   std::deque<BlockKey> unsaved_;
+  KeptTurns turns_;
   uint64_t bytes_ = 0;
   double removed_worth_ = 0;
 };

@@ -83,16 +83,19 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
   job.scored_begin = scored.begin;
   job.scored_end = scored.end;
   job.commit = request.commit;
+  job.conversation = !request.history.empty();
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});
-  if (scored.begin < scored.end) job.blocks.emplace_back();  // the question without a passage
+  if (scored.begin < scored.end) {  // the question without a passage
+    BlockToRead& bare = job.blocks.emplace_back();
+    bare.key.collection = request.collection;
+  }
   return engine_->Read(std::move(job));
 }
 
 // Files are read here, on the caller's thread, while the engine works for others.
-Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
-                                                 const ReadingPlan& plan, const Tokens& watched,
-                                                 const Context& ctx) const {
+Result<PassageReadings> Reader::Read(const GenerateRequest& request, const ReadingPlan& plan,
+                                     const Tokens& watched, const Context& ctx) const {
   const KeptBlocks& kept = engine_->kept_blocks();
   std::vector<Candidate> candidates = Choose(request, plan);
   auto load = [&](const BlockKey& key, size_t tokens) -> std::shared_ptr<const std::string> {
@@ -117,8 +120,13 @@ Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
     if (read.ok()) {
       const PromptWriter::Span scored = Scored(plan);
       const bool scores = scored.begin < scored.end;
-      const double bare = scores ? read->back()->scored_log_probability : 0;
-      std::vector<PassageReading> readings;
+      PassageReadings readings;
+      double bare = 0;
+      if (scores) {
+        bare = read->back()->scored_log_probability;
+        readings.bare_prompt_tokens = read->back()->prompt_tokens;
+        readings.bare_cached_tokens = read->back()->cached_tokens;
+      }
       for (size_t i = 0; i < candidates.size(); ++i) {
         PassageReading reading;
         reading.hit = plan.used[candidates[i].place];
@@ -128,7 +136,7 @@ Result<std::vector<PassageReading>> Reader::Read(const GenerateRequest& request,
           reading.question_gain = (reading.block->scored_log_probability - bare) /
                                   static_cast<double>(scored.end - scored.begin);
         }
-        readings.push_back(std::move(reading));
+        readings.passages.push_back(std::move(reading));
       }
       return readings;
     }
@@ -153,6 +161,7 @@ Result<uint64_t> Reader::Warm(const GenerateRequest& request, const ReadingPlan&
   if (candidates.empty()) return uint64_t{0};
   ReadJob job;
   job.ctx = ctx.WithTrace(nullptr);
+  job.ahead = true;
   ASSIGN_OR_RETURN(const auto read, Ask(request, plan, candidates, std::move(job)));
   while (kept.SaveOne()) RETURN_IF_ERROR(ctx.Check());
   return uint64_t{read.size()};

@@ -2,7 +2,7 @@
 // kept of them where something is, and what their first tokens say.
 //
 //   ASSIGN_OR_RETURN(auto readings, reader.Read(request, plan, declines, ctx));
-//   readings[0].block->watched_probability   // that this passage does not answer
+//   readings.passages[0].block->watched_probability   // that this passage does not answer
 //
 // Thread-safe. Owns nothing. Results hold pages of the decoder: go on from one and let the others
 // go at once.
@@ -25,6 +25,12 @@ struct PassageReading {
   std::unique_ptr<ReadBlock> block;
 };
 
+struct PassageReadings {
+  std::vector<PassageReading> passages;
+  // Of the question read without a passage, which the gains are measured against; 0: it was not.
+  uint64_t bare_prompt_tokens = 0, bare_cached_tokens = 0;
+};
+
 class Reader {
  public:
   // `passage_gap` as in GeneratorOptions: passages further below the best score are read only where
@@ -37,8 +43,8 @@ class Reader {
 
   // In the order of the hits; those far below the best of the request, or, when pages run out, the
   // last of them, are not read. Errors as those of Engine::Read().
-  Result<std::vector<PassageReading>> Read(const GenerateRequest& request, const ReadingPlan& plan,
-                                           const Tokens& watched, const Context& ctx) const;
+  Result<PassageReadings> Read(const GenerateRequest& request, const ReadingPlan& plan,
+                               const Tokens& watched, const Context& ctx) const;
 
   // Reads those of the plan's blocks that are not kept, and keeps them. Returns how many.
   Result<uint64_t> Warm(const GenerateRequest& request, const ReadingPlan& plan,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "generator/joining.h"
 
 namespace vade {
 namespace {
@@ -54,7 +55,9 @@ Status ReadingRounds::Read(const Context& ctx) {
   if (plan_.used.empty()) return OkStatus();
   if (calibration_.question_gain == 0) plan_.question = {};
   ASSIGN_OR_RETURN(auto readings, reader_->Read(*request_, plan_, watched_, ctx));
-  for (PassageReading& r : readings) {
+  usage_.prompt_tokens += readings.bare_prompt_tokens;
+  usage_.cached_tokens += readings.bare_cached_tokens;
+  for (PassageReading& r : readings.passages) {
     usage_.prompt_tokens += r.block->prompt_tokens;
     usage_.cached_tokens += r.block->cached_tokens;
     ones_.push_back({.hit = r.hit,
@@ -65,7 +68,7 @@ Status ReadingRounds::Read(const Context& ctx) {
                                  .lead = r.hit == 0 ? LeadOf(request_->hits) : 0},
                      .block = std::move(r.block)});
   }
-  if (!readings.empty()) prefill_ms_ = ones_.back().block->prefill_ms;
+  if (!readings.passages.empty()) prefill_ms_ = ones_.back().block->prefill_ms;
   std::vector<Reading> said;
   for (const One& one : ones_) said.push_back(one.reading);
   choice_ = ChooseReading(said, calibration_);
@@ -149,10 +152,26 @@ std::vector<size_t> ReadingRounds::Support() const {
   return hits;
 }
 
+std::vector<size_t> ReadingRounds::Helping() const {
+  std::vector<Reading> said;
+  for (const One& one : ones_) said.push_back(one.reading);
+  std::vector<size_t> hits;
+  for (size_t i : HelpingReadings(said, choice_)) hits.push_back(ones_[i].hit);
+  std::sort(hits.begin(), hits.end());
+  return hits;
+}
+
+double ReadingRounds::best_answers() const {
+  double best = 0;
+  for (const One& one : ones_) best = std::max(best, Answers(one));
+  return best;
+}
+
 Answer ReadingRounds::Facts() const {
   Answer answer;
   answer.usage = usage_;
   answer.considered = considered_;
+  answer.rounds = rounds_;
   answer.omitted = over_budget_;
   for (size_t i : Unread()) {
     if (i < considered_) answer.omitted.push_back(Omit(request_->hits[i], "weaker"));

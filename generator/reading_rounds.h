@@ -54,6 +54,12 @@ class ReadingRounds {
   void PutNewestFirst(double vouches);
   size_t last_taken() const { return ones_[last_taken_].hit; }  // index of the hit
 
+  // Hits that may answer together, in the order of their rank (generator/joining.h).
+  std::vector<size_t> Helping() const;
+  double best_answers() const;  // how likely the likeliest answers, taken or not
+  // What has been read so far, when others than these rounds have read too.
+  void SetUsage(const Usage& usage) { usage_ = usage; }
+
   // Readings, omissions, usage and what was considered, as far as it went.
   Answer Facts() const;
   // Hits that support an answer from the passage taken last: that one, then all that likely answer.

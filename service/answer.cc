@@ -33,6 +33,7 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   generate.history = request.history;
   generate.system = request.system;
   generate.mode = request.mode;
+  generate.joining = request.joining;
   generate.strict = request.strict;
   generate.sampling = request.sampling;
   generate.form = request.form;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct AskRequest {
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first
   std::string system;
   AnswerMode mode = AnswerMode::kDirect;
+  std::optional<Joining> joining;  // nothing: as the service is set up
   bool strict = false;
   Sampling sampling;
   AnswerForm form;

@@ -32,6 +32,7 @@ struct AskFlags {
   std::optional<double> mmr;
   std::optional<int> neighbours;
   std::string mode = "direct";
+  std::string join;  // "": as the service is set up
   bool strict = false;
   Sampling sampling;
   std::string schema_file, grammar_file;
@@ -46,7 +47,8 @@ void AddQueryOptions(CLI::App& command, AskFlags& flags, int most_passages) {
   command.add_option("--groups", flags.groups, "Groups of the asker, comma-separated");
   command.add_option("--as-of", flags.as_of,
                      "What holds at this time: RFC 3339 or a date (default: now)");
-  command.add_flag("--explain", flags.explain, "Show how each candidate was ranked");
+  command.add_flag("--explain", flags.explain,
+                   "Show how each candidate was ranked; of an answer, how each passage was read");
 }
 
 // What CLI::Range cannot say: without its lower end. "" when it is right.
@@ -78,6 +80,11 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
   command.add_option("--mode", flags.mode, "direct, cot, vote or decompose")
       ->check(CLI::IsMember({"direct", "cot", "vote", "decompose"}))
       ->capture_default_str();
+  command
+      .add_option("--join", flags.join,
+                  "Read passages together where none answers alone: never, where the question "
+                  "speaks of two things (detected), always")
+      ->check(CLI::IsMember({"never", "detected", "always"}));
   command.add_flag("--strict", flags.strict, "Say only sentences that a passage supports");
   auto* schema = command.add_option("--json-schema", flags.schema_file,
                                     "The answer is JSON of the schema in this file");
@@ -120,13 +127,6 @@ void AddAnswerOptions(CLI::App& command, AskFlags& flags) {
       ->capture_default_str();
 }
 
-Status RefuseExplain(const AskFlags& flags) {
-  return flags.explain
-             ? Unimplemented(
-                   "--explain of an answer is not available in this version; search has it")
-             : OkStatus();
-}
-
 Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
   Query query;
   query.question = flags.question;
@@ -162,6 +162,7 @@ AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
   AskRequest request;
   request.query = MakeQuery(flags, options);
   request.mode = kModes.at(flags.mode);
+  request.joining = ParseJoining(flags.join);
   request.strict = flags.strict;
   request.sampling = flags.sampling;
   return request;
@@ -298,8 +299,30 @@ void PrintTimings(const AskReply& reply, const Trace& trace) {
                HumanTime(total).c_str());
 }
 
+// What each passage said by itself, what was left out and why, and what had to be read for it.
+void PrintReadings(const Answer& answer) {
+  if (!answer.readings.empty()) {
+    std::printf("\n%7s  %-4s %8s %7s %7s %7s  document, passage\n", "answers", "kept", "declines",
+                "gain", "gap", "lead");
+  }
+  for (const ReadingFact& r : answer.readings) {
+    std::printf("%7.3f  %-4s %8.4f %7.3f %7.3f %7.3f  %s, %llu\n", r.answers, r.kept ? "yes" : "no",
+                r.decline_probability, r.question_gain, r.score_gap, r.lead,
+                ShownLine(r.document_id).c_str(), static_cast<unsigned long long>(r.passage_id));
+  }
+  for (const Omission& one : answer.omitted) {
+    std::printf("left out: %s, %llu (%s)\n", ShownLine(one.document_id).c_str(),
+                static_cast<unsigned long long>(one.passage_id), ShownLine(one.reason).c_str());
+  }
+  if (!answer.reason.empty()) std::printf("reason: %s\n", ShownLine(answer.reason).c_str());
+  if (answer.joined > 0) std::printf("%zu passages read together\n", answer.joined);
+  std::printf("%zu passages read alone in %d rounds; of %llu prompt tokens %llu were kept\n",
+              answer.readings.size(), answer.rounds,
+              static_cast<unsigned long long>(answer.usage.prompt_tokens),
+              static_cast<unsigned long long>(answer.usage.cached_tokens));
+}
+
 Status RunAsk(CliSession& session, const AskFlags& flags) {
-  RETURN_IF_ERROR(RefuseExplain(flags));
   Trace trace(NewRequestId());
   const Context ctx = session.ctx().WithTrace(&trace);
   AskRequest request = MakeRequest(flags, session.options);
@@ -317,6 +340,7 @@ Status RunAsk(CliSession& session, const AskFlags& flags) {
     return OkStatus();
   }
   printer.PrintSources(*reply);
+  if (flags.explain) PrintReadings(reply->answer);
   PrintTimings(*reply, trace);
   return OkStatus();
 }
@@ -361,6 +385,7 @@ Status RunChat(CliSession& session, AskFlags flags) {
       std::fflush(stdout);
     } else {
       printer.PrintSources(*reply);
+      if (flags.explain) PrintReadings(reply->answer);
       PrintTimings(*reply, trace);
     }
     history.push_back({Role::kUser, question});

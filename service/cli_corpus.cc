@@ -229,6 +229,10 @@ void AddCollections(CLI::App& app, CliSession& session) {
       [&session, name] { session.Run([&] { return RunCollectionsDelete(session, *name); }); });
 }
 
+struct VerifyFlags {
+  bool repair = false;
+};
+
 Status RunWarm(CliSession& session) {
   ASSIGN_OR_RETURN(Api * api, session.api());
   auto report = api->Warm(session.options.collection, session.ctx());
@@ -244,21 +248,38 @@ Status RunWarm(CliSession& session) {
   return OkStatus();
 }
 
-Status RunVerify(CliSession& session) {
+void PrintVerified(const VerifyReport& report, const KeptFilesReport& kept, bool repaired) {
+  for (const std::string& problem : report.problems)
+    std::printf("problem: %s\n", ShownLine(problem).c_str());
+  std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
+              static_cast<unsigned long long>(report.documents),
+              static_cast<unsigned long long>(report.passages),
+              static_cast<unsigned long long>(report.vectors), report.problems.size());
+  for (const std::string& problem : kept.problems)
+    std::printf("%s: kept passage %s\n", repaired ? "removed" : "problem",
+                ShownLine(problem).c_str());
+  std::printf("%llu files of kept passages, %llu bytes, %zu problems\n",
+              static_cast<unsigned long long>(kept.files),
+              static_cast<unsigned long long>(kept.bytes), kept.problems.size());
+}
+
+Status RunVerify(CliSession& session, const VerifyFlags& flags) {
   ASSIGN_OR_RETURN(LocalApi * local, session.local());
-  ASSIGN_OR_RETURN(VerifyReport report, local->store().Verify(session.ctx()));
+  ASSIGN_OR_RETURN(const VerifyReport report, local->store().Verify(session.ctx()));
+  const auto repair = flags.repair ? BlockFiles::Repair::kRemove : BlockFiles::Repair::kNothing;
+  ASSIGN_OR_RETURN(const KeptFilesReport kept, local->VerifyKeptFiles(repair, session.ctx()));
   if (session.options.json) {
-    std::printf("%s\n", VerifyJson(report).c_str());
+    std::printf("%s\n", VerifyJson(report, kept).c_str());
   } else {
-    for (const std::string& problem : report.problems)
-      std::printf("problem: %s\n", ShownLine(problem).c_str());
-    std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
-                static_cast<unsigned long long>(report.documents),
-                static_cast<unsigned long long>(report.passages),
-                static_cast<unsigned long long>(report.vectors), report.problems.size());
+    PrintVerified(report, kept, flags.repair);
   }
   if (!report.problems.empty())
     return DataLoss("the store does not agree with itself; the problems stand above");
+  if (kept.removed < kept.problems.size()) {
+    return DataLoss(
+        "files of kept passages are no good; `vade verify --repair` removes them, and what they "
+        "held is read again when it is needed");
+  }
   return OkStatus();
 }
 
@@ -269,8 +290,12 @@ void AddCorpusCommands(CLI::App& app, CliSession& session) {
   AddCollections(app, session);
   app.add_subcommand("warm", "Read passages ahead of the questions, within the budget of the cache")
       ->callback([&session] { session.Run([&] { return RunWarm(session); }); });
-  app.add_subcommand("verify", "Check that text, vectors and derived files agree")
-      ->callback([&session] { session.Run([&] { return RunVerify(session); }); });
+  auto flags = std::make_shared<VerifyFlags>();
+  CLI::App* verify =
+      app.add_subcommand("verify", "Check that text, vectors and derived files agree");
+  verify->add_flag("--repair", flags->repair,
+                   "Remove files of kept passages that are damaged or out of date");
+  verify->callback([&session, flags] { session.Run([&] { return RunVerify(session, *flags); }); });
 }
 
 }  // namespace vade

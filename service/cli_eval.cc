@@ -20,6 +20,7 @@ struct EvalFlags {
   uint64_t seed = 0;
   int k = 5;
   bool strict = false;
+  std::string join;
   std::string ranking = "both";
   double term_weight = RankingOptions{}.term_weight;
   double mmr = RankingOptions{}.mmr;
@@ -96,6 +97,7 @@ Status RunAnswers(CliSession& session, const EvalFlags& flags) {
   AnswerEvalOptions options;
   options.k = flags.k;
   options.strict = flags.strict;
+  options.joining = ParseJoining(flags.join);
   options.seed = flags.seed;
   ASSIGN_OR_RETURN(auto records, EvalAnswers(api, dataset, collection, options, Progress(session),
                                              session.ctx()));
@@ -144,6 +146,8 @@ void AddEvalCommands(CLI::App& app, CliSession& session) {
       ->check(CLI::Range(1, kMaxAskPassages))
       ->capture_default_str();
   answers->add_flag("--strict", flags->strict, "Say only sentences that a passage supports");
+  answers->add_option("--join", flags->join, "As of vade ask")
+      ->check(CLI::IsMember({"never", "detected", "always"}));
   answers->callback(
       [&session, flags] { session.Run([&] { return RunAnswers(session, *flags); }); });
 }

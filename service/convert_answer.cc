@@ -61,6 +61,8 @@ void ToProto(const Answer& answer, v1::Done* out) {
     for (const TokenChoice::Ranked& ranked : choice.likeliest)
       ToProto(ranked, added->add_likeliest());
   }
+  out->set_rounds(static_cast<uint32_t>(answer.rounds));
+  out->set_joined(static_cast<uint32_t>(answer.joined));
   v1::Usage* usage = out->mutable_usage();
   usage->set_prompt_tokens(answer.usage.prompt_tokens);
   usage->set_cached_tokens(answer.usage.cached_tokens);
@@ -107,6 +109,8 @@ Answer FromProto(const v1::Done& in) {
     for (const v1::RankedToken& ranked : one.likeliest())
       added.likeliest.push_back(FromProto(ranked));
   }
+  answer.rounds = static_cast<int>(in.rounds());
+  answer.joined = in.joined();
   answer.usage = {.prompt_tokens = in.usage().prompt_tokens(),
                   .cached_tokens = in.usage().cached_tokens(),
                   .completion_tokens = in.usage().completion_tokens(),

@@ -102,6 +102,8 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
   out->set_as_of(request.query.as_of);
   out->mutable_groups()->Add(request.query.groups.begin(), request.query.groups.end());
   out->set_mode(static_cast<v1::Mode>(static_cast<int>(request.mode) + 1));
+  if (request.joining)
+    out->set_joining(static_cast<v1::Joining>(static_cast<int>(*request.joining) + 1));
   out->set_strict(request.strict);
   out->set_temperature(request.sampling.temperature);
   out->set_top_p(request.sampling.top_p);
@@ -137,6 +139,19 @@ Result<AnswerMode> FromMode(v1::Mode mode) {
       StrCat("mode ", static_cast<int>(mode), " is not known; give MODE_DIRECT"));
 }
 
+Result<std::optional<Joining>> FromJoining(v1::Joining joining) {
+  switch (joining) {
+    case v1::JOINING_UNSPECIFIED: return std::optional<Joining>();
+    case v1::JOINING_NEVER: return std::optional(Joining::kNever);
+    case v1::JOINING_DETECTED: return std::optional(Joining::kDetected);
+    case v1::JOINING_ALWAYS: return std::optional(Joining::kAlways);
+    default: break;
+  }
+  return InvalidArgument(StrCat("joining ", static_cast<int>(joining),
+                                " is not known; give JOINING_NEVER, JOINING_DETECTED or "
+                                "JOINING_ALWAYS, or leave it unset"));
+}
+
 Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   AskRequest request;
   request.query.collection = CollectionOrDefault(in.collection());
@@ -145,6 +160,7 @@ Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   request.query.as_of = in.as_of();
   request.query.groups.assign(in.groups().begin(), in.groups().end());
   ASSIGN_OR_RETURN(request.mode, FromMode(in.mode()));
+  ASSIGN_OR_RETURN(request.joining, FromJoining(in.joining()));
   request.strict = in.strict();
   request.form = FromForm(in);
   request.sampling.temperature = in.temperature();

@@ -176,6 +176,7 @@ Result<std::vector<AnswerRecord>> EvalAnswers(Api* api, const EvalDataset& datas
     request.query.collection = collection;
     request.query.k = options.k;
     request.strict = options.strict;
+    request.joining = options.joining;
     request.sampling.seed = options.seed;
     request.sampling.max_tokens = options.max_tokens;
     Trace trace(question.id);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ AnswerSummary Summarise(const std::vector<const AnswerRecord*>& records);
 struct AnswerEvalOptions {
   int k = 5;
   bool strict = false;
+  std::optional<Joining> joining = std::nullopt;  // nothing: as the service is set up
   uint64_t seed = 0;
   int max_tokens = 256;
 };

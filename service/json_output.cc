@@ -201,6 +201,8 @@ std::string AskJson(const AskReply& reply, const Trace& trace) {
                        {"passages", HitsJson(reply.retrieved.hits)},
                        {"omitted", omitted},
                        {"readings", readings},
+                       {"rounds", answer.rounds},
+                       {"joined", answer.joined},
                        {"others", others},
                        {"alternatives", AlternativesJson(answer.alternatives)},
                        {"tokens", TokensJson(answer.tokens)},
@@ -296,11 +298,16 @@ std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
   return JsonText(Json{{"collections", list}});
 }
 
-std::string VerifyJson(const VerifyReport& report) {
+std::string VerifyJson(const VerifyReport& report, const KeptFilesReport& kept) {
   return JsonText(Json{{"documents", report.documents},
                        {"passages", report.passages},
                        {"vectors", report.vectors},
-                       {"problems", report.problems}});
+                       {"problems", report.problems},
+                       {"kept",
+                        {{"files", kept.files},
+                         {"bytes", kept.bytes},
+                         {"removed", kept.removed},
+                         {"problems", kept.problems}}}});
 }
 
 std::string_view OutcomeName(IngestOutcome outcome) {

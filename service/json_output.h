@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/trace.h"
+#include "generator/block_files.h"
 #include "index/index.h"
 #include "ingest/ingest.h"
 #include "service/answer.h"
@@ -27,7 +28,7 @@ std::string DocumentListJson(const DocumentPage& page);
 std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near);
 std::string DeletedJson(uint64_t deleted);
 std::string CollectionsJson(const std::vector<CollectionInfo>& collections);
-std::string VerifyJson(const VerifyReport& report);
+std::string VerifyJson(const VerifyReport& report, const KeptFilesReport& kept);
 
 // "created", "updated", "unchanged", "duplicate", "failed", "renamed".
 std::string_view OutcomeName(IngestOutcome outcome);

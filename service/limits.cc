@@ -254,4 +254,11 @@ Status CheckAsk(const AskRequest& request) {
   return OkStatus();
 }
 
+std::optional<Joining> ParseJoining(std::string_view name) {
+  if (name == "never") return Joining::kNever;
+  if (name == "detected") return Joining::kDetected;
+  if (name == "always") return Joining::kAlways;
+  return std::nullopt;
+}
+
 }  // namespace vade

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,5 +68,8 @@ Status CheckGroups(const std::vector<std::string>& groups);
 Status CheckPut(const PutRequest& request);
 Status CheckQuery(const Query& query);
 Status CheckAsk(const AskRequest& request);
+
+// "never", "detected", "always"; nothing for any other text.
+std::optional<Joining> ParseJoining(std::string_view name);
 
 }  // namespace vade

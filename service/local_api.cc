@@ -25,6 +25,7 @@
 #include "service/model_files.h"
 #include "service/query_gate.h"
 #include "service/transfer.h"
+#include "service/verify_kept.h"
 #include "service/warm.h"
 
 namespace vade {
@@ -275,6 +276,19 @@ class LocalApiImpl final : public LocalApi {
 
   // Before whoever changed documents hears that it is done, and when the store has been opened.
   Status ForgetWhatWent() override { return follower_.CatchUp(generator_.Peek()); }
+
+  ServiceCounts Counts() override {
+    ServiceCounts counts;
+    if (const Generator* generator = generator_.Peek()) counts.generator = generator->counts();
+    counts.kept_files = block_files_->files();
+    counts.kept_file_bytes = block_files_->bytes();
+    if (block_files_->writes()) counts.kept_file_budget_bytes = block_files_->budget_bytes();
+    return counts;
+  }
+
+  Result<KeptFilesReport> VerifyKeptFiles(BlockFiles::Repair repair, const Context& ctx) override {
+    return VerifyKept(store_.get(), block_files_.get(), repair, ctx);
+  }
 
  private:
   // The collection's; the usual one for a collection that is yet to be made.

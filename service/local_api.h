@@ -66,6 +66,12 @@ struct LocalParts {
   std::unique_ptr<BlockFiles> block_files;  // null: passages are kept in memory only
 };
 
+// What this process has done since it began, and holds now.
+struct ServiceCounts {
+  GeneratorCounts generator;  // zeros until the decoder is loaded
+  uint64_t kept_files = 0, kept_file_bytes = 0, kept_file_budget_bytes = 0;
+};
+
 class LocalApi : public Api {
  public:
   // With options.store.background off, Ingest and PutDocument seal what is due at their end.
@@ -81,6 +87,10 @@ class LocalApi : public Api {
                                           const Context& ctx) = 0;
   // On return nothing is kept of what had been replaced or deleted in the store.
   virtual Status ForgetWhatWent() = 0;
+  virtual ServiceCounts Counts() = 0;
+  // Of the files of passages that are kept; the store verifies itself.
+  virtual Result<KeptFilesReport> VerifyKeptFiles(BlockFiles::Repair repair,
+                                                  const Context& ctx) = 0;
 
   // Export and Import where the bytes come from elsewhere.
   virtual Result<ExportReport> ExportTo(const std::string& collection, ByteSink* sink,

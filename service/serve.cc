@@ -9,6 +9,8 @@
 #include "base/strings.h"
 #include "service/cli_session.h"
 #include "service/endpoint.h"
+#include "service/limits.h"
+#include "service/metrics.h"
 #include "service/stop_signal.h"
 
 namespace vade {
@@ -19,6 +21,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "grpc.address",
                                                 "grpc.max_message_bytes",
                                                 "grpc.max_concurrent",
+                                                "metrics.address",
                                                 "http.address",
                                                 "model.decoder",
                                                 "model.embedder",
@@ -44,8 +47,10 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.further_passages",
                                                 "answer.guessed_tokens",
                                                 "answer.reading",
+                                                "answer.joining",
                                                 "answer.kept_bytes",
                                                 "answer.kept_disk_bytes",
+                                                "answer.turns_kept_seconds",
                                                 "search.device",
                                                 "search.gpu_bytes",
                                                 "search.mmr",
@@ -132,6 +137,16 @@ class Reader {
     return OkStatus();
   }
 
+  Status Join(std::string_view key, Joining* out) const {
+    if (!config_.Has(key)) return OkStatus();
+    const std::string name = config_.GetString(key, "");
+    const auto joining = ParseJoining(name);
+    if (!joining)
+      return InvalidArgument(StrCat(key, " is '", name, "'; give never, detected or always"));
+    *out = *joining;
+    return OkStatus();
+  }
+
   Status Device(std::string_view key, DeviceChoice* out) const {
     if (!config_.Has(key)) return OkStatus();
     const std::string name = config_.GetString(key, "");
@@ -188,13 +203,18 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   RETURN_IF_ERROR(file.Int("answer.further_passages", 0, 100, &local->generator.further_passages));
   RETURN_IF_ERROR(file.Int("answer.guessed_tokens", 0, 64, &local->generator.guessed_tokens));
   RETURN_IF_ERROR(file.Reading("answer.reading", &local->generator.reading));
+  RETURN_IF_ERROR(file.Join("answer.joining", &local->generator.joining));
   RETURN_IF_ERROR(file.Bytes("answer.kept_bytes", 0, 1ull << 40, &local->kept_bytes));
   RETURN_IF_ERROR(file.Bytes("answer.kept_disk_bytes", 0, 1ull << 44, &local->kept_disk_bytes));
+  int turns_kept = static_cast<int>(local->generator.turns_kept_for.count());
+  RETURN_IF_ERROR(file.Int("answer.turns_kept_seconds", 0, 86400, &turns_kept));
+  local->generator.turns_kept_for = std::chrono::seconds(turns_kept);
   return file.Real("answer.min_dense_score", 0, 1, &local->generator.min_dense_score);
 }
 
 Status ReadServer(const Reader& file, ServeSettings* settings) {
   file.Text("grpc.address", &settings->server.grpc_address);
+  file.Text("metrics.address", &settings->metrics_address);
   uint64_t message_bytes = static_cast<uint64_t>(settings->server.max_message_bytes);
   RETURN_IF_ERROR(file.Bytes("grpc.max_message_bytes", 1 << 10, 1 << 30, &message_bytes));
   settings->server.max_message_bytes = static_cast<int>(message_bytes);
@@ -284,6 +304,12 @@ Status Serve(const ServeOptions& options) {
   ServerOptions server_options = settings.server;
   server_options.serving = false;
   ASSIGN_OR_RETURN(auto server, Server::Start(api.get(), server_options));
+  std::unique_ptr<MetricsPage> metrics;
+  if (!settings.metrics_address.empty()) {
+    ASSIGN_OR_RETURN(metrics, MetricsPage::Start(api.get(), settings.metrics_address));
+    LogInfo(StrCat("metrics on http://", metrics->address(), "/metrics"));
+    if (options.on_metrics) options.on_metrics(metrics->address());
+  }
   ASSIGN_OR_RETURN(auto endpoint, EndpointFile::Write(settings.local.data_dir, server->address()));
 
   RETURN_IF_ERROR(LoadModels(api.get(), *signal));
@@ -295,6 +321,7 @@ Status Serve(const ServeOptions& options) {
   endpoint.reset();
   server->Shutdown(settings.shutdown_grace);
   server.reset();
+  metrics.reset();
   api.reset();
   LogInfo("stopped");
   return OkStatus();

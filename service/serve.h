@@ -15,6 +15,8 @@
 //   grpc.max_message_bytes     of one request, 1K to 1G, default 64M
 //   grpc.max_concurrent        calls at work, 1 to 1024, default 64; beyond: RESOURCE_EXHAUSTED
 //   grpc.shutdown_grace_seconds  for calls at work, 0 to 3600, default 5
+//   metrics.address            HOST:PORT of a page for Prometheus, /metrics, over plain HTTP and for
+//                              whoever reaches it; default none; port 0 takes a free one
 //   http.address               HTTP is not part of this version: refused when given
 //   model.decoder              catalog name or file; default: the first of the catalog there is
 //   model.embedder             catalog name or file; default multilingual-e5-small
@@ -55,8 +57,13 @@
 //   answer.reading             alone (default): each passage is asked by itself, from what is kept
 //                              of it, and the answer goes on from the best one; together: all in one
 //                              prompt
+//   answer.joining             whether passages that were asked alone are also read in one prompt, for
+//                              questions that do not say: never (default), detected, always
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
+//   answer.turns_kept_seconds  what was read for a question is kept so long after its last use, for when
+//                              the conversation goes on, in a quarter of kept_bytes; 0 to 86400,
+//                              default 600, 0: not
 //   answer.kept_disk_bytes     for their files in data.dir/kv, default 4G, 0: none
 //   search.device              auto (default): the same GPU, when there is one, looks at all rows of
 //                              segments with 8,192 or more, so that they are searched exactly; the
@@ -104,6 +111,7 @@ struct ServeOptions {
   enum class Announce { kNothing, kLine, kJson } announce = Announce::kNothing;
   // For tests: called once it serves; and a second way to end it, besides the signals.
   std::function<void(const std::string& address)> on_ready;
+  std::function<void(const std::string& address)> on_metrics;  // where its page of metrics is
   CancelToken stop;
 };
 
@@ -111,6 +119,7 @@ struct ServeOptions {
 struct ServeSettings {
   LocalOptions local;
   ServerOptions server;
+  std::string metrics_address;  // "": none
   std::chrono::milliseconds shutdown_grace{5000};
   LogLevel log_level = LogLevel::kInfo;
 };

@@ -5,10 +5,12 @@ import json
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import grpc
 import grpc_tools
@@ -37,13 +39,22 @@ def _stubs():
 V1 = _stubs()
 
 
+def free_address():
+    """One that nobody listens on, for now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
 class Service:
     """A service on a data directory; it ends with the block. `settings` are lines of its configuration file."""
 
     def __init__(self, vade, data, model, settings, threads=0):
         self.data, self._log = pathlib.Path(data), tempfile.TemporaryFile("w+")
         self._config = tempfile.NamedTemporaryFile("w", suffix=".conf")
-        lines = {"data.dir": data, "model.decoder": model, "model.threads": threads, **settings}
+        self._metrics = free_address()
+        lines = {"data.dir": data, "model.decoder": model, "model.threads": threads, "metrics.address": self._metrics,
+                 **settings}
         self._config.write("".join(f"{key} = {value}\n" for key, value in lines.items()))
         self._config.flush()
         command = [vade, "--json", "serve", "--config", self._config.name, "--grpc", "127.0.0.1:0"]
@@ -66,6 +77,14 @@ class Service:
         self._process.wait()
         self._config.close()
         self._log.close()
+
+    def metrics(self):
+        """The figures of its page of metrics, by name with labels."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://{self._metrics}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
 
     def put(self, collection, document_id, title, text):
         request = V1["corpus"].PutDocumentRequest(collection=collection, content=text.encode())

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,107 @@ TEST_F(BlockFilesTest, WhatWasSavedIsLoadedAlsoByTheNextProcess) {
   EXPECT_EQ(Load(*files, key, 100), Bytes(100, 'a'));
   EXPECT_FALSE(files->Load("other-weights", key, {5, 100}).has_value());
   EXPECT_EQ(Load(*files, Key(2, "lease.md", 9), 100), "absent");
+}
+
+// What is wrong with each file, by its path.
+std::map<std::string, std::string> ProblemsOf(const KeptFilesReport& report) {
+  std::map<std::string, std::string> problems;
+  for (const std::string& problem : report.problems) {
+    const size_t colon = problem.find(": ");
+    problems[problem.substr(0, colon)] = problem.substr(colon + 2);
+  }
+  return problems;
+}
+
+TEST_F(BlockFilesTest, VerifyNamesWhatIsDamagedTruncatedSwappedOrStale) {
+  auto files = Open();
+  std::vector<BlockKey> keys;
+  for (PassageId passage = 1; passage <= 6; ++passage) {
+    keys.push_back(Key(1, passage == 6 ? "gone.md" : "lease.md", passage));
+    ASSERT_TRUE(Save(*files, keys.back(), Bytes(100, 'a')));
+  }
+  ASSERT_TRUE(Save(*files, Key(0, "", 0), Bytes(50, 'p'))) << "a prefix, of no document";
+  const auto is_current = [](const BlockKey& key) -> Result<bool> {
+    return key.document_id == "lease.md" && key.passage_id != 5;
+  };
+  const auto verify = [&](BlockFiles::Repair repair) {
+    auto report = files->Verify(is_current, repair, {});
+    EXPECT_TRUE(report.ok()) << report.status().message();
+    return report.ok() ? *report : KeptFilesReport();
+  };
+  auto path_of = [&](PassageId passage) {
+    const std::string begin = "/" + std::to_string(passage) + "-";
+    for (const std::string& path : Paths()) {
+      if (path.find(begin) != std::string::npos) return path;
+    }
+    return std::string();
+  };
+  auto below = [&](const std::string& path) { return path.substr((dir_.path() + "/kv/").size()); };
+  EXPECT_EQ(verify(BlockFiles::Repair::kNothing).problems.size(), 2u) << "5 and 6 are stale";
+
+  const std::string damaged = path_of(1), truncated = path_of(2), swapped = path_of(3);
+  std::string bytes = ReadFile(damaged, 1 << 20).value();
+  bytes[bytes.size() - 7] ^= 1;
+  std::ofstream(damaged, std::ios::binary) << bytes;
+  bytes = ReadFile(truncated, 1 << 20).value();
+  std::ofstream(truncated, std::ios::binary) << bytes.substr(0, bytes.size() - 9);
+  std::filesystem::copy_file(path_of(4), swapped,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(dir_.path() + "/kv/stray") << "?";
+
+  const KeptFilesReport found = verify(BlockFiles::Repair::kNothing);
+  EXPECT_EQ(found.files, 8u);
+  EXPECT_EQ(found.removed, 0u);
+  auto problems = ProblemsOf(found);
+  EXPECT_EQ(problems.size(), 6u);
+  auto says = [&](const std::string& path, const std::string& what) {
+    EXPECT_NE(problems[below(path)].find(what), std::string::npos)
+        << below(path) << ": " << problems[below(path)];
+  };
+  says(damaged, "it is damaged");
+  says(truncated, "it is truncated: 91 of 100");
+  says(swapped, "another's name: it belongs at " + below(path_of(4)));
+  says(path_of(5), "stale: document 'lease.md'");
+  says(path_of(6), "stale: document 'gone.md'");
+  says(dir_.path() + "/kv/stray", "no kept passage");
+
+  EXPECT_EQ(verify(BlockFiles::Repair::kRemove).removed, 6u);
+  const KeptFilesReport clean = verify(BlockFiles::Repair::kNothing);
+  EXPECT_EQ(clean.files, 2u);
+  EXPECT_TRUE(clean.problems.empty());
+  EXPECT_EQ(files->files(), 2u);
+  EXPECT_EQ(files->bytes(), clean.bytes);
+  EXPECT_EQ(Load(*files, keys[3], 100), Bytes(100, 'a'));
+  EXPECT_EQ(Load(*files, keys[0], 100), "absent");
+}
+
+TEST_F(BlockFilesTest, VerifyFindsEveryDamagedByte) {
+  auto files = Open();
+  ASSERT_TRUE(Save(*files, Key(1, "lease.md", 9), Bytes(100, 'a')));
+  const std::string path = Paths().at(0), whole = ReadFile(path, 1 << 20).value();
+  const auto is_current = [](const BlockKey&) -> Result<bool> { return true; };
+  auto problems = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    const auto report = files->Verify(is_current, BlockFiles::Repair::kNothing, {});
+    return report.ok() ? report->problems.size() : 99;
+  };
+  EXPECT_EQ(problems(whole), 0u);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    std::string damaged = whole;
+    damaged[i] ^= 0x20;
+    EXPECT_EQ(problems(damaged), 1u) << "byte " << i;
+    EXPECT_EQ(problems(whole.substr(0, i)), 1u) << "the first " << i;
+  }
+  EXPECT_EQ(problems(whole + "x"), 1u);
+}
+
+TEST_F(BlockFilesTest, AStoreThatCannotBeAskedEndsTheVerification) {
+  auto files = Open();
+  ASSERT_TRUE(Save(*files, Key(1, "lease.md", 9), Bytes(100, 'a')));
+  const auto fails = [](const BlockKey&) -> Result<bool> { return Unavailable("no disk"); };
+  EXPECT_EQ(files->Verify(fails, BlockFiles::Repair::kRemove, {}).status().code(),
+            StatusCode::kUnavailable);
+  EXPECT_EQ(files->files(), 1u);
 }
 
 TEST_F(BlockFilesTest, AnyDamageMakesABlockAbsentAndRemovesItsFile) {

@@ -77,7 +77,9 @@ class RealReadings : public ::testing::Test {
 };
 
 TEST_F(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
-  const EngineOptions options{.kept_bytes = 64 << 20, .block_files = files_.get()};
+  const EngineOptions options{.kept_bytes = 64 << 20,
+                              .block_files = files_.get(),
+                              .turns_kept_for = std::chrono::milliseconds(0)};
   std::vector<std::vector<float>> expected;
   for (size_t block : {0, 1}) expected.push_back(AtOnce(Job(), block));
   std::vector<double> scores;
@@ -111,6 +113,43 @@ TEST_F(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
     EXPECT_TRUE(SameBits(read[i]->logits, expected[i])) << "block " << i << " from its file";
     EXPECT_EQ(read[i]->scored_log_probability, scores[i]);
   }
+}
+
+TEST_F(RealReadings, ANextTurnHasTheBitsOfItsPromptReadAtOnce) {
+  Engine engine(decoder_.get(), {.guessed_tokens = 8, .kept_bytes = 64 << 20});
+  auto read = Read(engine, Job());
+  ASSERT_EQ(read.size(), 2u);
+  ReadJob next = Job();
+  EngineJob from;
+  from.from = std::move(read[1]);
+  from.sampling.max_tokens = 24;
+  auto stream = engine.Start(std::move(from));
+  ASSERT_TRUE(stream.ok());
+  size_t answered = 0;
+  for (;; ++answered) {  // written one by one and guessed, kept all the same
+    auto token = (*stream)->Next();
+    ASSERT_TRUE(token.ok());
+    if (!*token) break;
+    next.suffix.push_back((*token)->id);
+  }
+  ASSERT_GT(answered, 2u);
+  const Tokens more = Encode("\nQuestion: And on which days does it leave?\nAnswer:");
+  next.scored_begin = next.suffix.size() + 2;
+  next.suffix.insert(next.suffix.end(), more.begin(), more.end());
+  next.scored_end = next.suffix.size() - 3;
+
+  Engine anew(decoder_.get(), {});
+  const auto expected = Read(anew, next);
+  const auto second = Read(engine, next);
+  for (size_t i : {0, 1}) {
+    EXPECT_TRUE(SameBits(second[i]->logits, expected[i]->logits)) << "block " << i;
+    EXPECT_TRUE(SameBits(second[i]->logits, AtOnce(next, i))) << "block " << i;
+    EXPECT_EQ(second[i]->scored_log_probability, expected[i]->scored_log_probability);
+  }
+  const size_t asked = Job().suffix.size(), all = next.suffix.size();
+  EXPECT_EQ(second[0]->prompt_tokens - second[0]->cached_tokens, all - asked);
+  // The last token of an answer that was cut has not been read.
+  EXPECT_LE(second[1]->prompt_tokens - second[1]->cached_tokens, all - asked - answered + 1);
 }
 
 TEST_F(RealReadings, AnAnswerFromAReadingIsThatOfItsPromptReadAlone) {

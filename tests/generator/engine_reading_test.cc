@@ -17,6 +17,7 @@ using testing::ScriptedDecoder;
 
 constexpr char kPrefix[] = "the shared prefix:";
 constexpr char kQuestion[] = " how long?";
+constexpr std::chrono::milliseconds kNoTurns{0};
 
 class EngineReadings : public ::testing::Test {
  protected:
@@ -88,7 +89,7 @@ TEST_F(EngineReadings, EachPassageIsAskedAloneAndAnAnswerGoesOnFromOne) {
 }
 
 TEST_F(EngineReadings, WhatWasReadIsNotReadAgain) {
-  Engine engine(&decoder_, {.kept_bytes = 1 << 20});
+  Engine engine(&decoder_, {.kept_bytes = 1 << 20, .turns_kept_for = kNoTurns});
   auto first = engine.Read(Job({"the lease.", "the ferry."}));
   ASSERT_TRUE(first.ok());
   EXPECT_EQ((*first)[1]->cached_tokens, sizeof(kPrefix) - 1) << "the prefix, read for the first";

@@ -1,9 +1,11 @@
 // Answers from passages that are each asked alone.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "base/trace.h"
 #include "generator/generator.h"
 #include "generator/prompt.h"
 #include "tests/testing/scripted_decoder.h"
@@ -42,7 +44,10 @@ class GeneratorReadings : public ::testing::Test {
                     Passage(3, "Parking is free." + more, .8)};
     return request;
   }
-  std::unique_ptr<Generator> Make(GeneratorOptions options = {.kept_bytes = 1 << 20}) {
+  // Without turns, which would hide what is read of a question that is asked again.
+  std::unique_ptr<Generator> Make(GeneratorOptions options = {
+                                      .kept_bytes = 1 << 20,
+                                      .turns_kept_for = std::chrono::seconds(0)}) {
     auto generator = Generator::Create(&decoder_, options);
     EXPECT_TRUE(generator.ok());
     return std::move(generator).value();
@@ -104,7 +109,73 @@ TEST_F(GeneratorReadings, ASecondQuestionReadsOnlyItself) {
   // Behind three passages, and once without one.
   EXPECT_LE(TokensRead() - before, 4 * QuestionTokens() + 2 * written);
   EXPECT_EQ(second.usage.prompt_tokens, first.usage.prompt_tokens);
-  EXPECT_EQ(second.usage.prompt_tokens - second.usage.cached_tokens, 3 * QuestionTokens());
+  EXPECT_EQ(second.usage.prompt_tokens - second.usage.cached_tokens, 4 * QuestionTokens());
+}
+
+TEST_F(GeneratorReadings, WhatWasReadAndWhatWasKeptIsCounted) {
+  const auto generator = Make();
+  const Answer first = Ask(*generator, SickLeave());
+  EXPECT_EQ(first.rounds, 1);
+  GeneratorCounts counts = generator->counts();
+  EXPECT_EQ(counts.engine.passages_read, 3u);
+  EXPECT_EQ(counts.engine.passages_from_memory, 0u);
+  EXPECT_EQ(counts.engine.prompt_tokens_read + counts.engine.prompt_tokens_kept,
+            first.usage.prompt_tokens);
+  EXPECT_EQ(counts.engine.prompt_tokens_kept, first.usage.cached_tokens);
+  EXPECT_EQ(counts.kept_blocks, 3u);
+  EXPECT_GT(counts.kept_bytes, 0u);
+  EXPECT_EQ(counts.kept_budget_bytes, 1u << 20);
+
+  Ask(*generator, SickLeave());
+  counts = generator->counts();
+  EXPECT_EQ(counts.engine.passages_read, 3u);
+  EXPECT_EQ(counts.engine.passages_from_memory, 3u);
+  EXPECT_EQ(counts.rounds, 2u);
+  EXPECT_EQ(counts.readings, 6u);
+  EXPECT_EQ(counts.asked_alone, 2u);
+  EXPECT_EQ(counts.ends[static_cast<size_t>(AnswerEnd::kAnswered)], 2u);
+  // "14 days." twice; none of the tokens that ended it.
+  EXPECT_EQ(counts.engine.answer_tokens, 16u);
+
+  WarmRequest warm{.hits = {Passage(9, "Parking costs nothing.", 0)}, .collection = 1, .commit = 1};
+  ASSERT_EQ(generator->Warm(warm, {}).value(), 1u);
+  EXPECT_EQ(generator->counts().engine.passages_read_ahead, 1u);
+  EXPECT_EQ(generator->counts().engine.passages_read, 3u);
+}
+
+TEST_F(GeneratorReadings, AbstentionsAreCountedByTheirReason) {
+  const auto generator = Make({.kept_bytes = 1 << 20, .min_dense_score = .5});
+  GenerateRequest request = SickLeave();
+  request.hits.erase(request.hits.begin() + 1);
+  EXPECT_EQ(Ask(*generator, request).reason, "model_declined");
+  for (Hit& hit : request.hits) hit.dense_score = .1;
+  EXPECT_EQ(Ask(*generator, request).reason, "irrelevant");
+  request.hits.clear();
+  EXPECT_EQ(Ask(*generator, request).reason, "no_passages");
+  request.question = " ";
+  EXPECT_FALSE(generator->Generate(request, {}, {}).ok());
+  const GeneratorCounts counts = generator->counts();
+  for (const AnswerEnd end : {AnswerEnd::kModelDeclined, AnswerEnd::kIrrelevant,
+                              AnswerEnd::kNoPassages, AnswerEnd::kFailed}) {
+    EXPECT_EQ(counts.ends[static_cast<size_t>(end)], 1u)
+        << kAnswerEndNames[static_cast<size_t>(end)];
+  }
+  EXPECT_EQ(counts.ends[static_cast<size_t>(AnswerEnd::kAnswered)], 0u);
+  EXPECT_EQ(counts.asked_alone, 1u);
+  EXPECT_EQ(counts.asked_together, 0u);
+}
+
+TEST_F(GeneratorReadings, TheTraceSaysWhatWasReadForAQuestion) {
+  const auto generator = Make();
+  Trace trace("r");
+  const auto answer = generator->Generate(SickLeave(), {}, Context().WithTrace(&trace));
+  ASSERT_TRUE(answer.ok());
+  std::map<std::string, int64_t> counts;
+  for (const auto& [name, count] : trace.counts()) counts[name] = count;
+  EXPECT_EQ(counts["readings"], 3);
+  EXPECT_EQ(counts["rounds"], 1);
+  EXPECT_EQ(counts["prompt_tokens"], static_cast<int64_t>(answer->usage.prompt_tokens));
+  EXPECT_EQ(counts["cached_tokens"], static_cast<int64_t>(answer->usage.cached_tokens));
 }
 
 TEST_F(GeneratorReadings, PassagesWithoutACollectionAreNotKept) {

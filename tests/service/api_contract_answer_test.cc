@@ -72,6 +72,26 @@ TEST_P(AnswerContract, AnAnswerIsStreamedAndThenWhole) {
   }
 }
 
+// Of every way in, what is said of an answer is what the decoder did for it.
+TEST_P(AnswerContract, UsageSaysWhatWasReadAndWhatWasKept) {
+  Put("leave.md", kLeaveText);
+  for (const bool again : {false, true}) {
+    const EngineCounts before = fake_.local->Counts().generator.engine;
+    const auto reply = api().Ask(MakeAsk("How much paid leave is there?"), {}, ctx_);
+    ASSERT_TRUE(reply.ok()) << reply.status().ToString();
+    const EngineCounts after = fake_.local->Counts().generator.engine;
+    const Usage& usage = reply->answer.usage;
+    EXPECT_EQ(usage.cached_tokens, after.prompt_tokens_kept - before.prompt_tokens_kept);
+    EXPECT_EQ(usage.prompt_tokens - usage.cached_tokens,
+              after.prompt_tokens_read - before.prompt_tokens_read);
+    EXPECT_EQ(reply->answer.rounds, 1);
+    ASSERT_EQ(reply->answer.readings.size(), 1u);
+    EXPECT_EQ(reply->answer.readings[0].kept, again);
+    EXPECT_EQ(after.passages_from_memory - before.passages_from_memory, again ? 1u : 0u);
+    EXPECT_EQ(after.passages_read - before.passages_read, again ? 0u : 1u);
+  }
+}
+
 TEST_P(AnswerContract, AnAnswerHasTheFormThatIsAskedFor) {
   Put("leave.md", kLeaveText);
   AskRequest ask = MakeAsk("How much paid leave is there?");

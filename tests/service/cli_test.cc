@@ -121,8 +121,7 @@ TEST_F(Cli, AnUnknownLevelIsUsageAndOneThatTheProcessorLacksIsAFailure) {
 TEST_F(Cli, WhatIsNotInThisVersionIsRefusedInOneLine) {
   MakeStore().reset();
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"ask", "q", "--explain"},
-                                             {"ask", "q", "--mode", "cot"},
+       std::vector<std::vector<std::string>>{{"ask", "q", "--mode", "cot"},
                                              {"models", "quantize", "a", "b", "q4_0"},
                                              {"bench", "ask", "x"},
                                              {"serve", "--http", "127.0.0.1:0"}}) {
@@ -192,6 +191,23 @@ TEST_F(Cli, DocumentsAreListedAndShownWithoutAModel) {
   EXPECT_EQ(RunJson({"docs", "show", "leave.md"})["text"], "Thirty days.");
   EXPECT_EQ(RunJson({"collections", "list"})["collections"][0]["documents"], 1);
   EXPECT_EQ(RunJson({"verify"})["problems"], Json::array());
+}
+
+TEST_F(Cli, VerifyNamesFilesOfKeptPassagesThatAreNoGoodAndRemovesThemWhenAskedTo) {
+  MakeStore().reset();
+  const Ran clean = Run({"verify"});
+  EXPECT_EQ(clean.status, 0) << clean.Shown();
+  EXPECT_NE(clean.out.find("0 files of kept passages, 0 bytes, 0 problems"), std::string::npos);
+  dir_.Write("data/kv/weights/1/aa/1-bb.kv", "VADEKV01 and nothing else");
+  const Ran found = Run({"verify"});
+  EXPECT_EQ(found.status, 1);
+  EXPECT_NE(found.out.find("problem: kept passage weights/1/aa/1-bb.kv: "), std::string::npos)
+      << found.Shown();
+  EXPECT_TRUE(found.Says("vade verify --repair")) << found.Shown();
+  const Json repaired = RunJson({"verify", "--repair"});
+  EXPECT_EQ(repaired["kept"]["files"], 1);
+  EXPECT_EQ(repaired["kept"]["removed"], 1);
+  EXPECT_EQ(RunJson({"verify"})["kept"]["files"], 0);
 }
 
 TEST_F(Cli, DeletingNeedsNoModelAndSaysWhenThereWasNothing) {

@@ -123,6 +123,7 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
                       .lead = .5}};
   answer.alternatives = {{"or this", "max_tokens", .5, {citation}}};
   answer.tokens = {{{5, "\xE4\xBD", -.25}, {{6, "A", -.125}, {5, "\xE4\xBD", -.25}}}};
+  answer.rounds = 2;
   answer.usage = {
       .prompt_tokens = 1, .cached_tokens = 2, .completion_tokens = 3, .draft_accepted = 4};
   v1::Done done;
@@ -174,6 +175,8 @@ TEST(Convert, AHitAndACitationComeThroughWhole) {
   ASSERT_EQ(same.tokens[0].likeliest.size(), 2u);
   EXPECT_EQ(same.tokens[0].likeliest[0].bytes, "A");
   EXPECT_EQ(same.tokens[0].likeliest[0].log_probability, -.125);
+  EXPECT_EQ(same.rounds, 2);
+  EXPECT_EQ(same.usage.cached_tokens, 2u);
   EXPECT_EQ(same.usage.draft_accepted, 4u);
   EXPECT_EQ(same.usage.completion_tokens, 3u);
 }
@@ -185,6 +188,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   request.system = "be brief";
   request.strict = true;
   request.mode = AnswerMode::kVote;
+  request.joining = Joining::kDetected;
   request.sampling = {.temperature = 0.5,
                       .top_p = 0.9,
                       .top_k = 3,
@@ -211,6 +215,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   EXPECT_EQ(back->query.groups, std::vector<std::string>{"g"});
   EXPECT_EQ(back->system, "be brief");
   EXPECT_TRUE(back->strict);
+  EXPECT_EQ(back->joining, Joining::kDetected);
   EXPECT_EQ(back->mode, AnswerMode::kVote);
   EXPECT_EQ(back->sampling.temperature, 0.5);
   EXPECT_EQ(back->sampling.top_p, 0.9);
@@ -234,6 +239,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
 TEST(Convert, ZeroOnTheWireIsTheDefault) {
   const auto ask = FromProto(v1::AskRequest());
   ASSERT_TRUE(ask.ok());
+  EXPECT_EQ(ask->joining, std::nullopt) << "as the server is set up";
   EXPECT_EQ(ask->query.collection, "default");
   EXPECT_EQ(ask->query.k, 5);
   EXPECT_EQ(ask->mode, AnswerMode::kDirect);

@@ -84,6 +84,7 @@ TEST(AskJson, HasEveryFieldThatMeasurementsRead) {
   reply.answer.citations = {citation};
   reply.answer.omitted = {{9, "quay.md", "budget"}};
   reply.answer.usage = {100, 60, 5, 2};
+  reply.answer.rounds = 2;
   Trace trace("r");
   trace.SetTime("first_token", 12);
   const Json json = Json::parse(AskJson(reply, trace));
@@ -103,6 +104,7 @@ TEST(AskJson, HasEveryFieldThatMeasurementsRead) {
   EXPECT_EQ(json["passages"][0]["document_id"], "leave.md");
   EXPECT_EQ(json["omitted"],
             Json::array({{{"passage_id", "9"}, {"document_id", "quay.md"}, {"reason", "budget"}}}));
+  EXPECT_EQ(json["rounds"], 2);
   EXPECT_EQ(json["usage"], Json({{"prompt_tokens", 100},
                                  {"cached_tokens", 60},
                                  {"completion_tokens", 5},
@@ -186,10 +188,16 @@ TEST(OtherJson, IsWhatTheManualSays) {
             "\"documents\":1,\"passages\":2}]}");
   VerifyReport report;
   report.problems = {"one"};
-  EXPECT_EQ(
-      Json::parse(VerifyJson(report)),
-      Json(
-          {{"documents", 0}, {"passages", 0}, {"vectors", 0}, {"problems", Json::array({"one"})}}));
+  EXPECT_EQ(Json::parse(VerifyJson(report, {4, 900, 1, {"x.kv: it is stale"}})),
+            Json({{"documents", 0},
+                  {"passages", 0},
+                  {"vectors", 0},
+                  {"problems", Json::array({"one"})},
+                  {"kept",
+                   {{"files", 4},
+                    {"bytes", 900},
+                    {"removed", 1},
+                    {"problems", Json::array({"x.kv: it is stale"})}}}}));
 }
 
 }  // namespace

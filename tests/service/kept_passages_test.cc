@@ -137,6 +137,37 @@ TEST_F(KeptPassages, ADeleteThatDiedHalfWayIsFinishedAtOpen) {
   EXPECT_FALSE(AnyFileHolds("thirty days"));
 }
 
+TEST_F(KeptPassages, VerifyFindsFilesOfWhatTheStoreHasNoMore) {
+  Put("leave.md", kLeaveText);
+  Put("quay.md", kQuayText);
+  Ask("How much paid leave?");
+  EXPECT_EQ(FilesOnDisk(), 2u);
+  const auto verify = [&](BlockFiles::Repair repair) {
+    auto report = api_->VerifyKeptFiles(repair, {});
+    EXPECT_TRUE(report.ok()) << report.status().message();
+    return report.ok() ? *report : KeptFilesReport();
+  };
+  const KeptFilesReport clean = verify(BlockFiles::Repair::kNothing);
+  EXPECT_EQ(clean.files, 3u) << "two passages and the prefix";
+  EXPECT_TRUE(clean.problems.empty());
+  // As a copy of the folder that was put back would do.
+  std::filesystem::copy(dir_.File("kv"), dir_.File("copy"),
+                        std::filesystem::copy_options::recursive);
+  Put("leave.md", "# Leave\n\nEveryone has forty days of paid leave a year.\n");
+  ASSERT_TRUE(api_->DeleteDocuments("default", {"quay.md"}, {}).ok());
+  EXPECT_TRUE(verify(BlockFiles::Repair::kNothing).problems.empty());
+  std::filesystem::copy(
+      dir_.File("copy"), dir_.File("kv"),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::skip_existing);
+  const KeptFilesReport stale = verify(BlockFiles::Repair::kRemove);
+  ASSERT_EQ(stale.problems.size(), 2u);
+  for (const std::string& problem : stale.problems)
+    EXPECT_NE(problem.find("it is stale"), std::string::npos) << problem;
+  EXPECT_EQ(stale.removed, 2u);
+  EXPECT_FALSE(AnyFileHolds("thirty days"));
+  EXPECT_TRUE(verify(BlockFiles::Repair::kNothing).problems.empty());
+}
+
 TEST_F(KeptPassages, AStoreThatWasRestoredFromAnEarlierCopyStartsAnew) {
   Put("leave.md", kLeaveText);
   Ask("How much paid leave?");

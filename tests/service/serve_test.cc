@@ -13,6 +13,7 @@
 #include "service/endpoint.h"
 #include "service/remote_api.h"
 #include "service/stop_signal.h"
+#include "tests/service/http_get.h"
 #include "tests/service/service_fixture.h"
 #include "tests/service/wire_client.h"
 #include "tests/testing/temp_dir.h"
@@ -38,6 +39,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "data.dir = /srv/vade\n"
                                      "grpc.address = \"0.0.0.0:7000\"\n"
                                      "grpc.max_message_bytes = 8M\n"
+                                     "metrics.address = 127.0.0.1:9464\n"
                                      "grpc.max_concurrent = 3\n"
                                      "grpc.shutdown_grace_seconds = 9\n"
                                      "model.decoder = smollm2-135m\n"
@@ -60,6 +62,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "answer.min_dense_score = 0.5\n"
                                      "answer.min_confidence = 0.25\n"
                                      "answer.passage_gap = 0.125\n"
+                                     "answer.joining = detected\n"
+                                     "answer.turns_kept_seconds = 60\n"
                                      "store.block_cache_bytes = 32M\n"
                                      "store.graph_bytes = 3G\n"
                                      "store.hnsw_ef_search = 128\n"
@@ -69,6 +73,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.data_dir, "/srv/vade");
   EXPECT_EQ(settings->server.grpc_address, "0.0.0.0:7000");
   EXPECT_EQ(settings->server.max_message_bytes, 8 << 20);
+  EXPECT_EQ(settings->metrics_address, "127.0.0.1:9464");
   EXPECT_EQ(settings->server.max_concurrent, 3);
   EXPECT_EQ(settings->shutdown_grace, std::chrono::seconds(9));
   EXPECT_EQ(settings->local.decoder_model, "smollm2-135m");
@@ -91,6 +96,8 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.generator.min_dense_score, 0.5);
   EXPECT_EQ(settings->local.generator.min_confidence, 0.25);
   EXPECT_EQ(settings->local.generator.passage_gap, 0.125);
+  EXPECT_EQ(settings->local.generator.joining, Joining::kDetected);
+  EXPECT_EQ(settings->local.generator.turns_kept_for, std::chrono::seconds(60));
   EXPECT_EQ(settings->local.store.block_cache_bytes, 32ull << 20);
   EXPECT_EQ(settings->local.store.graph_bytes, 3ull << 30);
   EXPECT_EQ(settings->local.store.hnsw_ef_search, 128);
@@ -102,6 +109,7 @@ TEST(ServeSettings, WithoutAFileTheDefaultsHold) {
   ASSERT_TRUE(settings.ok()) << settings.status().ToString();
   EXPECT_EQ(settings->server.grpc_address, "127.0.0.1:50051");
   EXPECT_EQ(settings->server.max_message_bytes, 64 << 20);
+  EXPECT_EQ(settings->metrics_address, "");
   EXPECT_EQ(settings->shutdown_grace, std::chrono::seconds(5));
   EXPECT_FALSE(settings->local.data_dir.empty());
   EXPECT_EQ(settings->local.embed_device, DeviceChoice::kAuto);
@@ -157,7 +165,7 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
         "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu",
-        "search.device = tpu"}) {
+        "search.device = tpu", "answer.joining = sometimes", "answer.turns_kept_seconds = -1"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line << ": " << status.ToString();
@@ -265,6 +273,27 @@ TEST(StopSignal, TheSecondSignalEndsTheProcessWhicheverOfTheTwoItIs) {
   EXPECT_EXIT(twice(SIGTERM, SIGINT), ::testing::KilledBySignal(SIGINT), "");
   EXPECT_EXIT(twice(SIGINT, SIGTERM), ::testing::KilledBySignal(SIGTERM), "");
   EXPECT_EXIT(twice(SIGTERM, SIGTERM), ::testing::KilledBySignal(SIGTERM), "");
+}
+
+TEST_F(ServeTest, MetricsAreServedWhereTheFileSaysAndOnlyThen) {
+  std::string metrics;
+  options_.on_metrics = [&](const std::string& address) { metrics = address; };
+  ASSERT_FALSE(Begin().empty());
+  EXPECT_EQ(metrics, "");
+  stop_.Cancel();
+  EXPECT_EQ(AwaitEnd(), OkStatus());
+  thread_.join();
+
+  const auto text = ReadFile(options_.config_file, 1 << 16);
+  ASSERT_TRUE(text.ok());
+  dir_.Write("vade.conf", *text + "metrics.address = 127.0.0.1:0\n");
+  stop_ = CancelSource();
+  options_.stop = stop_.token();
+  ready_ = {}, ended_ = {};
+  ASSERT_FALSE(Begin().empty());
+  EXPECT_NE(metrics, "");
+  const std::string page = testing::HttpGet(metrics, "/metrics");
+  EXPECT_NE(page.find("vade_kept_bytes{in=\"disk\"} 0"), std::string::npos) << page;
 }
 
 TEST_F(ServeTest, AStaleEndpointIsReplacedByItsOwn) {

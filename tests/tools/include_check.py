@@ -33,7 +33,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 VENDOR = re.compile(
     r"^(faiss|rocksdb|grpc|grpcpp|google/protobuf|unicode|spdlog|fmt|nlohmann|CLI|sodium|xxhash|boost|"
-    r"openssl|omp|zstd|md4c|cuda|cld2|libstemmer|poppler|libxml|pugixml|zip\.h|archive|seccomp|curl)|\.pb\.h$")
+    r"openssl|omp|zstd|md4c|cuda|cld2|libstemmer|poppler|libxml|pugixml|zip\.h|archive|seccomp|curl|prometheus)|\.pb\.h$")
 
 
 def target_module(path):

@@ -24,7 +24,9 @@ import side_by_side  # noqa: E402
 from vade_service import Service, copy_of, forget_kept, kept_files  # noqa: E402
 
 STATES = ("cold", "disk", "memory", "off")
-KEPT = {"answer.reading": "alone", "answer.kept_bytes": "300M", "answer.kept_disk_bytes": "4G"}
+# Of passages only: a question that is asked again must not find what was read behind them.
+KEPT = {"answer.reading": "alone", "answer.kept_bytes": "300M", "answer.kept_disk_bytes": "4G",
+        "answer.turns_kept_seconds": 0}
 OFF = {"answer.reading": "together", "answer.kept_bytes": 0, "answer.kept_disk_bytes": 0}
 ALL_PASSAGES = {"answer.passage_gap": 0, "log.level": "warning"}
 WARM = "The lighthouse keeper lights the lamp at nine in the evening."

@@ -3,9 +3,10 @@
 
 Run by bench/rivals/first_token/zipf. The passages of the data sets are ranked at random; each question of the stream
 is one of a passage drawn by Zipf's law. The budget is a share of what the keys and values of all passages would
-take. Each question goes to a service with that budget and then to one that keeps nothing. `not read again` is the
-share of all prompt tokens, prefixes included, that was at hand: of the whole stream, and of its second half, when
-the budget has filled.
+take. Each question goes to a service with that budget and then to one that keeps nothing. `hits` is the share of the
+passages that were wanted whose keys and values were in memory, and in files: in the second half of the stream, when
+the budget has filled. `not read again` is the share of all prompt tokens, prefixes included, that was at hand: of the
+whole stream, and of its second half.
 """
 
 import itertools
@@ -67,6 +68,15 @@ def not_read_again(answers):
     return f"{sum(x['cached_tokens'] for x in answers) / sum(x['prompt_tokens'] for x in answers):.3f}"
 
 
+PLACES = [f'vade_kept_passages_total{{from="{place}"}}' for place in ("memory", "disk", "miss")]
+
+
+def hits(before, after):
+    """In memory / in files, of the passages that were wanted between two looks at the metrics."""
+    wanted = [after[place] - before[place] for place in PLACES]
+    return " / ".join(f"{count / max(sum(wanted), 1):.3f}" for count in wanted[:2])
+
+
 def quantile(values, share):
     return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
 
@@ -90,11 +100,14 @@ def run(a, table, model, folder):
         asked = stream(a, passages, questions)
         for each in (with_kept, without):
             warm_up(each, asked[0])
-        for question in asked:
+        for number, question in enumerate(asked):
+            if number == len(asked) // 2:
+                half = with_kept.metrics()
             pairs.append([each.ask("corpus", question, a.k, max_tokens=32) for each in (with_kept, without)])
+        hit = hits(half, with_kept.metrics())
     ours = [pair[0] for pair in pairs]
     times = [[x["read_ms"] for x in column] for column in zip(*pairs)]
-    table.row(side_by_side.stem(model), len(passages), f"{budget / 2**20:.1f}", len(pairs), not_read_again(ours),
+    table.row(side_by_side.stem(model), len(passages), f"{budget / 2**20:.1f}", len(pairs), hit, not_read_again(ours),
               not_read_again(ours[len(ours) // 2:]),
               *(f"{quantile(column, share):.0f}" for share in (.5, .95) for column in times),
               side_by_side.ratio(times[1], times[0]))
@@ -110,7 +123,8 @@ def main():
         ("--exponent", {"type": float, "default": 1.0}), ("--seed", {"type": int, "default": 1}),
         ("--datasets", {"type": side_by_side.listed(str), "metavar": "FOLDER[:VARIANT],..",
                         "default": [str(prompts.DATA / "squad2"), str(prompts.DATA / "xquad") + ":en"]}))
-    table = side_by_side.Table("model", "passages", "budget, MiB", "questions", "not read again", "second half",
+    table = side_by_side.Table("model", "passages", "budget, MiB", "questions", "hits, memory / disk", "not read again",
+                               "second half",
                                "first token p50, ms: kept", "off", "p95: kept", "off", "times sooner (min..max)")
     for model in a.models:
         with tempfile.TemporaryDirectory() as folder:

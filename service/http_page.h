@@ -1,0 +1,44 @@
+// One page over plain HTTP, for a machine that asks for it now and then: one connection at a time,
+// one answer a connection, closed by this side. Private to service/.
+//
+// Requests are hostile: at most 8 KiB of a head, five seconds for all of it and for the answer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/status.h"
+
+namespace vade {
+
+class HttpPage {
+ public:
+  struct Page {
+    std::string path;  // "/metrics"; everything else is not found
+    std::string type;  // of the content
+    std::function<std::string()> body;
+  };
+  // `address` is HOST:PORT, port 0 takes a free one. INVALID_ARGUMENT, or UNAVAILABLE when it
+  // cannot be had.
+  static Result<std::unique_ptr<HttpPage>> Start(const std::string& address, Page page);
+  ~HttpPage();
+  HttpPage(const HttpPage&) = delete;
+  HttpPage& operator=(const HttpPage&) = delete;
+
+  const std::string& address() const { return address_; }  // with the real port
+
+ private:
+  HttpPage(int listener, int stop, std::string address, Page page);
+  void Run();
+  void Serve(int connection) const;
+  std::string Answer(const std::string& head) const;
+
+  const int listener_, stop_;  // an event: written once, at the end
+  const std::string address_;
+  const Page page_;
+  std::thread thread_;
+};
+
+}  // namespace vade
