@@ -124,7 +124,9 @@ Status FillJob(Store* store, const IngestOptions& options, DocumentInfo info,
   job->language = DetectLanguage(job->text, kUnknownLanguage);
   AddGroups(options.groups, &job->info.groups);
   ASSIGN_OR_RETURN(job->previous, store->FindDocument(options.collection, job->info.id));
-  job->unchanged = job->previous && SaysTheSame(*job->previous, job->info);
+  // Parsers that have learnt something may make another text of the same bytes.
+  job->unchanged = job->previous && SaysTheSame(*job->previous, job->info) &&
+                   job->previous->text_bytes == job->text.size();
   return OkStatus();
 }
 
