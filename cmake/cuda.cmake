@@ -77,7 +77,8 @@ add_library(vade_cuda_host STATIC
             ${PROJECT_SOURCE_DIR}/model/cuda_graphs.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_scanner.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_staging.cc
-            ${PROJECT_SOURCE_DIR}/model/cuda_step.cc)
+            ${PROJECT_SOURCE_DIR}/model/cuda_step.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_uploads.cc)
 target_include_directories(vade_cuda_host SYSTEM PRIVATE ${CUDA_INCLUDE})
 target_link_libraries(vade_cuda_host PUBLIC vade_model vade_kernels vade_base ${CUDART_STATIC} rt dl)
 

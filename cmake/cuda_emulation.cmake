@@ -17,6 +17,7 @@ add_library(vade_cuda_emulated STATIC
             ${PROJECT_SOURCE_DIR}/model/cuda_scanner.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_staging.cc
             ${PROJECT_SOURCE_DIR}/model/cuda_step.cc
+            ${PROJECT_SOURCE_DIR}/model/cuda_uploads.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/engine.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/fake_device.cc
             ${PROJECT_SOURCE_DIR}/tests/testing/cuda/shadow.cc

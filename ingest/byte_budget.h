@@ -21,6 +21,13 @@ class ByteBudget {
     taken_ += bytes;
     return true;
   }
+  // The same without waiting: false when there is no room, too.
+  bool TryTake(uint64_t bytes) {
+    std::lock_guard lock(mutex_);
+    if (closed_ || (taken_ != 0 && bytes > limit_ - std::min(taken_, limit_))) return false;
+    taken_ += bytes;
+    return true;
+  }
   void Return(uint64_t bytes) {
     std::lock_guard lock(mutex_);
     taken_ -= bytes;

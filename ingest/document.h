@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "index/passage.h"
+#include "ingest/cells.h"
 
 namespace vade {
 
@@ -34,6 +36,7 @@ struct ParsedDocument {
   Metadata metadata;      // "author", "created" and so on: docs/ingestion.md
   // Where the file has pages (a form feed in the text begins the next one): 1, else 0.
   uint32_t first_page = 0;
+  std::vector<KnownCell> cells = {};  // by begin: what the words of cells do not say
   // Of a file in a container: its path there ("sub/a.txt", "mail.eml!/b.pdf") and the SHA-256 of
   // its bytes. "" for the file itself.
   std::string inner;

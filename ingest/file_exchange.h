@@ -22,6 +22,8 @@ class FileExchange {
   // been stored, with how many source bytes of it are by now. On one thread, which is not Next()'s.
   virtual void Done(const Job& job, const Result<PutResult>& result) = 0;
   virtual void Stored(const Job& job, double bytes_under_way) = 0;
+  // This file waits for OCR, and those behind it go on. On the thread of parsing.
+  virtual void PutOff(const IncomingFile& /*file*/) {}
   // The run has failed: Next() is to return soon, whatever it waits for. On any thread, once.
   virtual void Failed() {}
 };

@@ -120,10 +120,13 @@ Status FillJob(Store* store, const IngestOptions& options, DocumentInfo info,
   job->info = std::move(info);
   job->text = std::move(parsed->text);
   job->first_page = parsed->first_page;
+  job->cells = std::move(parsed->cells);
   job->language = DetectLanguage(job->text, kUnknownLanguage);
   AddGroups(options.groups, &job->info.groups);
   ASSIGN_OR_RETURN(job->previous, store->FindDocument(options.collection, job->info.id));
-  job->unchanged = job->previous && SaysTheSame(*job->previous, job->info);
+  // Parsers that have learnt something may make another text of the same bytes.
+  job->unchanged = job->previous && SaysTheSame(*job->previous, job->info) &&
+                   job->previous->text_bytes == job->text.size();
   return OkStatus();
 }
 

@@ -57,6 +57,8 @@ struct Job {
   LanguageCode language = kUnknownLanguage;  // of the text's beginning
   std::optional<DocumentInfo> previous;      // the revision that is current now
   std::optional<Sketch> sketch;              // of the text
+  std::vector<KnownCell> cells;              // as ParsedDocument has them, until `tables` is made
+  std::string tables;                        // EncodeTables() of the text's
   bool unchanged = false;                    // `previous` says the same: nothing to do
   uint32_t first_page = 0;                   // as ParsedDocument has it
   bool ends_file = true;                     // no other document of the file follows

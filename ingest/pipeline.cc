@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <memory>
 #include <string_view>
 #include <utility>
 
+#include "base/streams.h"
 #include "base/strings.h"
+#include "ingest/tables.h"
 
 namespace vade {
 namespace {
@@ -18,6 +22,7 @@ constexpr size_t kQueuedEmbedded = 32;
 constexpr int kMostOcrAtOnce = 4;
 constexpr uint64_t kFileBytes = 32ull << 20;
 constexpr uint64_t kTextBytes = 64ull << 20;
+constexpr uint64_t kSpareDiskBytes = 1ull << 30;  // that scans leave when they wait in files
 // When no batch comes for so long, those that wait for company are embedded without it: the stage
 // before may be waiting for the bytes that they hold.
 constexpr std::chrono::milliseconds kWaitForCompany(20);
@@ -47,6 +52,27 @@ void GiveWay() { (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0)
 Context UntilStopped(const Context& ctx, const CancelSource& stop) {
   const Context stopped = Context().WithTrace(ctx.trace()).WithCancel(stop.token());
   return ctx.deadline() ? stopped.WithDeadline(*ctx.deadline()) : stopped;
+}
+
+// The bytes into a file without a name; what reads them from there.
+Result<std::function<Result<std::string>()>> Spool(const std::string& bytes) {
+  std::error_code none;
+  const std::string directory = std::filesystem::temp_directory_path(none).string();
+  if (none) return Unavailable("there is no folder for temporary files");
+  ASSIGN_OR_RETURN(auto created, SpoolFile::Create(directory, kSpareDiskBytes));
+  const std::shared_ptr<SpoolFile> spool = std::move(created);
+  RETURN_IF_ERROR(spool->Write(bytes));
+  return std::function<Result<std::string>()>(
+      [spool, size = bytes.size()]() -> Result<std::string> {
+        RETURN_IF_ERROR(spool->Rewind());
+        std::string read(size, '\0');
+        for (size_t at = 0; at < size;) {
+          ASSIGN_OR_RETURN(const size_t count, spool->Read(read.data() + at, size - at));
+          if (count == 0) return DataLoss("a temporary file has become shorter");
+          at += count;
+        }
+        return read;
+      });
 }
 
 }  // namespace
@@ -150,14 +176,29 @@ void Pipeline::LaneEnds() {
   if (--lanes_ == 0) batches_.Close();
 }
 
-// What is to be read by OCR goes to other threads; its bytes are let go of where they can be had
-// again, since it may wait for long.
-Status Pipeline::PutOff(IncomingFile file) {
-  if (file.read_again) {
-    std::string().swap(file.request.bytes);
-  } else if (!held_scan_bytes_.Take(file.request.bytes.size())) {
-    return Cancelled("closed");
+// It may wait for long: its bytes are kept where they cannot be had again, in memory as long as
+// there is room for them, then in a file. Only where that cannot be written do others wait.
+Status Pipeline::LetGoOfBytes(IncomingFile* file) {
+  std::string& bytes = file->request.bytes;
+  if (file->read_again) {
+    std::string().swap(bytes);
+    return OkStatus();
   }
+  if (held_scan_bytes_.TryTake(bytes.size())) return OkStatus();
+  auto again = Spool(bytes);
+  if (again.ok()) {
+    file->read_again = *std::move(again);
+    file->size_bytes = bytes.size();
+    std::string().swap(bytes);
+    return OkStatus();
+  }
+  return held_scan_bytes_.Take(bytes.size()) ? OkStatus() : Cancelled("closed");
+}
+
+// What is to be read by OCR goes to other threads.
+Status Pipeline::PutOff(IncomingFile file) {
+  RETURN_IF_ERROR(LetGoOfBytes(&file));
+  if (hooks_.put_off) hooks_.put_off(file);
   const bool one_more = scan_readers_.size() < static_cast<size_t>(OcrAtOnce());
   {
     const std::lock_guard lock(mutex_);
@@ -226,6 +267,9 @@ Status Pipeline::Split(const std::shared_ptr<Job>& job) {
                     SplitOptionsOf(options_, *parts_.embedder), CounterOf(*parts_.embedder));
   job->embedded_title = splitter.embedded_title();
   job->sketch = SketchOf(job->text);
+  job->tables =
+      EncodeTables(FindTables(job->text, job->info.mime_type, job->cells), job->info.content_hash);
+  std::vector<KnownCell>().swap(job->cells);
   PageCounter pages(job->text, job->first_page);
   Passage next;
   bool more = splitter.Next(&next);

@@ -44,6 +44,8 @@ int OcrAtOnce();
 struct PipelineHooks {
   StoreStage::Done done;                   // for every document, those of a file in order
   std::function<void(const Job&)> stored;  // a part of this document has been stored; may be null
+  // On the thread of parsing: this file waits for OCR, and those behind it go on; may be null.
+  std::function<void(const IncomingFile&)> put_off;
   std::function<void()> failed;  // on any thread, once: the feed is to return soon; may be null
 };
 
@@ -68,6 +70,7 @@ class Pipeline {
   void ParseAll();
   Status ParseOne(IncomingFile* file, Jail* jail);
   Status PutOff(IncomingFile file);
+  Status LetGoOfBytes(IncomingFile* file);
   Status WaitForScanOf(const std::string& document_id);
   void ReadScans();
   Status ReadScan(IncomingFile* file);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "ingest/document_tables.h"
 #include "ingest/near_documents.h"
 
 namespace vade {
@@ -60,6 +61,7 @@ Result<uint64_t> Pruner::Delete(const Context& ctx) {
     const auto some = std::span(ids).subspan(at, std::min(kDeleteAtOnce, ids.size() - at));
     ASSIGN_OR_RETURN(const uint64_t count, store_->DeleteDocuments(collection_, some, ctx));
     RETURN_IF_ERROR(NearDocuments(store_, collection_).Forget(some));
+    RETURN_IF_ERROR(DocumentTables(store_, collection_).Forget(some));
     deleted += count;
   }
   return deleted;

@@ -84,6 +84,7 @@ Status IngestRun::Feed() {
   PipelineHooks hooks;
   hooks.done = [&](const Job& job, const Result<PutResult>& result) { Conclude(job, result); };
   hooks.stored = [&](const Job& job) { files_->Stored(job, running->bytes_under_way()); };
+  hooks.put_off = [&](const IncomingFile& file) { files_->PutOff(file); };
   hooks.failed = [&] { files_->Failed(); };
   Pipeline pipeline(parts_, options_, std::move(hooks), ctx_);
   running = &pipeline;

@@ -13,7 +13,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kStale = 1;
 // Goes up when parsers make something else of the same bytes: then files are read again.
-constexpr uint64_t kReading = 2;
+constexpr uint64_t kReading = 3;
 constexpr char kKind = 'f';
 
 void AppendValue(std::string* out, const MetadataValue& value) {

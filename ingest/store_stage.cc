@@ -52,7 +52,8 @@ StoreStage::StoreStage(Store* store, const IngestOptions& options, std::string e
       options_(options),
       embedder_id_(std::move(embedder_id)),
       done_(std::move(done)),
-      near_(store, options.collection) {}
+      near_(store, options.collection),
+      tables_(store, options.collection) {}
 
 Status StoreStage::Take(EmbeddedBatch embedded, const Context& ctx) {
   const std::shared_ptr<Job> job = embedded.batch.job;
@@ -84,6 +85,7 @@ Status StoreStage::Begin(EmbeddedBatch* first, const Context& ctx) {
   open_.duplicate_of = std::move(first->duplicate_of);
   Announce(open_.job->file.get());
   RETURN_IF_ERROR(near_.AddNotes(info.id, info.content_hash, open_.job->sketch, &notes_));
+  RETURN_IF_ERROR(tables_.AddNote(info.id, std::move(open_.job->tables), &notes_));
   open_.failure = StageText();
   return UnlessAboutDocument(open_.failure);
 }

@@ -21,6 +21,7 @@
 #include "base/context.h"
 #include "base/status.h"
 #include "index/index.h"
+#include "ingest/document_tables.h"
 #include "ingest/embed_stage.h"
 #include "ingest/near_documents.h"
 
@@ -72,7 +73,8 @@ class StoreStage {
   const IngestOptions& options_;
   const std::string embedder_id_;
   const Done done_;
-  NearDocuments near_;
+  const NearDocuments near_;
+  const DocumentTables tables_;
   OpenDocument open_;
   std::vector<OpenDocument> waiting_;  // staged whole, or without anything to commit
   uint64_t waiting_passages_ = 0;

@@ -69,7 +69,6 @@ Status CudaBackend::GrowRopeTable(const AttentionShape& shape, int32_t max_posit
   const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(table.data()),
                                        table.size() * sizeof(float));
   ASSIGN_OR_RETURN(rope_, Copy(bytes, "the table of rotations"));
-  RETURN_IF_ERROR(Wait());  // the table goes
   rope_positions_ = count;
   return OkStatus();
 }
@@ -186,9 +185,9 @@ Status CudaBackend::CopyIn(const TokenArgs& args, std::span<const uint8_t> in) {
   std::lock_guard lock(mutex_);
   ASSIGN_OR_RETURN(cuda::CopyTokensArgs copy, CopyArgs(args, in.size()));
   copy.way = cuda::CopyTokensArgs::Way::kIn;
-  device_->CopyIn(copy.rows, in.data(), in.size());
+  RETURN_IF_ERROR(uploads_.Copy(copy.rows, in));
   cuda::CopyTokens(copy, device_->stream());
-  return Wait();  // the caller's memory may go
+  return Queued();
 }
 
 Status CudaBackend::CopyPage(const AttentionShape& shape, BufferHandle buffer, int32_t from,

@@ -32,6 +32,7 @@ CudaBackend::CudaBackend(std::unique_ptr<cuda::Device> device, cuda::DeviceInfo 
       arena_(device_.get(), options.memory_bytes > 0 ? options.memory_bytes
                                                      : info_.free_bytes / 10 * kShareOfFreeTenths),
       staging_(device_.get(), kStagingBytes),
+      uploads_(device_.get()),
       graphs_wanted_(options.graphs) {}
 
 // Members give memory back; nothing may be at work on it.
@@ -82,7 +83,7 @@ Result<uint8_t*> CudaBackend::ScratchBytes(Scratch which, uint64_t bytes) {
 Result<CudaBackend::Memory> CudaBackend::Copy(std::span<const uint8_t> bytes,
                                               const std::string& what) {
   ASSIGN_OR_RETURN(const Memory memory, Take(bytes.size(), what));
-  device_->CopyIn(memory.at, bytes.data(), bytes.size());
+  RETURN_IF_ERROR(uploads_.Copy(memory.at, bytes));
   return memory;
 }
 
@@ -122,8 +123,8 @@ Status CudaBackend::Upload(BufferHandle to, uint64_t offset, std::span<const uin
   if (offset > memory.bytes || bytes.size() > memory.bytes - offset) {
     return Internal("upload beyond the end of a buffer");
   }
-  device_->CopyIn(memory.at + offset, bytes.data(), bytes.size());
-  return Wait();  // the caller's memory may go
+  RETURN_IF_ERROR(uploads_.Copy(memory.at + offset, bytes));
+  return Queued();
 }
 
 Status CudaBackend::Download(BufferHandle from, uint64_t offset, std::span<uint8_t> bytes) {
@@ -171,8 +172,8 @@ Result<VectorHandle> CudaBackend::AddVector(std::span<const float> values) {
   ASSIGN_OR_RETURN(const Memory data, Copy({reinterpret_cast<const uint8_t*>(values.data()),
                                             values.size() * sizeof(float)},
                                            "a weight vector"));
-  RETURN_IF_ERROR(Wait());  // the caller's memory may go
   vectors_.push_back({static_cast<uint32_t>(values.size()), data});
+  RETURN_IF_ERROR(Queued());
   return VectorHandle{static_cast<int32_t>(vectors_.size()) - 1};
 }
 

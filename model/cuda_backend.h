@@ -27,6 +27,7 @@
 #include "model/backend.h"
 #include "model/cuda_staging.h"
 #include "model/cuda_step.h"
+#include "model/cuda_uploads.h"
 #include "model/device_choice.h"
 
 namespace vade {
@@ -167,6 +168,7 @@ class CudaBackend final : public Backend {
   kernels::cuda::DeviceInfo info_;
   kernels::cuda::Arena arena_;
   CudaStaging staging_;
+  CudaUploads uploads_;
   // A step holds it over its operations, which take it too: what is recorded is one thread's alone.
   mutable std::recursive_mutex mutex_;
 

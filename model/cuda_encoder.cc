@@ -34,7 +34,8 @@ CudaEncoder::CudaEncoder(std::unique_ptr<cuda::Device> device, const EncoderConf
       config_(config),
       pooling_(pooling),
       arena_(device_.get(), budget_bytes, kRemedy),
-      staging_(device_.get(), ArrayBytes(kBatchTokens)) {}
+      staging_(device_.get(), ArrayBytes(kBatchTokens)),
+      uploads_(device_.get()) {}
 
 // Members give memory back; nothing may be at work on it.
 CudaEncoder::~CudaEncoder() { (void)device_->Synchronize(); }
@@ -53,10 +54,11 @@ Result<std::unique_ptr<CudaEncoder>> CudaEncoder::Create(std::unique_ptr<cuda::D
   std::unique_ptr<CudaEncoder> encoder(
       new CudaEncoder(std::move(device), weights.config, pooling, memory_bytes));
   const Status taken = encoder->TakeWeights(weights);
-  // Copies read the caller's memory: they end before an error is passed on, too.
+  // What failed on the way is said here; nothing is on its way when the memory for it goes.
   const Status copied = encoder->device_->Synchronize();
   RETURN_IF_ERROR(taken);
   RETURN_IF_ERROR(copied);
+  encoder->uploads_.Release();
   RETURN_IF_ERROR(encoder->TakeScratch());
   return encoder;
 }
@@ -71,7 +73,7 @@ Result<T*> CudaEncoder::Take(uint64_t count, const std::string& what) {
 
 Result<const uint8_t*> CudaEncoder::Copy(std::span<const uint8_t> bytes, const std::string& what) {
   ASSIGN_OR_RETURN(uint8_t * at, Take<uint8_t>(bytes.size(), what));
-  device_->CopyIn(at, bytes.data(), bytes.size());
+  RETURN_IF_ERROR(uploads_.Copy(at, bytes));
   return at;
 }
 

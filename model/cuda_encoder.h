@@ -12,6 +12,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/encoder_operations.h"
 #include "model/cuda_staging.h"
+#include "model/cuda_uploads.h"
 #include "model/device_encoder.h"
 
 namespace vade {
@@ -73,6 +74,7 @@ class CudaEncoder final : public DeviceEncoder {
   kernels::cuda::Arena arena_;
   std::mutex mutex_;  // guards what follows
   CudaStaging staging_;
+  CudaUploads uploads_;  // of the weights
   size_t batch_tokens_ = 0;
 
   TensorType table_type_ = TensorType::kF32;

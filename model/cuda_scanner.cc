@@ -87,7 +87,8 @@ class CudaScanner::Rows final : public kernels::HeldRows {
 CudaScanner::CudaScanner(std::unique_ptr<cuda::Device> device, uint64_t budget_bytes)
     : device_(std::move(device)),
       arena_(device_.get(), budget_bytes, kRemedy),
-      staging_(device_.get(), kStagingBytes) {}
+      staging_(device_.get(), kStagingBytes),
+      uploads_(device_.get()) {}
 
 // Members give memory back; nothing may be at work on it.
 CudaScanner::~CudaScanner() { (void)device_->Synchronize(); }
@@ -152,11 +153,11 @@ Status CudaScanner::CopyRows(const ScanRows& from, Rows* to) {
   float* scales = pieces.Next<float>(from.count);
   uint8_t* label_numbers = pieces.Next<uint8_t>(numbers.size());
   const auto copy = [&](void* at, const void* bytes, uint64_t size) {
-    device_->CopyIn(static_cast<uint8_t*>(at), static_cast<const uint8_t*>(bytes), size);
+    return uploads_.Copy(static_cast<uint8_t*>(at), {static_cast<const uint8_t*>(bytes), size});
   };
-  copy(codes, from.codes, code_bytes);
-  copy(scales, from.scales, from.count * sizeof(float));
-  if (!numbers.empty()) copy(label_numbers, numbers.data(), numbers.size());
+  RETURN_IF_ERROR(copy(codes, from.codes, code_bytes));
+  RETURN_IF_ERROR(copy(scales, from.scales, from.count * sizeof(float)));
+  RETURN_IF_ERROR(copy(label_numbers, numbers.data(), numbers.size()));
   to->codes_ = codes;
   to->scales_ = scales;
   to->label_numbers_ = numbers.empty() ? nullptr : label_numbers;

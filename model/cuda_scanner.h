@@ -11,6 +11,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/row_scanner.h"
 #include "model/cuda_staging.h"
+#include "model/cuda_uploads.h"
 
 namespace vade {
 
@@ -44,6 +45,7 @@ class CudaScanner final : public kernels::RowScanner {
   mutable std::mutex mutex_;  // guards what follows
   kernels::cuda::Arena arena_;
   CudaStaging staging_;
+  CudaUploads uploads_;
   Scratch scratch_;
 };
 

@@ -24,7 +24,7 @@ void CudaStaging::Reset() {
 
 Status CudaStaging::MakeRoom(uint64_t rounded_bytes) {
   if (host_ && rounded_bytes <= bytes_ - used_) return OkStatus();
-  if (used_ > 0) RETURN_IF_ERROR(device_->Synchronize());
+  if (host_) RETURN_IF_ERROR(device_->Synchronize());
   Reset();
   if (host_ && rounded_bytes <= bytes_) return OkStatus();
   if (host_) device_->FreeHost(std::exchange(host_, nullptr));

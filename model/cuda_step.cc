@@ -34,13 +34,32 @@ AttendArrays::AttendArrays(const AttentionShape& shape, std::span<const Attentio
     index.row_positions = append(span.row_positions);
     index.pages = append(span.pages);
     index.key_positions = append(span.key_positions);
-    shapes.push_back({static_cast<uint32_t>(span.row_count), span.visible});
+    shapes.push_back({static_cast<uint32_t>(span.row_count), span.visible,
+                      static_cast<uint32_t>(span.first_row), span.pages, span.key_positions});
     rows = std::max<uint64_t>(rows, static_cast<uint64_t>(span.first_row + span.row_count));
     last_page = last_of(last_page, span.pages);
     last_position = last_of(last_of(last_position, span.key_positions), span.row_positions);
   }
   plan = cuda::PlanAttention(shapes, static_cast<uint32_t>(shape.heads / shape.kv_heads),
                              static_cast<uint32_t>(shape.kv_heads), enough_blocks);
+  for (const cuda::SharedKeys& shared : plan.shared) AddShared(shared);
+}
+
+// A span with the rows of all that share their first keys.
+void AttendArrays::AddShared(const cuda::SharedKeys& shared) {
+  cuda::SpanIndex index = spans[shared.first_span];
+  index.row_count = static_cast<int32_t>(shared.rows);
+  index.visible = static_cast<int32_t>(indices.size());
+  indices.insert(indices.end(), shared.rows,
+                 static_cast<int32_t>(shared.splits * cuda::kSplitKeys));
+  index.row_positions = static_cast<int32_t>(indices.size());
+  for (uint32_t s = shared.first_span; s < shared.first_span + shared.span_count; ++s) {
+    const cuda::SpanIndex of = spans[s];
+    for (int32_t row = 0; row < of.row_count; ++row) {
+      indices.push_back(indices[static_cast<size_t>(of.row_positions + row)]);
+    }
+  }
+  spans.push_back(index);
 }
 
 AttendRoom AttendArrays::RoomFor(Room room) const {

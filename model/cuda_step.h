@@ -38,6 +38,9 @@ struct AttendArrays {
   kernels::cuda::AttendPlan plan;
   uint64_t rows = 0;
   int32_t last_page = -1, last_position = 0;
+
+ private:
+  void AddShared(const kernels::cuda::SharedKeys& shared);
 };
 
 // Where an attention's lists lie, from the beginning of a step's bytes.

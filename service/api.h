@@ -18,6 +18,7 @@
 #include "ingest/ingest.h"
 #include "ingest/near_documents.h"
 #include "ingest/reembed.h"
+#include "ingest/tables.h"
 #include "service/answer.h"
 
 namespace vade {
@@ -41,6 +42,10 @@ class Api {
   virtual Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
                                                                 const std::string& document_id,
                                                                 const Context& ctx) = 0;
+  // Its tables with the types of their cells (ingest/tables.h).
+  virtual Result<std::vector<Table>> GetTables(const std::string& collection,
+                                               const std::string& document_id,
+                                               const Context& ctx) = 0;
   virtual Result<DocumentPage> ListDocuments(const std::string& collection,
                                              const DocumentQuery& query, const Context& ctx) = 0;
   virtual Result<uint64_t> DeleteDocuments(const std::string& collection,

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct DocsFlags {
   std::vector<std::string> meta;
   bool as_caller = false;  // --groups was given to list
   bool erase = false;
+  bool tables = false;
   int limit = 100;
 };
 
@@ -52,6 +54,24 @@ Status RunList(CliSession& session, const DocsFlags& flags) {
   return OkStatus();
 }
 
+// Columns with what they are, then the rows, tabs between the cells.
+void PrintTables(const std::vector<Table>& tables) {
+  for (const Table& table : tables) {
+    std::vector<std::string> names;
+    for (size_t i = 0; i < table.columns.size(); ++i) {
+      names.push_back(
+          StrCat(ShownLine(table.columns[i]), " (", CellKindName(ColumnKind(table, i)), ")"));
+    }
+    std::printf("%s\n", Join(names, "\t").c_str());
+    for (const auto& row : table.rows) {
+      std::vector<std::string> cells;
+      for (const TableCell& cell : row) cells.push_back(ShownLine(cell.text));
+      std::printf("%s\n", Join(cells, "\t").c_str());
+    }
+    std::printf("%s\n", table.cut ? "(further rows are not kept)\n" : "");
+  }
+}
+
 Status RunShow(CliSession& session, const DocsFlags& flags) {
   ASSIGN_OR_RETURN(Api * api, session.api());
   const auto found = api->GetDocument(session.options.collection, flags.id, session.ctx());
@@ -59,8 +79,14 @@ Status RunShow(CliSession& session, const DocsFlags& flags) {
   const Document& document = *found;
   const auto near = api->FindNearDuplicate(session.options.collection, flags.id, session.ctx());
   RETURN_IF_ERROR(near.status());
+  std::optional<std::vector<Table>> tables;
+  if (flags.tables) {
+    ASSIGN_OR_RETURN(tables, api->GetTables(session.options.collection, flags.id, session.ctx()));
+  }
   if (session.options.json) {
-    std::printf("%s\n", DocumentJson(document, *near).c_str());
+    std::printf("%s\n", DocumentJson(document, *near, tables).c_str());
+  } else if (tables) {
+    PrintTables(*tables);
   } else {
     const std::string text = ShownText(document.text);
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -155,6 +181,8 @@ void AddDocs(CLI::App& app, CliSession& session) {
 
   CLI::App* show = docs->add_subcommand("show", "A document's text");
   show->add_option("id", flags->id, "Document id")->required();
+  show->add_flag("--tables", flags->tables,
+                 "Its tables with the types of their columns (--json: of their cells)");
   show->callback([&session, flags] { session.Run([&] { return RunShow(session, *flags); }); });
 
   CLI::App* put = docs->add_subcommand("put", "Store a document under an id");

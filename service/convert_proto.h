@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "index/index.h"
 #include "ingest/ingest.h"
+#include "ingest/tables.h"
 #include "service/answer.h"
 
 namespace grpc {
@@ -26,6 +27,7 @@ class Citation;
 class Collection;
 class DocumentInfo;
 class Done;
+class GetTablesResponse;
 class Hit;
 class Candidate;
 class ListDocumentsRequest;
@@ -50,6 +52,7 @@ Status FromGrpc(const grpc::Status& status);
 
 void ToProto(const DocumentInfo& info, v1::DocumentInfo* out);
 void ToProto(const Hit& hit, v1::Hit* out);
+void ToProto(const std::vector<Table>& tables, v1::GetTablesResponse* out);
 void ToProto(const Citation& citation, v1::Citation* out);
 void ToProto(const CollectionInfo& info, v1::Collection* out);
 void ToProto(const PutRequest& request, v1::PutDocumentRequest* out);
@@ -73,6 +76,7 @@ Hit FromProto(const v1::Hit& in);
 Explained FromProto(const v1::Candidate& in);
 Citation FromProto(const v1::Citation& in);
 CollectionInfo FromProto(const v1::Collection& in);
+std::vector<Table> FromProto(const v1::GetTablesResponse& in);
 PutResult FromProto(const v1::PutDocumentResponse& in);
 Retrieved FromProto(const v1::Retrieved& in);
 Retrieved FromProto(const v1::SearchResponse& in, StageTimes* times);

@@ -62,6 +62,17 @@ class CorpusService final : public v1::CorpusService::Service {
     });
   }
 
+  grpc::Status GetTables(grpc::ServerContext* rpc, const v1::GetTablesRequest* request,
+                         v1::GetTablesResponse* response) override {
+    return host_->Run(rpc, "GetTables", [&](const Context& ctx) -> Status {
+      ASSIGN_OR_RETURN(
+          const auto tables,
+          api_->GetTables(CollectionOrDefault(request->collection()), request->document_id(), ctx));
+      ToProto(tables, response);
+      return OkStatus();
+    });
+  }
+
   grpc::Status ListDocuments(grpc::ServerContext* rpc, const v1::ListDocumentsRequest* request,
                              v1::ListDocumentsResponse* response) override {
     return host_->Run(rpc, "ListDocuments", [&](const Context& ctx) -> Status {

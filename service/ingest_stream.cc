@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -68,15 +69,20 @@ class IngestStream final : public FileExchange {
   Result<std::optional<IncomingFile>> Next(const IngestRun& run) override;
   void Done(const Job& job, const Result<PutResult>& result) override;
   void Stored(const Job&, double) override {}
+  void PutOff(const IncomingFile& file) override;
   void Failed() override;
 
  private:
   bool Read();  // into message_
   Status ReadSettings();
+  Result<std::optional<IncomingFile>> NextFile(const IngestRun& run);
   Result<std::optional<IncomingFile>> TakeOffer(const IngestRun& run);
   Result<std::optional<IncomingFile>> TakeData();
   Status Write(const v1::IngestDocumentsResponse& message);
 
+  // A client that owes nothing and waits for outcomes may be silent.
+  std::atomic<bool> owes_data_{false};
+  std::atomic<int64_t> under_way_{0};  // files whose last outcome has not been told
   PatientStream<IngestServerStream> stream_;
   LocalApi* const api_;
   const Context& ctx_;
@@ -91,7 +97,9 @@ class IngestStream final : public FileExchange {
 
 IngestStream::IngestStream(grpc::ServerContext* rpc, IngestServerStream* stream,
                            const IngestService& service, const Context& ctx)
-    : stream_(stream, service.patience, service.watch, [rpc] { rpc->TryCancel(); }),
+    : stream_(
+          stream, service.patience, service.watch, [rpc] { rpc->TryCancel(); },
+          [this] { return !owes_data_ && under_way_ > 0; }),
       api_(service.api),
       ctx_(ctx) {}
 
@@ -133,7 +141,14 @@ Status IngestStream::Plan(IngestRun* run) {
 }
 
 Result<std::optional<IncomingFile>> IngestStream::Next(const IngestRun& run) {
+  auto file = NextFile(run);
+  if (file.ok() && *file) ++under_way_;
+  return file;
+}
+
+Result<std::optional<IncomingFile>> IngestStream::NextFile(const IngestRun& run) {
   for (;;) {
+    owes_data_ = !wanted_.empty();
     if (!std::exchange(held_, false) && !Read()) return stream_.WhyEnded(ctx_);
     std::optional<IncomingFile> file;
     switch (message_.part_case()) {
@@ -228,6 +243,13 @@ void IngestStream::Done(const Job& job, const Result<PutResult>& result) {
     outcome.set_reason(result.status().message());
   }
   (void)Write(message);  // that it fails ends the reading of the stream too
+  if (job.ends_file) --under_way_;
+}
+
+void IngestStream::PutOff(const IncomingFile& file) {
+  v1::IngestDocumentsResponse message;
+  message.mutable_put_off()->set_number(file.number);
+  (void)Write(message);
 }
 
 void IngestStream::Failed() {

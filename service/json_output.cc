@@ -276,11 +276,50 @@ std::string DocumentListJson(const DocumentPage& page) {
   return JsonText(Json{{"documents", documents}, {"next", page.next}});
 }
 
-std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near) {
+namespace {
+
+Json CellJson(const TableCell& cell) {
+  Json json = {{"text", cell.text}, {"type", CellKindName(cell.value.kind)}};
+  switch (cell.value.kind) {
+    case CellKind::kEmpty:
+    case CellKind::kText: break;
+    case CellKind::kMoney: json["currency"] = cell.value.currency; [[fallthrough]];
+    case CellKind::kNumber:
+    case CellKind::kPercent: json["value"] = cell.value.number; break;
+    case CellKind::kDate: json["value"] = DateText(cell.value.number); break;
+  }
+  return json;
+}
+
+Json TableJson(const Table& table) {
+  Json columns = Json::array(), rows = Json::array();
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    columns.push_back({{"name", table.columns[i]}, {"type", CellKindName(ColumnKind(table, i))}});
+  }
+  for (const auto& row : table.rows) {
+    Json cells = Json::array();
+    for (const TableCell& cell : row) cells.push_back(CellJson(cell));
+    rows.push_back(std::move(cells));
+  }
+  return {{"begin", table.begin},
+          {"end", table.end},
+          {"columns", std::move(columns)},
+          {"rows", std::move(rows)},
+          {"cut", table.cut}};
+}
+
+}  // namespace
+
+std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near,
+                         const std::optional<std::vector<Table>>& tables) {
   Json json = InfoJson(document.info);
   json["text"] = document.text;
   json["near_duplicate_of"] = near ? near->id : "";
   json["likeness"] = near ? near->likeness : 0;
+  if (tables) {
+    json["tables"] = Json::array();
+    for (const Table& table : *tables) json["tables"].push_back(TableJson(table));
+  }
   return JsonText(json);
 }
 

@@ -25,7 +25,9 @@ std::string ReembedJson(const ReembedOutcome& outcome, const Trace& trace);
 std::string ImportJson(const ImportReport& report, const Trace& trace);
 std::string PutJson(const PutResult& result);
 std::string DocumentListJson(const DocumentPage& page);
-std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near);
+// `tables` as well where they are asked for.
+std::string DocumentJson(const Document& document, const std::optional<NearDocument>& near,
+                         const std::optional<std::vector<Table>>& tables = std::nullopt);
 std::string DeletedJson(uint64_t deleted);
 std::string CollectionsJson(const std::vector<CollectionInfo>& collections);
 std::string VerifyJson(const VerifyReport& report, const KeptFilesReport& kept);

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/threads.h"
 #include "base/trace.h"
+#include "ingest/document_tables.h"
 #include "ingest/ingest.h"
 #include "ingest/ledger.h"
 #include "ingest/reembed.h"
@@ -84,6 +85,15 @@ class LocalApiImpl final : public LocalApi {
     return NearDocuments(store_.get(), collection).Nearest(document_id);
   }
 
+  Result<std::vector<Table>> GetTables(const std::string& collection,
+                                       const std::string& document_id,
+                                       const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    RETURN_IF_ERROR(ctx.Check());
+    return DocumentTables(store_.get(), collection).Of(document_id);
+  }
+
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
                                      const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));
@@ -100,6 +110,7 @@ class LocalApiImpl final : public LocalApi {
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
     if (deleted.ok()) {
       RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
+      RETURN_IF_ERROR(DocumentTables(store_.get(), collection).Forget(ids));
       RETURN_IF_ERROR(Ledger(store_.get(), collection).ForgetPuts(ids));
     }
     RETURN_IF_ERROR(ForgetWhatWent());

@@ -20,13 +20,18 @@ template <typename Stream>
 class PatientStream {
  public:
   // `cancel` ends the call. Nothing is owned; all of it outlives the object.
+  // `excused`: the client need not send anything now, since it waits for this side; may be null.
   PatientStream(Stream* stream, std::chrono::milliseconds patience, CallWatch* watch,
-                std::function<void()> cancel)
-      : stream_(stream), watching_(watch, [this, patience, cancel = std::move(cancel)] {
-          if (Within(writing_since_, patience) && Within(reading_since_, patience)) return;
-          impatient_ = true;
-          cancel();
-        }) {}
+                std::function<void()> cancel, std::function<bool()> excused = nullptr)
+      : stream_(stream),
+        watching_(watch,
+                  [this, patience, cancel = std::move(cancel), excused = std::move(excused)] {
+                    if (excused && excused()) StartReadingAnew();
+                    if (Within(writing_since_, patience) && Within(reading_since_, patience))
+                      return;
+                    impatient_ = true;
+                    cancel();
+                  }) {}
 
   template <typename Message>
   Status Write(const Message& message, const Context& ctx) {
@@ -56,6 +61,10 @@ class PatientStream {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::steady_clock::now().time_since_epoch())
         .count();
+  }
+  void StartReadingAnew() {
+    int64_t since = reading_since_;
+    if (since != 0) reading_since_.compare_exchange_strong(since, Now());
   }
   static bool Within(int64_t since, std::chrono::milliseconds patience) {
     return since == 0 || Now() - since < patience.count();

@@ -109,6 +109,21 @@ class RemoteApi final : public Api {
     return std::optional(NearDocument{response.near_duplicate_of(), response.likeness()});
   }
 
+  Result<std::vector<Table>> GetTables(const std::string& collection,
+                                       const std::string& document_id,
+                                       const Context& ctx) override {
+    RETURN_IF_ERROR(CheckCollectionName(collection));
+    RETURN_IF_ERROR(CheckDocumentId(document_id));
+    v1::GetTablesRequest message;
+    message.set_collection(collection);
+    message.set_document_id(document_id);
+    v1::GetTablesResponse response;
+    RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
+      return corpus_->GetTables(rpc, message, &response);
+    }));
+    return FromProto(response);
+  }
+
   Result<DocumentPage> ListDocuments(const std::string& collection, const DocumentQuery& query,
                                      const Context& ctx) override {
     RETURN_IF_ERROR(CheckCollectionName(collection));

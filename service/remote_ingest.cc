@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -92,6 +93,7 @@ struct FileCarrier::Impl {
   void FailHere(size_t index, const Status& why);  // without the service
   void ReadAnswers(Stream* stream);
   void TakeOutcome(const v1::DocumentOutcome& outcome);
+  void TakePutOff(size_t number);
 
   grpc::Status Carry(Stream* stream);
 
@@ -106,9 +108,10 @@ struct FileCarrier::Impl {
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::deque<size_t> asked_for_;
-  size_t next_ = 0;       // to be offered
-  size_t under_way_ = 0;  // offered, without their last outcome
-  bool stopped_ = false;  // the stream has ended, or the service wants no more
+  size_t next_ = 0;           // to be offered
+  size_t under_way_ = 0;      // offered, without their last outcome, and not put off
+  std::set<size_t> put_off_;  // these wait for OCR
+  bool stopped_ = false;      // the stream has ended, or the service wants no more
   bool begun_ = false;
   bool ended_well_ = false;
   ProgressMeter meter_;
@@ -129,6 +132,7 @@ grpc::Status FileCarrier::Impl::Carry(Stream* stream) {
     const std::lock_guard lock(mutex_);
     asked_for_.clear();
     next_ = under_way_ = 0;
+    put_off_.clear();
     stopped_ = ended_well_ = false;
     report_ = {};
     report_.errors = sources_.errors;
@@ -192,7 +196,7 @@ FileCarrier::Impl::Step FileCarrier::Impl::NextStep() {
       return {.send = {}, .offer = next_++};
     }
     // What is asked for after this would still have been under way.
-    if (!more && under_way_ == 0) return {};
+    if (!more && under_way_ == 0) return {};  // what was put off has been sent
     changed_.wait_for(lock, kLookAround);
   }
 }
@@ -264,6 +268,7 @@ void FileCarrier::Impl::ReadAnswers(Stream* stream) {
         }
         break;
       case v1::IngestDocumentsResponse::kOutcome: TakeOutcome(message.outcome()); break;
+      case v1::IngestDocumentsResponse::kPutOff: TakePutOff(message.put_off().number()); break;
       case v1::IngestDocumentsResponse::kSummary:
         report_.deleted = message.summary().deleted();
         ended_well_ = true;
@@ -278,12 +283,16 @@ void FileCarrier::Impl::ReadAnswers(Stream* stream) {
   changed_.notify_all();
 }
 
+void FileCarrier::Impl::TakePutOff(size_t number) {
+  if (number < next_ && under_way_ > 0 && put_off_.insert(number).second) --under_way_;
+}
+
 void FileCarrier::Impl::TakeOutcome(const v1::DocumentOutcome& outcome) {
   if (outcome.number() >= sources_.files.size()) return;
   begun_ = true;
   const SourceFile& file = sources_.files[outcome.number()];
   const Job job = JobOf(file, outcome);
-  if (outcome.ends_file()) --under_way_;
+  if (outcome.ends_file() && put_off_.erase(outcome.number()) == 0) --under_way_;
   const PutResult result = FromProto(outcome.result());
   if (result.outcome == IngestOutcome::kFailed) {
     const Status why = InvalidArgument(outcome.reason());

@@ -1,6 +1,7 @@
 // Word (docx): paragraphs with their styles as headings and list items, tables, notes, headers and
 // footers once, text boxes. What was deleted under revision control is left out.
 #include <algorithm>
+#include <functional>
 #include <pugixml.hpp>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "base/strings.h"
 #include "ingest/formats/formats.h"
+#include "ingest/formats/inner_pictures.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/office_xml.h"
 #include "ingest/formats/zip_file.h"
@@ -78,7 +80,11 @@ class Styles {
 
 class DocxWriter {
  public:
-  DocxWriter(const Styles* styles, MarkdownWriter* out) : styles_(styles), out_(out) {}
+  // `picture` hears of each picture of the body by the id of its relationship, behind the paragraph
+  // or the table that holds it.
+  DocxWriter(const Styles* styles, MarkdownWriter* out,
+             std::function<void(const std::string& id)> picture)
+      : styles_(styles), out_(out), picture_(std::move(picture)) {}
 
   void WriteBlocks(const pugi::xml_node& parent) {
     for (const pugi::xml_node& node : parent.children()) {
@@ -99,6 +105,7 @@ class DocxWriter {
     std::string words;
     CollectText(parent, &words);
     boxes_.clear();
+    pictures_.clear();
     return words;
   }
 
@@ -123,6 +130,11 @@ class DocxWriter {
       numbers_.clear();
       out_->Paragraph(words);
     }
+    WriteWhatHangsOnIt();
+  }
+
+  void WriteWhatHangsOnIt() {
+    for (const std::string& id : std::exchange(pictures_, {})) picture_(id);
     for (const pugi::xml_node& box : std::exchange(boxes_, {})) WriteBlocks(box);
   }
 
@@ -145,7 +157,7 @@ class DocxWriter {
       out_->Row(cells);
     }
     out_->EndTable();
-    for (const pugi::xml_node& box : std::exchange(boxes_, {})) WriteBlocks(box);
+    WriteWhatHangsOnIt();
   }
 
   void CollectCells(const pugi::xml_node& row, std::vector<std::string>* cells) {
@@ -177,6 +189,10 @@ class DocxWriter {
         *words += StrCat("[^", name == "endnoteReference" ? "e" : "", Attribute(node, "id"), "]");
       } else if (name == "txbxContent") {
         boxes_.push_back(node);
+      } else if (name == "blip") {
+        pictures_.emplace_back(Attribute(node, "embed"));
+      } else if (name == "imagedata") {  // of files that are older than 2007
+        pictures_.emplace_back(Attribute(node, "id"));
       } else if (name != "del" && name != "moveFrom" && name != "instrText" && name != "Fallback" &&
                  name != "pPr" && name != "rPr" && name != "tcPr") {
         if (name == "p" && !words->empty()) words->push_back(' ');
@@ -187,6 +203,8 @@ class DocxWriter {
 
   const Styles* styles_;
   MarkdownWriter* out_;
+  const std::function<void(const std::string& id)> picture_;
+  std::vector<std::string> pictures_;  // that hang on the paragraph at work
   std::vector<int> numbers_;           // of the items at each depth
   std::vector<pugi::xml_node> boxes_;  // text boxes that hang on the paragraph at work
   bool has_pages_ = false;
@@ -239,7 +257,15 @@ Result<ParsedDocument> ParseDocx(const Source& source) {
     styles.ReadNumbering((*part)->document_element());
   }
   MarkdownWriter out;
-  DocxWriter writer(&styles, &out);
+  InnerPictures pictures(source);
+  const auto targets = ReadRelationships(zip.get(), std::string(kDocument));
+  const auto picture = [&](const std::string& id) {
+    const auto part = targets.find(id);
+    if (part == targets.end() || !pictures.Wants(part->second)) return;
+    const auto bytes = zip->Read(part->second);
+    if (bytes.ok()) pictures.Write(*bytes, &out);
+  };
+  DocxWriter writer(&styles, &out, picture);
   WriteAround(zip.get(), "header", &writer, &out);
   writer.WriteBlocks(Child(main->document_element(), "body"));
   const bool has_pages = writer.has_pages();
@@ -247,15 +273,16 @@ Result<ParsedDocument> ParseDocx(const Source& source) {
   WriteNotes(zip.get(), "word/endnotes.xml", "e", &writer, &out);
   WriteComments(zip.get(), &writer, &out);
   WriteAround(zip.get(), "footer", &writer, &out);
+  ParsedDocument document;
+  RETURN_IF_ERROR(pictures.Finish(&document.metadata));
   if (out.empty()) return InvalidArgument("is a Word file without text");
   OfficeFacts facts = ReadOfficeFacts(zip.get(), "docProps/core.xml");
-  ParsedDocument document;
   document.text = out.Take();
   document.mime_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
   document.first_page = has_pages ? 1 : 0;
   document.title = facts.title.empty() ? TitleOf(document.text, document.mime_type, source.name)
                                        : std::move(facts.title);
-  document.metadata = std::move(facts.metadata);
+  document.metadata.merge(std::move(facts.metadata));
   return document;
 }
 

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/html.h"
+#include "ingest/formats/inner_pictures.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/office_xml.h"
 #include "ingest/formats/zip_file.h"
@@ -74,19 +75,28 @@ Result<ParsedDocument> ParseEpub(const Source& source) {
   const pugi::xml_node package = package_document->document_element();
   auto items = ReadManifest(package, path);
   MarkdownWriter out;
+  InnerPictures pictures(source);
   for (const pugi::xml_node& entry : Child(package, "spine").children()) {
     const auto item = items.find(std::string(Attribute(entry, "idref")));
     if (item == items.end() || item->second.is_navigation) continue;
     const auto chapter = zip->Read(item->second.path);
-    if (chapter.ok()) WriteHtml(DecodeHtml(*chapter), HtmlScope::kEverything, &out);
+    if (!chapter.ok()) continue;
+    const auto picture = [&](std::string_view target) {
+      const std::string part = ResolvePart(item->second.path, Unescaped(target));
+      if (!pictures.Wants(part)) return;
+      const auto bytes = zip->Read(part);
+      if (bytes.ok()) pictures.Write(*bytes, &out);
+    };
+    WriteHtml(DecodeHtml(*chapter), HtmlScope::kEverything, &out, picture);
   }
+  ParsedDocument document;
+  RETURN_IF_ERROR(pictures.Finish(&document.metadata));
   if (out.empty()) return InvalidArgument("is an EPUB without text");
   OfficeFacts facts;
   ReadDublinCore(Child(package, "metadata"), &facts);
-  ParsedDocument document;
   document.text = out.Take();
   document.mime_type = "application/epub+zip";
-  document.metadata = std::move(facts.metadata);
+  document.metadata.merge(std::move(facts.metadata));
   document.title = facts.title.empty() ? TitleOf(document.text, document.mime_type, source.name)
                                        : std::move(facts.title);
   return document;

@@ -13,6 +13,8 @@
 
 namespace vade {
 
+class OcrReader;
+
 struct Source {
   std::string_view bytes;
   std::string_view name;      // of the file, with its extension
@@ -25,6 +27,9 @@ Result<ParsedDocument> ParseHtml(const Source& source);
 // The next two: NOT_FOUND when there is no text and, if OCR is installed, none is seen.
 Result<ParsedDocument> ParsePdf(const Source& source);
 Result<ParsedDocument> ParsePicture(const Source& source);  // PNG, JPEG, TIFF
+// The words of a picture within a document, "" where none are seen or it cannot be decoded. An
+// error is OCR's.
+Result<std::string> WordsOfPicture(std::string_view bytes, OcrReader* reader);
 Result<ParsedDocument> ParseDocx(const Source& source);
 Result<ParsedDocument> ParsePptx(const Source& source);
 Result<ParsedDocument> ParseXlsx(const Source& source);

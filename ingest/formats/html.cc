@@ -78,8 +78,9 @@ bool IsDataTable(const HtmlNode* table) {
 
 class HtmlWriter {
  public:
-  HtmlWriter(const HtmlNode* root, HtmlScope scope, MarkdownWriter* out)
-      : root_(root), scope_(scope), out_(out) {}
+  HtmlWriter(const HtmlNode* root, HtmlScope scope, MarkdownWriter* out,
+             const HtmlPicture& picture = nullptr)
+      : root_(root), scope_(scope), out_(out), picture_(picture) {}
 
   // Without recursion: pages may be nested thousands deep.
   void Write() {
@@ -126,6 +127,7 @@ class HtmlWriter {
     if (node->type != XML_ELEMENT_NODE || Skips(node)) return false;
     const std::string_view name = HtmlName(node);
     if (name == "br") LineBreak();
+    if (name == "img" && picture_) pictures_.emplace_back(HtmlAttribute(node, "src"));
     if (name == "pre" && !InCell()) return EnterPre(node);
     if (IsBlock(name) || HeadingLevel(name) > 0) Flush();
     if (const int level = HeadingLevel(name); level > 0) heading_ = level;
@@ -161,6 +163,7 @@ class HtmlWriter {
     if (!tables_.empty() && tables_.back().node == node) {
       tables_.pop_back();
       out_->EndTable();
+      TellPictures();
     }
   }
 
@@ -195,8 +198,19 @@ class HtmlWriter {
     tables_.back().row.clear();
   }
 
-  // The words so far are a block.
+  // Once what holds them is written.
+  void TellPictures() {
+    if (InCell() || pre_ != nullptr) return;
+    for (const std::string& source : std::exchange(pictures_, {})) picture_(source);
+  }
+
   void Flush() {
+    WriteWords();
+    TellPictures();
+  }
+
+  // The words so far are a block.
+  void WriteWords() {
     if (pre_ != nullptr) return;
     if (InCell()) {
       inline_ += " ";
@@ -223,9 +237,11 @@ class HtmlWriter {
   std::vector<List> lists_;
   std::vector<Table> tables_;
   const HtmlNode* pre_ = nullptr;
-  int heading_ = 0;    // level of the heading that is open, or 0
-  int quotes_ = 0;     // open <blockquote>
-  bool item_ = false;  // the next words begin an item of the innermost list
+  int heading_ = 0;  // level of the heading that is open, or 0
+  int quotes_ = 0;   // open <blockquote>
+  const HtmlPicture picture_;
+  std::vector<std::string> pictures_;  // of the block at work
+  bool item_ = false;                  // the next words begin an item of the innermost list
 };
 
 void ReadMeta(const HtmlNode* node, HtmlFacts* facts) {
@@ -315,13 +331,14 @@ std::string DecodeHtml(std::string_view bytes) {
   return ReadAnyText(bytes, "");
 }
 
-HtmlFacts WriteHtml(std::string_view utf8, HtmlScope scope, MarkdownWriter* out) {
+HtmlFacts WriteHtml(std::string_view utf8, HtmlScope scope, MarkdownWriter* out,
+                    const HtmlPicture& picture) {
   const HtmlDocument document = Parse(utf8);
   const HtmlNode* root = document ? xmlDocGetRootElement(document.get()) : nullptr;
   if (root == nullptr) return {};
   HtmlFacts facts = ReadFacts(root);
   if (scope == HtmlScope::kEverything) {
-    HtmlWriter(root, scope, out).Write();
+    HtmlWriter(root, scope, out, picture).Write();
     return facts;
   }
   MarkdownWriter content, everything;

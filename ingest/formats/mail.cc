@@ -1,5 +1,8 @@
 // Messages (eml) and mailboxes (mbox). A message is a document of its subject, who wrote to whom
-// and when, and its text; its attachments are documents of their own.
+// and when, and its text; its attachments are documents of their own, but for pictures, whose words
+// stand in the message.
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +11,7 @@
 #include "base/unicode.h"
 #include "ingest/formats/formats.h"
 #include "ingest/formats/html.h"
+#include "ingest/formats/inner_pictures.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/mime.h"
 #include "ingest/formats/text.h"
@@ -15,33 +19,61 @@
 namespace vade {
 namespace {
 
+bool IsPicture(const MimePart& part) { return part.type.starts_with("image/"); }
+
 bool IsShownText(const MimePart& part) {
   return !part.is_attachment && (part.type == "text/plain" || part.type == "text/html");
 }
 
 class MessageWriter {
  public:
-  explicit MessageWriter(MarkdownWriter* out) : out_(out) {}
+  MessageWriter(MarkdownWriter* out, InnerPictures* pictures) : out_(out), pictures_(pictures) {}
 
-  void Write(const MimePart& part) {
-    if (part.type == "multipart/alternative" && !part.parts.empty()) {
-      return Write(Preferred(part));
-    }
-    for (const MimePart& inner : part.parts) Write(inner);
-    if (!part.parts.empty()) return;
-    if (!IsShownText(part)) {
-      attachments_.push_back(&part);
-    } else if (part.type == "text/html") {
-      WriteHtml(part.charset.empty() ? DecodeHtml(part.body) : ReadAnyText(part.body, part.charset),
-                HtmlScope::kEverything, out_);
-    } else {
-      WritePlain(ReadAnyText(part.body, part.charset));
+  void Write(const MimePart& message) {
+    FindPictures(message);
+    WritePart(message);
+  }
+
+  // Those that no text has shown.
+  void WritePictures() {
+    for (const MimePart* part : shown_last_) {
+      pictures_->Write(part->body, out_, CleanWords(part->file_name));
     }
   }
 
   const std::vector<const MimePart*>& attachments() const { return attachments_; }
 
  private:
+  void FindPictures(const MimePart& part) {
+    for (const MimePart& inner : part.parts) FindPictures(inner);
+    if (!IsPicture(part)) return;
+    shown_last_.push_back(&part);
+    if (!part.content_id.empty()) by_id_.emplace(part.content_id, &part);
+  }
+
+  void WritePart(const MimePart& part) {
+    if (part.type == "multipart/alternative" && !part.parts.empty()) {
+      return WritePart(Preferred(part));
+    }
+    for (const MimePart& inner : part.parts) WritePart(inner);
+    if (!part.parts.empty()) return;
+    if (!IsShownText(part)) {
+      attachments_.push_back(&part);
+    } else if (part.type == "text/html") {
+      WriteHtml(part.charset.empty() ? DecodeHtml(part.body) : ReadAnyText(part.body, part.charset),
+                HtmlScope::kEverything, out_, [&](std::string_view source) { Show(source); });
+    } else {
+      WritePlain(ReadAnyText(part.body, part.charset));
+    }
+  }
+
+  // Behind the paragraph that has it.
+  void Show(std::string_view source) {
+    if (!source.starts_with("cid:")) return;
+    const auto part = by_id_.find(source.substr(4));
+    if (part != by_id_.end()) pictures_->Write(part->second->body, out_);
+  }
+
   // The plain text, where it says something; else the last, which is the richest.
   static const MimePart& Preferred(const MimePart& part) {
     for (const MimePart& inner : part.parts) {
@@ -70,17 +102,19 @@ class MessageWriter {
   }
 
   MarkdownWriter* out_;
+  InnerPictures* pictures_;
   std::vector<const MimePart*> attachments_;
+  std::vector<const MimePart*> shown_last_;  // one that was shown before is passed over
+  std::map<std::string, const MimePart*, std::less<>> by_id_;
 };
 
 void WriteLine(std::string_view label, std::string_view value, MarkdownWriter* out) {
   if (!CleanWords(value).empty()) out->ListItem(0, "-", StrCat(label, ": ", value));
 }
 
-bool IsPicture(const MimePart& part) {
-  return part.type.starts_with("image/") || part.type.starts_with("audio/") ||
-         part.type.starts_with("video/") || part.type == "application/pgp-signature" ||
-         part.type == "application/pkcs7-signature";
+bool IsNoDocument(const MimePart& part) {
+  return IsPicture(part) || part.type.starts_with("audio/") || part.type.starts_with("video/") ||
+         part.type == "application/pgp-signature" || part.type == "application/pkcs7-signature";
 }
 
 std::string NameOf(const MimePart& part, size_t number) {
@@ -94,8 +128,7 @@ Status AddAttachments(const std::vector<const MimePart*>& attachments, Container
   size_t number = 0;
   for (const MimePart* part : attachments) {
     ++number;
-    // Logos and signatures are no documents that anybody misses.
-    if (part->body.empty() || IsPicture(*part)) continue;
+    if (part->body.empty() || IsNoDocument(*part)) continue;
     RETURN_IF_ERROR(container->CountUnpacked(part->body.size()));
     RETURN_IF_ERROR(container->Add(NameOf(*part, number), part->body));
   }
@@ -114,6 +147,7 @@ ParsedDocument DocumentOf(const MimePart& message, std::string_view name, Messag
   for (const MimePart* part : writer->attachments()) {
     WriteLine("Attachment", NameOf(*part, ++number), out);
   }
+  writer->WritePictures();
   ParsedDocument document;
   document.text = out->Take();
   document.mime_type = "message/rfc822";
@@ -131,8 +165,10 @@ ParsedDocument DocumentOf(const MimePart& message, std::string_view name, Messag
 Status ParseMail(const Source& source, Container* container) {
   const MimePart message = ParseMime(source.bytes);
   MarkdownWriter out;
-  MessageWriter writer(&out);
+  InnerPictures pictures(source);
+  MessageWriter writer(&out, &pictures);
   ParsedDocument document = DocumentOf(message, source.name, &writer, &out);
+  RETURN_IF_ERROR(pictures.Finish(&document.metadata));
   if (document.text.empty()) return InvalidArgument("is a mail without text");
   RETURN_IF_ERROR(container->AddOwn(std::move(document)));
   return AddAttachments(writer.attachments(), container);

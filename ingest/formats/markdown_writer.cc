@@ -124,12 +124,19 @@ void MarkdownWriter::Code(std::string_view language, std::string_view code) {
   text_ += StrCat(fence, language, '\n', code, '\n', fence);
 }
 
-void MarkdownWriter::Row(const std::vector<std::string>& cells) {
+void MarkdownWriter::Row(const std::vector<std::string>& cells) { Row(cells, {}); }
+
+void MarkdownWriter::Row(const std::vector<std::string>& cells, std::span<const CellValue> values) {
   std::string line = "|";
   bool blank = true;
-  for (const std::string& cell : cells) {
-    const std::string clean = CleanWords(cell);
+  std::vector<KnownCell> known;  // within the line
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const std::string clean = CleanWords(cells[i]);
     blank = blank && clean.empty();
+    const bool says = i < values.size() && values[i].kind != CellKind::kEmpty && !clean.empty();
+    if (says && ReadCell(clean, CellStyle()) != values[i]) {
+      known.push_back({line.size() + 1, values[i]});
+    }
     line += StrCat(' ', Join(Split(clean, '|'), "\\|"), " |");
   }
   if (blank) return;
@@ -137,6 +144,10 @@ void MarkdownWriter::Row(const std::vector<std::string>& cells) {
   Begin(header ? Last::kBlock : Last::kRow);
   last_ = Last::kRow;
   for (size_t i = cells.size(); i < columns_; ++i) line += "  |";
+  for (KnownCell& cell : known) {
+    cell.begin += text_.size();
+    known_.push_back(std::move(cell));
+  }
   text_ += line;
   if (!header) return;
   columns_ = cells.size();

@@ -11,9 +11,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "ingest/cells.h"
 
 namespace vade {
 
@@ -30,6 +34,8 @@ class MarkdownWriter {
   void Code(std::string_view language, std::string_view code);
   // Rows that follow one another are one table; the first of them is its header.
   void Row(const std::vector<std::string>& cells);
+  // `values`, one a cell, are what the file says that they are; kEmpty: it does not say.
+  void Row(const std::vector<std::string>& cells, std::span<const CellValue> values);
   void EndTable();                                            // the next row begins a new one
   void Note(std::string_view label, std::string_view words);  // "[^label]: words"
   void Markdown(std::string_view blocks);  // as it is, but for white space around it
@@ -38,12 +44,15 @@ class MarkdownWriter {
   bool empty() const { return text_.empty(); }
   size_t size() const { return text_.size(); }
   std::string Take();
+  // Of the rows so far: those that are something else than their words say.
+  std::vector<KnownCell> TakeCells() { return std::move(known_); }
 
  private:
   enum class Last { kNothing, kBlock, kItem, kRow };
   void Begin(Last kind);
 
   std::string text_;
+  std::vector<KnownCell> known_;
   Last last_ = Last::kNothing;
   size_t columns_ = 0;        // of the open table
   uint32_t page_breaks_ = 0;  // that still have to be written

@@ -149,6 +149,10 @@ class MimeReader {
     part.file_name = disposition.parameters["filename"];
     if (part.file_name.empty()) part.file_name = type.parameters["name"];
     part.is_attachment = disposition.value == "attachment";
+    const std::string named = Get(headers, "content-id");
+    std::string_view id = StripAsciiWhitespace(named);
+    if (id.starts_with('<') && id.ends_with('>')) id = id.substr(1, id.size() - 2);
+    part.content_id = id;
     const std::string boundary = type.parameters["boundary"];
     if (part.type.starts_with("multipart/") && !boundary.empty() && depth < kMaxDepth) {
       ReadParts(body, "--" + boundary, depth, &part);

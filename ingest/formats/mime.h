@@ -13,6 +13,7 @@ struct MimePart {
   std::string type = "text/plain";  // lower case
   std::string charset;              // as given
   std::string file_name;
+  std::string content_id;       // without its brackets: what "cid:" in HTML names
   bool is_attachment = false;   // says so itself
   std::string body;             // decoded bytes; empty where there are parts
   std::vector<MimePart> parts;  // of multipart/...

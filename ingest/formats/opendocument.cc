@@ -1,6 +1,8 @@
 // OpenDocument: text (odt), tables (ods), slides (odp). Headings, lists, tables, notes; a slide is
 // a page. What was deleted under revision control is left out.
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <pugixml.hpp>
 #include <string>
 #include <utility>
@@ -8,6 +10,7 @@
 
 #include "base/strings.h"
 #include "ingest/formats/formats.h"
+#include "ingest/formats/inner_pictures.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/office_xml.h"
 #include "ingest/formats/zip_file.h"
@@ -20,7 +23,9 @@ constexpr int kMaxRepeat = 1000;
 
 class OpenDocumentWriter {
  public:
-  explicit OpenDocumentWriter(MarkdownWriter* out) : out_(out) {}
+  // `picture` hears of each picture by its name in the archive, behind the block that holds it.
+  OpenDocumentWriter(MarkdownWriter* out, std::function<void(const std::string& name)> picture)
+      : out_(out), picture_(std::move(picture)) {}
 
   void WriteBlocks(const pugi::xml_node& parent) {
     for (const pugi::xml_node& node : parent.children()) WriteBlock(node);
@@ -50,6 +55,8 @@ class OpenDocumentWriter {
       WriteList(node, 0);
     } else if (name == "table") {
       WriteTable(node);
+    } else if (name == "image") {
+      picture_(std::string(Attribute(node, "href")));
     } else if (name == "page") {
       WriteSlide(node);
     } else if (name != "tracked-changes" && name != "forms" && name != "table-of-content" &&
@@ -62,7 +69,12 @@ class OpenDocumentWriter {
   void WriteWords(const pugi::xml_node& node, int heading) {
     const std::string words = WordsOf(node);
     heading > 0 ? out_->Heading(heading, words) : out_->Paragraph(words);
+    TellPictures();
     for (const pugi::xml_node& frame : std::exchange(frames_, {})) WriteBlocks(frame);
+  }
+
+  void TellPictures() {
+    for (const std::string& name : std::exchange(pictures_, {})) picture_(name);
   }
 
   void WriteList(const pugi::xml_node& list, int depth) {
@@ -72,6 +84,7 @@ class OpenDocumentWriter {
           WriteList(node, depth + 1);
         } else {
           out_->ListItem(depth, "-", WordsOf(node));
+          TellPictures();
         }
       }
     }
@@ -83,6 +96,7 @@ class OpenDocumentWriter {
     out_->EndTable();
     WriteRows(table);
     out_->EndTable();
+    TellPictures();
   }
 
   void WriteRows(const pugi::xml_node& parent) {
@@ -96,8 +110,27 @@ class OpenDocumentWriter {
     }
   }
 
+  // What the file says of a cell; its words are in the language of whoever wrote it.
+  static CellValue ValueOf(const pugi::xml_node& cell) {
+    const std::string_view type = Attribute(cell, "value-type");
+    if (type == "string" || type == "boolean") return {.kind = CellKind::kText};
+    if (type == "date") return ReadCell(Attribute(cell, "date-value"), CellStyle());
+    CellValue value;
+    const auto number = ParseDouble(Attribute(cell, "value"));
+    if (!number || !std::isfinite(*number)) return value;
+    value.number = *number;
+    if (type == "float") value.kind = CellKind::kNumber;
+    if (type == "percentage") value.kind = CellKind::kPercent;
+    if (type == "currency") {
+      value.kind = CellKind::kMoney;
+      value.currency = Attribute(cell, "currency");
+    }
+    return value.kind == CellKind::kEmpty ? CellValue() : value;
+  }
+
   void WriteRow(const pugi::xml_node& row) {
     std::vector<std::string> cells;
+    std::vector<CellValue> values;
     for (const pugi::xml_node& cell : row.children()) {
       const std::string_view name = LocalName(cell);
       if (name != "table-cell" && name != "covered-table-cell") continue;
@@ -105,12 +138,14 @@ class OpenDocumentWriter {
       const auto repeat = ParseInt(Attribute(cell, "number-columns-repeated")).value_or(1);
       cells.resize(cells.size() + static_cast<size_t>(std::clamp<int64_t>(repeat, 1, kMaxRepeat)),
                    words);
+      values.resize(cells.size(), ValueOf(cell));
     }
     while (!cells.empty() && cells.back().empty()) cells.pop_back();
     // An empty row ends a table, as it does for who looks at it.
     if (cells.empty()) return out_->EndTable();
     const auto repeat = ParseInt(Attribute(row, "number-rows-repeated")).value_or(1);
-    for (int64_t i = 0; i < std::clamp<int64_t>(repeat, 1, kMaxRepeat); ++i) out_->Row(cells);
+    for (int64_t i = 0; i < std::clamp<int64_t>(repeat, 1, kMaxRepeat); ++i)
+      out_->Row(cells, values);
   }
 
   void WriteSlide(const pugi::xml_node& page) {
@@ -142,6 +177,8 @@ class OpenDocumentWriter {
       } else if (name == "note") {
         notes_.push_back(WordsOf(Child(node, "note-body")));
         *words += StrCat("[^", notes_.size(), "]");
+      } else if (name == "image") {
+        pictures_.emplace_back(Attribute(node, "href"));
       } else if (name == "text-box" && LocalName(node.parent().parent()) == "p") {
         frames_.push_back(node);
       } else if (name != "annotation" && name != "tracked-changes") {
@@ -154,6 +191,8 @@ class OpenDocumentWriter {
   MarkdownWriter* out_;
   std::vector<std::string> notes_;
   std::vector<pugi::xml_node> frames_;
+  const std::function<void(const std::string& name)> picture_;
+  std::vector<std::string> pictures_;  // of the block at work
   int slides_ = 0;
 };
 
@@ -186,18 +225,27 @@ Result<ParsedDocument> ParseOpenDocument(const Source& source) {
   ASSIGN_OR_RETURN(std::string type, zip->Read("mimetype"));
   ASSIGN_OR_RETURN(const XmlDocument content, ReadXmlPart(zip.get(), "content.xml"));
   MarkdownWriter out;
-  OpenDocumentWriter writer(&out);
+  InnerPictures pictures(source);
+  const auto picture = [&](const std::string& name) {
+    const std::string part = name.starts_with("./") ? name.substr(2) : name;
+    if (!pictures.Wants(part)) return;
+    const auto bytes = zip->Read(part);
+    if (bytes.ok()) pictures.Write(*bytes, &out);
+  };
+  OpenDocumentWriter writer(&out, picture);
   const bool text = type.find("opendocument.text") != std::string::npos;
   if (text) WriteAround(zip.get(), "header", &writer, &out);
   writer.WriteBlocks(Child(content->document_element(), "body"));
   writer.WriteNotes();
   if (text) WriteAround(zip.get(), "footer", &writer, &out);
+  ParsedDocument document;
+  RETURN_IF_ERROR(pictures.Finish(&document.metadata));
   if (out.empty()) return InvalidArgument("is an OpenDocument file without text");
   OfficeFacts facts = ReadOfficeFacts(zip.get(), "meta.xml");
-  ParsedDocument document;
   document.text = out.Take();
+  document.cells = out.TakeCells();
   document.mime_type = type.empty() ? "application/vnd.oasis.opendocument.text" : CleanWords(type);
-  document.metadata = std::move(facts.metadata);
+  document.metadata.merge(std::move(facts.metadata));
   if (writer.slides() > 0) {
     document.first_page = 1;
     document.metadata["pages"] = static_cast<double>(writer.slides());

@@ -239,6 +239,21 @@ Result<ReadPages> ReadAll(const Source& source, PictureFile* file) {
 
 }  // namespace
 
+Result<std::string> WordsOfPicture(std::string_view bytes, OcrReader* reader) {
+  Leptonica library{};
+  if (!OcrIsLoaded() || !FindAll(&library)) return std::string();
+  BeQuiet(library);
+  PictureFile file(bytes, library);
+  const auto has = file.Has(0);
+  if (!has.ok() || !*has) return std::string();
+  const PagePicture picture = file.Decode(0);
+  if (picture.pixels == nullptr) return std::string();
+  std::vector<PdfPage> pages(1);
+  pages[0].height = picture.height * 72 / picture.dots_per_inch;
+  ASSIGN_OR_RETURN(pages[0].words, reader->Read(picture));
+  return LayOutPdf(std::move(pages));
+}
+
 Result<ParsedDocument> ParsePicture(const Source& source) {
   const std::string_view label = TellKind(source.bytes, source.name, "").label;
   Result<bool> may = false;

@@ -1,5 +1,6 @@
 // PowerPoint (pptx): a slide is a page, its title a heading, its text paragraphs by level; tables,
 // notes. Hidden slides are marked.
+#include <functional>
 #include <pugixml.hpp>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 
 #include "base/strings.h"
 #include "ingest/formats/formats.h"
+#include "ingest/formats/inner_pictures.h"
 #include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/office_xml.h"
 #include "ingest/formats/zip_file.h"
@@ -39,7 +41,9 @@ std::string PlaceholderOf(const pugi::xml_node& shape) {
 
 class SlideWriter {
  public:
-  explicit SlideWriter(MarkdownWriter* out) : out_(out) {}
+  // `picture` hears of each picture by the id of its relationship, where it stands.
+  SlideWriter(MarkdownWriter* out, std::function<void(const std::string& id)> picture)
+      : out_(out), picture_(std::move(picture)) {}
 
   void Write(const pugi::xml_node& tree) {
     for (const pugi::xml_node& node : tree.children()) {
@@ -50,6 +54,8 @@ class SlideWriter {
         Write(node);
       } else if (name == "graphicFrame") {
         WriteTables(node);
+      } else if (name == "pic") {
+        picture_(std::string(Attribute(Child(Child(node, "blipFill"), "blip"), "embed")));
       }
     }
   }
@@ -98,6 +104,7 @@ class SlideWriter {
   }
 
   MarkdownWriter* out_;
+  const std::function<void(const std::string& id)> picture_;
 };
 
 void WriteNotes(ZipFile* zip, const std::string& slide, MarkdownWriter* out) {
@@ -117,11 +124,19 @@ void WriteNotes(ZipFile* zip, const std::string& slide, MarkdownWriter* out) {
   }
 }
 
-Status WriteSlide(ZipFile* zip, const std::string& name, MarkdownWriter* out) {
+Status WriteSlide(ZipFile* zip, const std::string& name, InnerPictures* pictures,
+                  MarkdownWriter* out) {
   ASSIGN_OR_RETURN(const XmlDocument slide, ReadXmlPart(zip, name));
   const pugi::xml_node root = slide->document_element();
   if (Attribute(root, "show") == "0") out->Paragraph("(hidden slide)");
-  SlideWriter(out).Write(Child(Child(root, "cSld"), "spTree"));
+  const auto targets = ReadRelationships(zip, name);
+  const auto picture = [&](const std::string& id) {
+    const auto part = targets.find(id);
+    if (part == targets.end() || !pictures->Wants(part->second)) return;
+    const auto bytes = zip->Read(part->second);
+    if (bytes.ok()) pictures->Write(*bytes, out);
+  };
+  SlideWriter(out, picture).Write(Child(Child(root, "cSld"), "spTree"));
   WriteNotes(zip, name, out);
   return OkStatus();
 }
@@ -134,24 +149,26 @@ Result<ParsedDocument> ParsePptx(const Source& source) {
   ASSIGN_OR_RETURN(const XmlDocument presentation, ReadXmlPart(zip.get(), name));
   const auto parts = ReadRelationships(zip.get(), name);
   MarkdownWriter out;
+  InnerPictures pictures(source);
   size_t slides = 0, damaged = 0;
   for (const pugi::xml_node& entry :
        Child(presentation->document_element(), "sldIdLst").children()) {
     const auto part = parts.find(entry.attribute("r:id").value());
     if (part == parts.end()) continue;
     if (slides++ > 0) out.PageBreak();
-    if (!WriteSlide(zip.get(), part->second, &out).ok()) ++damaged;
+    if (!WriteSlide(zip.get(), part->second, &pictures, &out).ok()) ++damaged;
   }
+  ParsedDocument document;
+  RETURN_IF_ERROR(pictures.Finish(&document.metadata));
   if (out.empty()) {
     return InvalidArgument(damaged > 0 ? "is damaged: none of its slides can be read"
                                        : "has no text on its slides");
   }
   OfficeFacts facts = ReadOfficeFacts(zip.get(), "docProps/core.xml");
-  ParsedDocument document;
   document.text = out.Take();
   document.mime_type = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
   document.first_page = 1;
-  document.metadata = std::move(facts.metadata);
+  document.metadata.merge(std::move(facts.metadata));
   document.metadata["pages"] = static_cast<double>(slides);
   const bool named = !facts.title.empty() && !AsciiLower(facts.title).starts_with("powerpoint");
   document.title =

@@ -1,5 +1,6 @@
 #include "ingest/formats/wire.h"
 
+#include <cmath>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::string_view kRequestMagic = "VPQ1";
 constexpr uint64_t kMaxMetadata = 256;
+constexpr uint64_t kMaxTextBytes = 1ull << 32;
+constexpr size_t kMaxCurrencyBytes = 64;
 
 enum class ValueKind : uint8_t { kString, kNumber, kBool, kList };
 
@@ -78,6 +81,40 @@ bool ReadMetadata(ByteReader* in, Metadata* metadata) {
     MetadataValue value;
     if (!ReadText(in, &key) || !ReadValue(in, &value)) return false;
     metadata->insert_or_assign(std::move(key), std::move(value));
+  }
+  return true;
+}
+
+void AppendCells(const std::vector<KnownCell>& cells, std::string* out) {
+  AppendVarint(out, cells.size());
+  uint64_t before = 0;
+  for (const KnownCell& cell : cells) {
+    AppendVarint(out, cell.begin - before);
+    before = cell.begin;
+    out->push_back(static_cast<char>(cell.value.kind));
+    AppendFixed(out, cell.value.number);
+    AppendString(out, cell.value.currency);
+  }
+}
+
+bool ReadCells(ByteReader* in, std::vector<KnownCell>* cells) {
+  constexpr uint64_t kLeastBytes = 11;  // of a cell
+  uint64_t count = 0, begin = 0;
+  if (!in->ReadVarint(&count) || count > in->remaining() / kLeastBytes) return false;
+  cells->resize(count);
+  for (KnownCell& cell : *cells) {
+    uint64_t gap = 0;
+    uint8_t kind = 0;
+    if (!in->ReadVarint(&gap) || gap > kMaxTextBytes || !in->Read(&kind) ||
+        kind > static_cast<uint8_t>(CellKind::kDate) || !in->Read(&cell.value.number) ||
+        !std::isfinite(cell.value.number) || !ReadText(in, &cell.value.currency) ||
+        cell.value.currency.size() > kMaxCurrencyBytes) {
+      return false;
+    }
+    begin += gap;
+    if (begin > kMaxTextBytes) return false;
+    cell.begin = begin;
+    cell.value.kind = static_cast<CellKind>(kind);
   }
   return true;
 }
@@ -162,6 +199,7 @@ std::string EncodePart(const ParsedPart& part) {
     AppendString(&out, key);
     AppendValue(value, &out);
   }
+  AppendCells(document.cells, &out);
   AppendString(&out, document.text);
   return EncodeFrame(FrameKind::kDocument, out);
 }
@@ -184,7 +222,8 @@ Result<ParsedPart> DecodePart(FrameKind kind, std::string_view payload) {
   uint64_t first_page = 0;
   const bool whole = ReadText(&in, &document.content_hash) && ReadText(&in, &document.title) &&
                      ReadText(&in, &document.mime_type) && in.ReadVarint(&first_page) &&
-                     ReadMetadata(&in, &document.metadata) && ReadText(&in, &document.text);
+                     ReadMetadata(&in, &document.metadata) && ReadCells(&in, &document.cells) &&
+                     ReadText(&in, &document.text);
   if (!whole || first_page > 1 || in.remaining() != 0) return BadMessage("an answer");
   document.first_page = static_cast<uint32_t>(first_page);
   return part;

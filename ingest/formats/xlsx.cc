@@ -41,9 +41,14 @@ size_t ColumnOf(std::string_view reference, size_t otherwise) {
   return column == 0 ? otherwise : column - 1;
 }
 
+struct NumberStyle {
+  NumberKind kind = NumberKind::kPlain;
+  std::string currency;  // its sign
+};
+
 struct Workbook {
   std::vector<std::string> strings;
-  std::vector<NumberKind> kinds;  // by the number of a cell's style
+  std::vector<NumberStyle> styles;  // by the number of a cell's style
   bool since_1904 = false;
 };
 
@@ -55,8 +60,16 @@ void ReadStyles(const pugi::xml_node& root, Workbook* book) {
   for (const pugi::xml_node& style : Child(root, "cellXfs").children()) {
     const int id = style.attribute("numFmtId").as_int();
     const auto code = codes.find(id);
-    book->kinds.push_back(KindOfNumber(id, code == codes.end() ? "" : code->second));
+    const std::string_view shown = code == codes.end() ? "" : std::string_view(code->second);
+    book->styles.push_back({KindOfNumber(id, shown), SignOfCurrency(shown)});
   }
+}
+
+// As people write it: $5, but 5 €.
+std::string ShowMoney(const std::string& number, const std::string& sign) {
+  if (sign != "$" && sign != "£" && sign != "¥") return StrCat(number, " ", sign);
+  if (!number.starts_with('-')) return StrCat(sign, number);
+  return StrCat("-", sign, std::string_view(number).substr(1));
 }
 
 std::string CellText(const pugi::xml_node& cell, const Workbook& book) {
@@ -72,12 +85,28 @@ std::string CellText(const pugi::xml_node& cell, const Workbook& book) {
   const auto number = ParseDouble(value);
   if (!number) return value;
   const auto style = ParseUint(Attribute(cell, "s"));
-  const bool known = style && *style < book.kinds.size();
-  return ShowNumber(*number, known ? book.kinds[*style] : NumberKind::kPlain, book.since_1904);
+  const NumberStyle shown =
+      style && *style < book.styles.size() ? book.styles[*style] : NumberStyle();
+  std::string words = ShowNumber(*number, shown.kind, book.since_1904);
+  const bool money = shown.kind == NumberKind::kPlain && !shown.currency.empty();
+  return money && !words.empty() ? ShowMoney(words, shown.currency) : words;
 }
 
-std::vector<std::string> RowOf(const pugi::xml_node& row, const Workbook& book) {
+// Numbers are shown so that their words tell what they are; a text that looks like one is none.
+CellValue CellValueOf(const pugi::xml_node& cell) {
+  const std::string_view type = Attribute(cell, "t");
+  const bool number = type.empty() || type == "n";
+  return {.kind = number ? CellKind::kEmpty : CellKind::kText};
+}
+
+struct SheetRow {
   std::vector<std::string> cells;
+  std::vector<CellValue> values;
+};
+
+SheetRow RowOf(const pugi::xml_node& row, const Workbook& book) {
+  SheetRow read;
+  std::vector<std::string>& cells = read.cells;
   for (const pugi::xml_node& cell : row.children()) {
     if (LocalName(cell) != "c") continue;
     const size_t column = ColumnOf(Attribute(cell, "r"), cells.size());
@@ -85,29 +114,34 @@ std::vector<std::string> RowOf(const pugi::xml_node& row, const Workbook& book) 
     if (text.empty()) continue;
     if (cells.size() <= column) cells.resize(column + 1);
     cells[column] = std::move(text);
+    read.values.resize(cells.size());
+    read.values[column] = CellValueOf(cell);
   }
-  return cells;
+  return read;
 }
 
-using Rows = std::vector<std::vector<std::string>>;
+using Rows = std::vector<SheetRow>;
 
 // Rows that follow one another, without the columns that are empty in all of them.
 void WriteTable(Rows* rows, MarkdownWriter* out) {
   size_t width = 0;
-  for (const auto& row : *rows) width = std::max(width, row.size());
+  for (const SheetRow& row : *rows) width = std::max(width, row.cells.size());
   std::vector<bool> used(width);
-  for (const auto& row : *rows) {
-    for (size_t i = 0; i < row.size(); ++i) used[i] = used[i] || !row[i].empty();
+  for (const SheetRow& row : *rows) {
+    for (size_t i = 0; i < row.cells.size(); ++i) used[i] = used[i] || !row.cells[i].empty();
   }
   const bool one_column = std::count(used.begin(), used.end(), true) == 1;
   out->EndTable();
-  for (auto& row : *rows) {
-    row.resize(width);
-    std::vector<std::string> kept;
+  for (SheetRow& row : *rows) {
+    row.cells.resize(width);
+    row.values.resize(width);
+    SheetRow kept;
     for (size_t i = 0; i < width; ++i) {
-      if (used[i]) kept.push_back(std::move(row[i]));
+      if (!used[i]) continue;
+      kept.cells.push_back(std::move(row.cells[i]));
+      kept.values.push_back(std::move(row.values[i]));
     }
-    one_column ? out->Paragraph(kept.front()) : out->Row(kept);
+    one_column ? out->Paragraph(kept.cells.front()) : out->Row(kept.cells, kept.values);
   }
   out->EndTable();
   rows->clear();
@@ -115,8 +149,9 @@ void WriteTable(Rows* rows, MarkdownWriter* out) {
 
 // A header that stands alone over an empty row still belongs to what is below.
 bool IsLoneHeader(const Rows& rows) {
-  return rows.size() == 1 && std::count(rows[0].begin(), rows[0].end(), "") + 1 <
-                                 static_cast<std::ptrdiff_t>(rows[0].size());
+  if (rows.size() != 1) return false;
+  const std::vector<std::string>& cells = rows[0].cells;
+  return std::count(cells.begin(), cells.end(), "") + 1 < static_cast<std::ptrdiff_t>(cells.size());
 }
 
 // Whether there was anything in it.
@@ -127,12 +162,12 @@ bool WriteSheet(const pugi::xml_node& root, const Workbook& book, const std::str
   bool filled = false;
   for (const pugi::xml_node& row : Child(root, "sheetData").children()) {
     const int64_t number = ParseInt(Attribute(row, "r")).value_or(last + 1);
-    std::vector<std::string> cells = RowOf(row, book);
-    if (cells.empty()) continue;
+    SheetRow read = RowOf(row, book);
+    if (read.cells.empty()) continue;
     if (!std::exchange(filled, true)) out->Heading(2, name);
     if (number > last + 1 && !rows.empty() && !IsLoneHeader(rows)) WriteTable(&rows, out);
     last = number;
-    rows.push_back(std::move(cells));
+    rows.push_back(std::move(read));
   }
   if (!rows.empty()) WriteTable(&rows, out);
   return filled;
@@ -174,6 +209,7 @@ Result<ParsedDocument> ParseXlsx(const Source& source) {
   OfficeFacts facts = ReadOfficeFacts(zip.get(), "docProps/core.xml");
   ParsedDocument document;
   document.text = out.Take();
+  document.cells = out.TakeCells();
   document.mime_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
   document.metadata = std::move(facts.metadata);
   // Sheets are called "Sheet1": the file's name says more.

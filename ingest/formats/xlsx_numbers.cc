@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "ingest/cells.h"
 
 namespace vade {
 namespace {
@@ -90,6 +91,24 @@ NumberKind KindOfNumber(int format_id, std::string_view code) {
   }
   if (days) return hours ? NumberKind::kDateTime : NumberKind::kDate;
   return hours ? NumberKind::kTime : NumberKind::kPlain;
+}
+
+std::string SignOfCurrency(std::string_view code) {
+  code = code.substr(0, code.find(';'));  // of numbers that are not negative
+  if (const size_t at = code.find("[$"); at != std::string_view::npos) {
+    const std::string_view rest = code.substr(at + 2);
+    const std::string sign(StripAsciiWhitespace(rest.substr(0, rest.find_first_of("-]"))));
+    return CurrencyOf(sign).empty() ? "" : sign;
+  }
+  if (const size_t at = code.find('"'); at != std::string_view::npos) {
+    const std::string_view rest = code.substr(at + 1);
+    const std::string sign(StripAsciiWhitespace(rest.substr(0, rest.find('"'))));
+    if (!CurrencyOf(sign).empty()) return sign;
+  }
+  for (const std::string_view sign : {"$", "€", "£", "¥"}) {
+    if (code.find(sign) != std::string_view::npos) return std::string(sign);
+  }
+  return "";
 }
 
 std::string ShowNumber(double number, NumberKind kind, bool since_1904) {

@@ -17,7 +17,6 @@ namespace {
 constexpr uint32_t kTile = static_cast<uint32_t>(kAttentionTile);
 constexpr uint32_t kWarps = kAttendThreads / 32;
 constexpr uint32_t kPairsOfWarp = kAttendPairs / kWarps;
-constexpr uint32_t kPagesOfSplit = kSplitKeys / kTile;
 
 struct AttendView {
   KvShape shape;
@@ -290,31 +289,47 @@ __global__ void __launch_bounds__(kAttendThreads) AttendKernel(AttendView view) 
   }
 }
 
+VADE_DEVICE MergeItem LoadMerge(const AttendView& view, uint32_t i) {
+  const size_t at = size_t{i} * sizeof(MergeItem);
+  return {view.merges.Load<int32_t>(at),      view.merges.Load<int32_t>(at + 4),
+          view.merges.Load<int32_t>(at + 8),  view.merges.Load<int32_t>(at + 12),
+          view.merges.Load<int32_t>(at + 16), view.merges.Load<int32_t>(at + 20),
+          view.merges.Load<int32_t>(at + 24), view.merges.Load<int32_t>(at + 28)};
+}
+
+template <int kEach>
+VADE_DEVICE void MergePartial(const AttendView& view, size_t from, Sums<kEach>& all) {
+  const uint32_t lane = threadIdx.x % 32;
+  Sums<kEach> sums;
+  sums.largest = view.partials[from];
+  sums.total = view.partials[from + 1];
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    const uint32_t e = lane + 32 * k;
+    sums.mixed[k] = e < view.shape.head_dim ? static_cast<float>(view.partials[from + 2 + e]) : 0;
+  }
+  Merge(sums, all);
+}
+
 // A warp a pair: the partial results of its splits, first to last.
 // budget: registers 64
 template <int kEach>
 __global__ void __launch_bounds__(32 * kAttendPairs) MergeKernel(AttendView view) {
-  const size_t at = size_t{blockIdx.x} * sizeof(MergeItem);
-  const MergeItem item = {view.merges.Load<int32_t>(at), view.merges.Load<int32_t>(at + 4),
-                          view.merges.Load<int32_t>(at + 8), view.merges.Load<int32_t>(at + 12),
-                          view.merges.Load<int32_t>(at + 16)};
+  const MergeItem item = LoadMerge(view, blockIdx.x);
   const SpanIndex span = LoadSpan(view, item.span);
-  const uint32_t p = threadIdx.x / 32, lane = threadIdx.x % 32, kv_head = blockIdx.y;
+  const uint32_t p = threadIdx.x / 32, kv_head = blockIdx.y;
   const uint32_t pair = static_cast<uint32_t>(item.pair_begin) + p;
   if (pair >= static_cast<uint32_t>(item.pair_end)) return;
   Sums<kEach> all;
   Clear(all);
+  const uint32_t in_group = static_cast<uint32_t>(item.shared_pair) + pair;
+  const int32_t shared = item.shared_partial +
+                         static_cast<int32_t>(in_group / kAttendPairs) * item.shared_count;
+  for (int32_t i = 0; i < item.shared_count; ++i) {
+    MergePartial(view, PartialAt(view, kv_head, shared + i, in_group % kAttendPairs), all);
+  }
   for (int32_t split = 0; split < item.split_count; ++split) {
-    const size_t from = PartialAt(view, kv_head, item.partial + split, p);
-    Sums<kEach> sums;
-    sums.largest = view.partials[from];
-    sums.total = view.partials[from + 1];
-#pragma unroll
-    for (int k = 0; k < kEach; ++k) {
-      const uint32_t e = lane + 32 * k;
-      sums.mixed[k] = e < view.shape.head_dim ? static_cast<float>(view.partials[from + 2 + e]) : 0;
-    }
-    Merge(sums, all);
+    MergePartial(view, PartialAt(view, kv_head, item.partial + split, p), all);
   }
   PutOut(view, PlaceOf(view, span, pair, kv_head), all);
 }

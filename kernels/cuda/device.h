@@ -1,10 +1,11 @@
-// A CUDA device as the host sees it beside kernels: memory and one stream. Two of them: the CUDA
+// A CUDA device as the host sees it beside kernels: memory and two streams. Two of them: the CUDA
 // runtime (runtime_device.cc) and the fake of the tests, which runs kernels on the processor and
 // checks lifetimes, order and leaks (tests/testing/cuda/fake_device.h).
 //
-// Everything but Allocate, Free and Synchronize is queued and done in order. Host memory that is
-// copied from must stay as it is, and host memory that is copied to must not be looked at, until
-// Synchronize. One thread at a time.
+// Work (kernels, copies, clearing) is queued on one stream and done in order, uploads on the other;
+// nothing orders the two but events. Host memory that is copied from or to is AllocateHost's: other
+// memory makes the copy wait for the device. What is copied from must stay as it is, and what is
+// copied to must not be looked at, until Synchronize or the event behind it. One thread at a time.
 //
 // A graph is work that was recorded instead of done and is then queued as often as wanted by one
 // call. It keeps the addresses and numbers that it was recorded with: what is to differ from one
@@ -32,6 +33,13 @@ struct Graph {
   void* handle = nullptr;  // cudaGraphExec_t; the fake device's recording in tests
 };
 
+// A stream's work up to a place: where it was recorded last.
+struct Event {
+  void* handle = nullptr;  // cudaEvent_t
+};
+
+enum class Queue : uint8_t { kWork, kUploads };
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -44,11 +52,22 @@ class Device {
   virtual Result<uint8_t*> AllocateHost(uint64_t bytes) = 0;
   virtual void FreeHost(uint8_t* at) = 0;
 
-  virtual Stream stream() = 0;
+  virtual Stream stream() = 0;  // of the work
   virtual void CopyIn(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
   virtual void CopyOut(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
   virtual void CopyWithin(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
   virtual void Clear(uint8_t* at, uint64_t bytes) = 0;
+
+  // As CopyIn, on the stream of uploads.
+  virtual void Upload(uint8_t* to, const uint8_t* from, uint64_t bytes) = 0;
+  virtual Result<Event> NewEvent() = 0;
+  virtual void FreeEvent(Event event) = 0;
+  virtual void Record(Event event, Queue queue) = 0;
+  // What is queued from now on waits for what was recorded.
+  virtual void LetWait(Queue queue, Event event) = 0;
+  // The host waits for what was recorded; what failed so far is said as by Check.
+  virtual Status WaitFor(Event event) = 0;
+
   // What lies there is not needed any more, though the memory stays out: an arena has got it back.
   // For the fake, which then finds who still reads it.
   virtual void Forget(uint8_t* /*at*/, uint64_t /*bytes*/) {}
@@ -63,7 +82,7 @@ class Device {
 
   // Whether everything could be queued so far.
   virtual Status Check() = 0;
-  // Waits for everything; the first error since the last call.
+  // Waits for everything, uploads too; the first error since the last call.
   virtual Status Synchronize() = 0;
 };
 

@@ -84,42 +84,145 @@ uint32_t AttendSharedBytes(uint32_t head_dim) {
   return static_cast<uint32_t>((keys + values + queries + weights) * sizeof(float));
 }
 
-AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uint32_t kv_heads,
-                         uint32_t enough_blocks) {
-  uint64_t blocks = 0;
-  for (const AttendShape& span : spans) {
-    blocks += uint64_t{CeilDiv(uint64_t{span.row_count} * group, kAttendPairs)} * kv_heads;
+namespace {
+
+// Whole splits of keys that both sequences begin with and all rows of both see.
+uint32_t CommonSplits(const AttendShape& a, const AttendShape& b) {
+  const size_t keys = std::min(
+      {size_t{a.visible[0]}, size_t{b.visible[0]}, a.key_positions.size(), b.key_positions.size()});
+  uint32_t splits = 0;
+  const auto same = [](auto x, auto y, size_t begin, size_t count) {
+    return x.size() >= begin + count && y.size() >= begin + count &&
+           std::ranges::equal(x.subspan(begin, count), y.subspan(begin, count));
+  };
+  while ((splits + 1) * kSplitKeys <= keys &&
+         same(a.pages, b.pages, splits * kPagesOfSplit, kPagesOfSplit) &&
+         same(a.key_positions, b.key_positions, splits * kSplitKeys, kSplitKeys)) {
+    ++splits;
   }
-  const bool split = blocks < enough_blocks;
-  AttendPlan plan;
-  for (size_t s = 0; s < spans.size(); ++s) {
-    const uint32_t pairs = spans[s].row_count * group;
+  return splits;
+}
+
+// Builds the plan span by span.
+class AttendPlanner {
+ public:
+  AttendPlanner(std::span<const AttendShape> spans, uint32_t group, bool split)
+      : spans_(spans), group_(group), split_(split) {
+    plan_.shared = FindSharedKeys(spans, group);
+  }
+
+  AttendPlan Plan() && {
+    auto shared = plan_.shared.begin();
+    for (uint32_t s = 0; s < spans_.size(); ++s) {
+      if (shared == plan_.shared.end() || s != shared->first_span) {
+        AddSpan(s, MergeItem(), 0);
+        continue;
+      }
+      AddGroup(static_cast<uint32_t>(shared - plan_.shared.begin()));
+      s += shared->span_count - 1;
+      ++shared;
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void AddGroup(uint32_t number) {
+    const SharedKeys group = plan_.shared[number];
+    const uint32_t pairs = group.rows * group_, pieces = split_ ? group.splits : 1;
+    MergeItem merge;
+    merge.shared_partial = static_cast<int32_t>(plan_.partials);
+    merge.shared_count = static_cast<int32_t>(pieces);
+    for (uint32_t begin = 0; begin < pairs; begin += kAttendPairs) {
+      AttendItem item = {.span = static_cast<int32_t>(spans_.size() + number),
+                         .pair_begin = static_cast<int32_t>(begin),
+                         .pair_end = static_cast<int32_t>(std::min(begin + kAttendPairs, pairs))};
+      AddPartials(item, 0, group.splits, group.splits / pieces);
+    }
+    for (uint32_t s = group.first_span; s < group.first_span + group.span_count; ++s) {
+      AddSpan(s, merge, group.splits);
+      merge.shared_pair += static_cast<int32_t>(spans_[s].row_count * group_);
+    }
+  }
+
+  // The splits of a span behind its shared ones; `shared` is where those lie.
+  void AddSpan(uint32_t s, const MergeItem& shared, uint32_t shared_splits) {
+    const uint32_t pairs = spans_[s].row_count * group_;
     for (uint32_t begin = 0; begin < pairs; begin += kAttendPairs) {
       const uint32_t end = std::min(begin + kAttendPairs, pairs);
       uint32_t keys = 0;
-      for (uint32_t row = begin / group; row <= (end - 1) / group; ++row) {
-        keys = std::max(keys, spans[s].visible[row]);
+      for (uint32_t row = begin / group_; row <= (end - 1) / group_; ++row) {
+        keys = std::max(keys, spans_[s].visible[row]);
       }
       const uint32_t splits = CeilDiv(keys, kSplitKeys);
       AttendItem item = {.span = static_cast<int32_t>(s),
                          .pair_begin = static_cast<int32_t>(begin),
                          .pair_end = static_cast<int32_t>(end),
                          .split_end = static_cast<int32_t>(splits)};
-      if (!split || splits == 1) {
-        plan.items.push_back(item);
+      if (shared_splits == 0 && (!split_ || splits == 1)) {
+        plan_.items.push_back(item);
         continue;
       }
-      plan.merges.push_back({item.span, item.pair_begin, item.pair_end,
-                             static_cast<int32_t>(plan.partials), static_cast<int32_t>(splits)});
-      for (uint32_t i = 0; i < splits; ++i) {
-        item.split_begin = static_cast<int32_t>(i);
-        item.split_end = static_cast<int32_t>(i + 1);
-        item.partial = static_cast<int32_t>(plan.partials++);
-        plan.items.push_back(item);
-      }
+      MergeItem merge = shared;
+      merge.span = item.span;
+      merge.pair_begin = item.pair_begin;
+      merge.pair_end = item.pair_end;
+      merge.partial = static_cast<int32_t>(plan_.partials);
+      merge.split_count = static_cast<int32_t>(splits - shared_splits);
+      plan_.merges.push_back(merge);
+      AddPartials(item, shared_splits, splits, 1);
     }
   }
-  return plan;
+
+  // Items for the splits [begin, end), `each` of them an item.
+  void AddPartials(AttendItem item, uint32_t begin, uint32_t end, uint32_t each) {
+    for (uint32_t split = begin; split < end; split += each) {
+      item.split_begin = static_cast<int32_t>(split);
+      item.split_end = static_cast<int32_t>(split + each);
+      item.partial = static_cast<int32_t>(plan_.partials++);
+      plan_.items.push_back(item);
+    }
+  }
+
+  std::span<const AttendShape> spans_;
+  uint32_t group_;
+  bool split_;
+  AttendPlan plan_;
+};
+
+}  // namespace
+
+std::vector<SharedKeys> FindSharedKeys(std::span<const AttendShape> spans, uint32_t group) {
+  const auto small = [&](uint32_t s) { return spans[s].row_count * group < kAttendPairs; };
+  std::vector<SharedKeys> all;
+  for (uint32_t first = 0; first < spans.size();) {
+    SharedKeys best, run = {first, 1, UINT32_MAX, spans[first].row_count};
+    uint32_t most_saved = 0;
+    for (uint32_t s = first + 1; s < spans.size() && small(first) && small(s); ++s) {
+      const AttendShape& before = spans[s - 1];
+      if (before.first_row + before.row_count != spans[s].first_row) break;
+      run.splits = std::min(run.splits, CommonSplits(before, spans[s]));
+      if (run.splits == 0) break;
+      ++run.span_count;
+      run.rows += spans[s].row_count;
+      const uint32_t blocks = CeilDiv(uint64_t{run.rows} * group, kAttendPairs);
+      const uint32_t saved = (run.span_count - blocks) * run.splits;
+      if (saved < most_saved || saved == 0) continue;
+      most_saved = saved;
+      best = run;
+    }
+    if (best.span_count > 0) all.push_back(best);
+    first += std::max(best.span_count, 1u);
+  }
+  return all;
+}
+
+AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uint32_t kv_heads,
+                         uint32_t enough_blocks) {
+  uint64_t blocks = 0;
+  for (const AttendShape& span : spans) {
+    blocks += uint64_t{CeilDiv(uint64_t{span.row_count} * group, kAttendPairs)} * kv_heads;
+  }
+  return AttendPlanner(spans, group, blocks < enough_blocks).Plan();
 }
 
 LaunchPlan PlanScan(uint32_t padded_rows, uint32_t stride) {

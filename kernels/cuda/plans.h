@@ -94,6 +94,7 @@ bool CanFindBest(uint32_t width);
 // cut into splits of this many from index 0. A split is summed by itself, page after page; the
 // splits' results are merged first to last, whether one block saw all of them or one each.
 inline constexpr uint32_t kSplitKeys = 256;
+inline constexpr uint32_t kPagesOfSplit = kSplitKeys / static_cast<uint32_t>(kAttentionTile);
 inline constexpr uint32_t kAttendThreads = 128;
 inline constexpr uint32_t kAttendPairs = 16;  // (row, head of the group) pairs of a block
 inline constexpr uint32_t kMaxHeadDim = 256;
@@ -102,11 +103,22 @@ inline constexpr uint32_t kMaxHeadDim = 256;
 struct AttendShape {
   uint32_t row_count = 0;
   std::span<const uint32_t> visible;  // [row_count]
+  // What tells that sequences begin with the same keys: forks of one prompt. Empty: not looked at.
+  uint32_t first_row = 0;
+  std::span<const int32_t> pages = {}, key_positions = {};
+};
+// Spans that follow one another and begin with the same keys. Where each alone would leave a block
+// partly idle, blocks take the pairs of all of them, so that the keys are read once: a span of its
+// own, behind the others, that has all their rows and sees what they share.
+struct SharedKeys {
+  uint32_t first_span = 0, span_count = 0;
+  uint32_t splits = 0;  // whole ones, which all rows see
+  uint32_t rows = 0;
 };
 // What one block does for each key/value head; nothing where it has no pairs, which fills up lists
 // whose length is fixed.
 struct AttendItem {
-  int32_t span = 0;
+  int32_t span = 0;                        // those that share keys are counted behind the others
   int32_t pair_begin = 0, pair_end = 0;    // row * group + head of the group
   int32_t split_begin = 0, split_end = 0;  // of the keys
   int32_t partial = -1;  // where its kAttendPairs results go, counted in such; -1: it ends them
@@ -115,15 +127,21 @@ struct AttendItem {
 struct MergeItem {
   int32_t span = 0;
   int32_t pair_begin = 0, pair_end = 0;
-  int32_t partial = 0;      // of the first split
+  int32_t partial = 0;      // of the first split that is the span's own
   int32_t split_count = 0;  // the others follow
+  // Before them the pieces of shared keys: the span's pairs are counted from `shared_pair` on among
+  // all that share them, and each kAttendPairs of those have `shared_count` pieces.
+  int32_t shared_partial = 0, shared_pair = 0, shared_count = 0;
 };
 struct AttendPlan {
   std::vector<AttendItem> items;
   std::vector<MergeItem> merges;
-  uint32_t partials = 0;  // pieces of kAttendPairs results, for each key/value head
+  std::vector<SharedKeys> shared;  // each is a span more
+  uint32_t partials = 0;           // pieces of kAttendPairs results, for each key/value head
 };
-// Splits go to blocks of their own only where there would be fewer than `enough_blocks` otherwise.
+std::vector<SharedKeys> FindSharedKeys(std::span<const AttendShape> spans, uint32_t group);
+// Splits go to blocks of their own only where there would be fewer than `enough_blocks` otherwise,
+// and where the first of them are shared.
 AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uint32_t kv_heads,
                          uint32_t enough_blocks);
 uint32_t AttendSharedBytes(uint32_t head_dim);

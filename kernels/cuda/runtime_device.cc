@@ -27,11 +27,14 @@ Status ToStatus(cudaError_t error, const std::string& what) {
 
 class RuntimeDevice final : public Device {
  public:
-  RuntimeDevice(int index, cudaStream_t stream) : index_(index), stream_(stream) {}
+  RuntimeDevice(int index, cudaStream_t work, cudaStream_t uploads)
+      : index_(index), stream_(work), uploads_(uploads) {}
   ~RuntimeDevice() override {
     Enter();
-    cudaStreamSynchronize(stream_);
-    cudaStreamDestroy(stream_);
+    for (cudaStream_t stream : {stream_, uploads_}) {
+      cudaStreamSynchronize(stream);
+      cudaStreamDestroy(stream);
+    }
   }
 
   Result<DeviceInfo> Describe() override {
@@ -80,22 +83,50 @@ class RuntimeDevice final : public Device {
     return {stream_};
   }
   void CopyIn(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
-    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (Enter(), stream_)));
+    Note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (Enter(), stream_)));
   }
   void CopyOut(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
-    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, (Enter(), stream_)));
+    Note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, (Enter(), stream_)));
   }
   void CopyWithin(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
-    Queue(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (Enter(), stream_)));
+    Note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (Enter(), stream_)));
   }
   void Clear(uint8_t* at, uint64_t bytes) override {
-    Queue(cudaMemsetAsync(at, 0, bytes, (Enter(), stream_)));
+    Note(cudaMemsetAsync(at, 0, bytes, (Enter(), stream_)));
+  }
+
+  void Upload(uint8_t* to, const uint8_t* from, uint64_t bytes) override {
+    Note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (Enter(), uploads_)));
+  }
+  Result<Event> NewEvent() override {
+    Enter();
+    cudaEvent_t event = nullptr;
+    RETURN_IF_ERROR(ToStatus(cudaEventCreateWithFlags(&event, cudaEventDisableTiming),
+                             "making an event on the GPU"));
+    return Event{event};
+  }
+  void FreeEvent(Event event) override {
+    Enter();
+    cudaEventDestroy(static_cast<cudaEvent_t>(event.handle));
+  }
+  void Record(Event event, Queue queue) override {
+    Enter();
+    Note(cudaEventRecord(static_cast<cudaEvent_t>(event.handle), StreamOf(queue)));
+  }
+  void LetWait(Queue queue, Event event) override {
+    Enter();
+    Note(cudaStreamWaitEvent(StreamOf(queue), static_cast<cudaEvent_t>(event.handle), 0));
+  }
+  Status WaitFor(Event event) override {
+    Enter();
+    Note(cudaEventSynchronize(static_cast<cudaEvent_t>(event.handle)));
+    return Check();
   }
 
   // Of this thread alone: others may allocate meanwhile.
   Status BeginCapture() override {
     Enter();
-    Queue(cudaGetLastError());
+    Note(cudaGetLastError());
     before_capture_ = first_error_;
     return ToStatus(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
                     "recording a graph");
@@ -117,7 +148,7 @@ class RuntimeDevice final : public Device {
     return Graph{graph};
   }
   void Launch(Graph graph) override {
-    Queue(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph.handle), (Enter(), stream_)));
+    Note(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph.handle), (Enter(), stream_)));
   }
   void FreeGraph(Graph graph) override {
     Enter();
@@ -125,13 +156,14 @@ class RuntimeDevice final : public Device {
   }
 
   Status Check() override {
-    Queue(cudaGetLastError());  // of launches
+    Note(cudaGetLastError());  // of launches
     return ToStatus(first_error_, "the GPU refused work");
   }
   Status Synchronize() override {
     Enter();
-    Queue(cudaGetLastError());
-    Queue(cudaStreamSynchronize(stream_));
+    Note(cudaGetLastError());
+    Note(cudaStreamSynchronize(stream_));
+    Note(cudaStreamSynchronize(uploads_));
     const cudaError_t error = std::exchange(first_error_, cudaSuccess);
     return ToStatus(error, "the GPU's work failed");
   }
@@ -139,12 +171,14 @@ class RuntimeDevice final : public Device {
  private:
   // Callers come on different threads; the device in use is a setting of the thread.
   void Enter() { cudaSetDevice(index_); }
-  void Queue(cudaError_t error) {
+  void Note(cudaError_t error) {
     if (first_error_ == cudaSuccess) first_error_ = error;
   }
 
+  cudaStream_t StreamOf(Queue queue) const { return queue == Queue::kWork ? stream_ : uploads_; }
+
   int index_;
-  cudaStream_t stream_;
+  cudaStream_t stream_, uploads_;
   cudaError_t first_error_ = cudaSuccess, before_capture_ = cudaSuccess;
 };
 
@@ -169,10 +203,12 @@ Result<std::unique_ptr<Device>> OpenRuntimeDevice(int index) {
     return Unavailable(StrCat("GPU ", index, " has compute capability ", major,
                               "; the kernels need 8.0 (Ampere) or later"));
   }
-  cudaStream_t stream = nullptr;
-  RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
-                           "making a stream on the GPU"));
-  return std::unique_ptr<Device>(std::make_unique<RuntimeDevice>(index, stream));
+  cudaStream_t work = nullptr, uploads = nullptr;
+  cudaError_t error = cudaStreamCreateWithFlags(&work, cudaStreamNonBlocking);
+  if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&uploads, cudaStreamNonBlocking);
+  if (error != cudaSuccess && work) cudaStreamDestroy(work);
+  RETURN_IF_ERROR(ToStatus(error, "making streams on the GPU"));
+  return std::unique_ptr<Device>(std::make_unique<RuntimeDevice>(index, work, uploads));
 }
 
 }  // namespace vade::kernels::cuda

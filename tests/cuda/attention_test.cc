@@ -137,8 +137,10 @@ class AttentionCase {
   }
 
   // out [rows, heads * head_dim] with 0 in rows that did not ask.
+  enum class Keys { kApart, kSharedWherePossible };
   std::vector<float> Run(const std::vector<uint8_t>& pool, const std::vector<SpanCase>& spans,
-                         uint32_t enough_blocks) const {
+                         uint32_t enough_blocks, Keys keys = Keys::kApart,
+                         size_t* shared_groups = nullptr) const {
     std::vector<int32_t> indices;
     std::vector<SpanIndex> places;
     std::vector<AttendShape> shapes;
@@ -156,8 +158,24 @@ class AttentionCase {
       place.key_positions = append(span.key_positions);
       places.push_back(place);
       shapes.push_back({count, span.visible});
+      if (keys == Keys::kSharedWherePossible) {
+        shapes.back() = {count, span.visible, span.first_row, span.pages, span.key_positions};
+      }
     }
     const AttendPlan plan = PlanAttention(shapes, kHeads / kKvHeads, kKvHeads, enough_blocks);
+    for (const SharedKeys& shared : plan.shared) {
+      SpanIndex place = places[shared.first_span];
+      place.row_count = static_cast<int32_t>(shared.rows);
+      place.visible = append(std::vector<uint32_t>(shared.rows, shared.splits * kSplitKeys));
+      std::vector<int32_t> positions;
+      for (uint32_t s = shared.first_span; s < shared.first_span + shared.span_count; ++s) {
+        positions.insert(positions.end(), spans[s].row_positions.begin(),
+                         spans[s].row_positions.end());
+      }
+      place.row_positions = append(positions);
+      places.push_back(place);
+    }
+    if (shared_groups) *shared_groups = plan.shared.size();
     const OnDevice<float> device_qkv(qkv), device_bias(bias_), device_rope(rope);
     const OnDevice<int32_t> device_indices(indices);
     const OnDevice<SpanIndex> device_spans(places);
@@ -293,6 +311,31 @@ TEST_P(DeviceAttention, ManyKeysAreSplitWithoutATrace) {
   const auto whole = c.Run(pool, spans, kSplitNone);
   EXPECT_EQ(Bits(c.Run(pool, spans, kSplitAll)), Bits(whole));
   ExpectNear(whole, c.Expected(pool, spans));
+}
+
+// Forks of one prompt, as answers to one question are: their first keys are read for all of them.
+TEST_P(DeviceAttention, SharedKeysAreReadOnceWithoutATrace) {
+  const uint32_t common = (GetParam().head_dim <= 32 ? 2 : 1) * kSplitKeys;
+  auto c = Case(common + 20);
+  const auto pool = c.ExpectedPool();
+  std::vector<SpanCase> spans;
+  uint32_t row = 3;
+  for (uint32_t rows : {1u, 3u, 2u, 1u}) {
+    SpanCase span = c.Span(common + 5 * rows, rows);
+    span.first_row = row;
+    row += rows;
+    spans.push_back(span);
+  }
+  spans.push_back(c.Span(common, 1));  // has no keys of its own
+  spans.back().first_row = row++;
+  const auto apart = c.Run(pool, spans, kSplitNone);
+  for (uint32_t enough : {kSplitNone, kSplitAll}) {
+    size_t groups = 0;
+    const auto shared =
+        c.Run(pool, spans, enough, AttentionCase::Keys::kSharedWherePossible, &groups);
+    EXPECT_EQ(groups, 1u);
+    EXPECT_EQ(Bits(shared), Bits(apart));
+  }
 }
 
 TEST_P(DeviceAttention, ARowAloneGivesTheBitsItGivesAmongOthers) {

@@ -165,6 +165,29 @@ TEST_F(CudaDecoder, ForksTruncationsAndSavedTokensGoOnAsIfReadStraight) {
   EXPECT_TRUE(SameBits(LastLogits(*decoder, *root, rest), straight(33)));
 }
 
+// Their common keys are read once for all of them.
+TEST_F(CudaDecoder, ForksOfALongPromptGiveTogetherWhatEachGivesAlone) {
+  const auto decoder = LoadCuda(Llama(TensorType::kQ8_0, 64));
+  const auto root = Must(decoder->NewSequence());
+  LastLogits(*decoder, *root, RandomTokens(260, 20));
+  std::vector<std::unique_ptr<Sequence>> together, alone;
+  for (int i = 0; i < 5; ++i) {
+    together.push_back(Must(decoder->Fork(*root, 260)));
+    alone.push_back(Must(decoder->Fork(*root, 260)));
+  }
+  const std::vector<int32_t> wanted = {0};
+  for (uint32_t step = 0; step < 3; ++step) {  // the last one is a graph
+    std::vector<std::vector<int32_t>> tokens;
+    std::vector<ForwardItem> batch;
+    for (uint32_t i = 0; i < 5; ++i) tokens.push_back(RandomTokens(1, 30 + 5 * step + i));
+    for (size_t i = 0; i < 5; ++i) batch.push_back({together[i].get(), tokens[i], {}, wanted});
+    const Logits logits = Must(decoder->Forward(batch, Context()));
+    for (size_t i = 0; i < 5; ++i) {
+      EXPECT_TRUE(SameBits(logits.row(i), LastLogits(*decoder, *alone[i], tokens[i]))) << i;
+    }
+  }
+}
+
 TEST_F(CudaDecoder, ScoresAreTheLogProbabilitiesOfTheNextTokens) {
   const auto decoder = LoadCuda(Llama(TensorType::kF32, 64));
   const auto tokens = RandomTokens(12, 12);
@@ -242,8 +265,7 @@ TEST_F(CudaDecoder, StagedArraysAreKeptUntilTheyChange) {
     EXPECT_NE(put("x", b), first);
     const int32_t* grown = put("y", large);  // 12,000 bytes
     std::vector<uint8_t> back(12'000);
-    device.CopyOut(back.data(), reinterpret_cast<const uint8_t*>(grown), back.size());
-    ASSERT_TRUE(device.Synchronize().ok());
+    ASSERT_TRUE(staging.ReadBack(reinterpret_cast<const uint8_t*>(grown), back).ok());
     EXPECT_EQ(std::memcmp(back.data(), large.data(), back.size()), 0);
   }
 }

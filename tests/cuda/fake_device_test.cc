@@ -18,15 +18,47 @@ using vade::testing::FakeDevice;
 
 std::string Faults() { return emulation::Engine::Get().TakeFaults(); }
 
+// Memory for copies.
+class HostBytes {
+ public:
+  HostBytes(Device& device, size_t count, uint8_t value = 0)
+      : device_(device), at_(*device.AllocateHost(count)), bytes_(at_, count) {
+    std::fill(bytes_.begin(), bytes_.end(), value);
+  }
+  ~HostBytes() { device_.FreeHost(at_); }
+  HostBytes(const HostBytes&) = delete;
+  HostBytes& operator=(const HostBytes&) = delete;
+  uint8_t* data() { return at_; }
+  uint8_t& operator[](size_t i) { return bytes_[i]; }
+  std::span<uint8_t> bytes() { return bytes_; }
+
+ private:
+  Device& device_;
+  uint8_t* at_;
+  std::span<uint8_t> bytes_;
+};
+
 class FakeDeviceTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(Faults(), ""); }
+  std::vector<uint8_t> Read(const uint8_t* at, size_t bytes) {
+    HostBytes out(*device_, bytes);
+    device_->CopyOut(out.data(), at, bytes);
+    EXPECT_TRUE(device_->Synchronize().ok());
+    return {out.bytes().begin(), out.bytes().end()};
+  }
+  void Write(uint8_t* at, const std::vector<uint8_t>& bytes) {
+    HostBytes in(*device_, bytes.size());
+    std::copy(bytes.begin(), bytes.end(), in.data());
+    device_->CopyIn(at, in.data(), bytes.size());
+    EXPECT_TRUE(device_->Synchronize().ok());
+  }
   std::unique_ptr<FakeDevice> device_ = std::make_unique<FakeDevice>(1 << 20);
 };
 
 TEST_F(FakeDeviceTest, WorkIsDoneWhenItIsWaitedForAndInOrder) {
   uint8_t* at = *device_->Allocate(64);
-  std::vector<uint8_t> in(64, 5), out(64, 1);
+  HostBytes in(*device_, 64, 5), out(*device_, 64, 1);
   device_->CopyIn(at, in.data(), 64);
   device_->Clear(at + 32, 32);
   device_->CopyOut(out.data(), at, 64);
@@ -40,7 +72,7 @@ TEST_F(FakeDeviceTest, WorkIsDoneWhenItIsWaitedForAndInOrder) {
 
 TEST_F(FakeDeviceTest, HostMemoryThatChangesTooEarlyIsFound) {
   uint8_t* at = *device_->Allocate(64);
-  std::vector<uint8_t> in(64, 5);
+  HostBytes in(*device_, 64, 5);
   device_->CopyIn(at, in.data(), 64);
   in[3] = 6;
   ASSERT_TRUE(device_->Synchronize().ok());
@@ -66,13 +98,139 @@ TEST_F(FakeDeviceTest, LifetimesAreChecked) {
 
 TEST_F(FakeDeviceTest, CopiesBeyondABufferAndOfUnwrittenMemoryAreFound) {
   uint8_t* at = *device_->Allocate(64);
-  std::vector<uint8_t> host(128);
+  HostBytes host(*device_, 128);
   device_->CopyIn(at, host.data(), 65);
   EXPECT_THAT(Faults(), HasSubstr("copy in of 65 bytes that no buffer holds"));
   device_->CopyOut(host.data(), at, 64);
   ASSERT_TRUE(device_->Synchronize().ok());
   EXPECT_THAT(Faults(), HasSubstr("nobody has written"));
   device_->Free(at);
+}
+
+TEST_F(FakeDeviceTest, CopiesFromAndToOtherMemoryOfTheHostAreFound) {
+  uint8_t* at = *device_->Allocate(64);
+  std::vector<uint8_t> pageable(64);
+  device_->CopyIn(at, pageable.data(), 64);
+  EXPECT_THAT(Faults(), HasSubstr("copy in of 64 bytes of the host that no buffer"));
+  device_->CopyOut(pageable.data(), at, 64);
+  EXPECT_THAT(Faults(), HasSubstr("copy out of 64 bytes of the host that no buffer"));
+  device_->Upload(at, pageable.data(), 64);
+  EXPECT_THAT(Faults(), HasSubstr("upload of 64 bytes of the host that no buffer"));
+  HostBytes pinned(*device_, 63);
+  device_->CopyIn(at, pinned.data(), 64);
+  EXPECT_THAT(Faults(), HasSubstr("no buffer for copies holds"));
+  ASSERT_TRUE(device_->Synchronize().ok());
+  device_->Free(at);
+}
+
+class UploadTest : public FakeDeviceTest {
+ protected:
+  void SetUp() override {
+    FakeDeviceTest::SetUp();
+    at_ = *device_->Allocate(64);
+    other_ = *device_->Allocate(64);
+    event_ = *device_->NewEvent();
+    Write(at_, std::vector<uint8_t>(64, 1));
+    Write(other_, std::vector<uint8_t>(64, 2));
+  }
+  void TearDown() override {
+    ASSERT_TRUE(device_->Synchronize().ok());
+    host_.reset();
+    device_->FreeEvent(event_);
+    device_->Free(at_);
+    device_->Free(other_);
+    device_.reset();
+    EXPECT_EQ(Faults(), "");
+  }
+  // 64 times 7 on the way to `at_`.
+  void Upload() {
+    if (!host_) host_ = std::make_unique<HostBytes>(*device_, 64, 7);
+    device_->Upload(at_, host_->data(), 64);
+  }
+  uint8_t *at_ = nullptr, *other_ = nullptr;
+  Event event_;
+  std::unique_ptr<HostBytes> host_;
+};
+
+TEST_F(UploadTest, WorkThatWaitsForItsEventFindsIt) {
+  device_->CopyWithin(other_, at_, 64);  // still sees what was there
+  device_->Record(event_, Queue::kWork);
+  device_->LetWait(Queue::kUploads, event_);
+  Upload();
+  device_->Record(event_, Queue::kUploads);
+  device_->LetWait(Queue::kWork, event_);
+  EXPECT_EQ(Read(other_, 64), std::vector<uint8_t>(64, 1));
+  EXPECT_EQ(Read(at_, 64), std::vector<uint8_t>(64, 7));
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(UploadTest, TheHostMayWaitForIt) {
+  Upload();
+  device_->Record(event_, Queue::kUploads);
+  EXPECT_EQ(device_->uploads_ended(), 0u);
+  ASSERT_TRUE(device_->WaitFor(event_).ok());
+  EXPECT_EQ(device_->uploads_ended(), 1u);
+  (*host_)[0] = 9;  // free again
+  EXPECT_EQ(Read(at_, 64), std::vector<uint8_t>(64, 7));
+  EXPECT_EQ(Faults(), "");
+}
+
+TEST_F(UploadTest, AStagingBufferThatIsFilledAgainTooEarlyIsFound) {
+  Upload();
+  device_->Record(event_, Queue::kUploads);
+  (*host_)[5] = 8;
+  ASSERT_TRUE(device_->WaitFor(event_).ok());
+  EXPECT_THAT(Faults(), HasSubstr("changed before it was uploaded"));
+}
+
+TEST_F(UploadTest, WorkThatDoesNotWaitForItsEventIsFound) {
+  Upload();
+  device_->Record(event_, Queue::kUploads);  // and nobody waits
+  device_->CopyWithin(other_, at_, 64);
+  ASSERT_TRUE(device_->Synchronize().ok());
+  EXPECT_THAT(Faults(), HasSubstr("copy of memory that nobody has written"));
+}
+
+TEST_F(UploadTest, AnUploadOverMemoryThatWorkStillReadsIsFound) {
+  device_->CopyWithin(other_, at_, 64);
+  Upload();  // does not wait for the copy
+  ASSERT_TRUE(device_->Synchronize().ok());
+  EXPECT_THAT(Faults(), HasSubstr("copy of memory that nobody has written"));
+}
+
+TEST_F(UploadTest, WorkThatWritesWhereAnUploadGoesIsFound) {
+  Upload();
+  device_->Clear(at_ + 32, 1);
+  ASSERT_TRUE(device_->Synchronize().ok());
+  EXPECT_THAT(Faults(), HasSubstr("written that an upload is on its way to"));
+}
+
+TEST_F(UploadTest, LifetimesOfEventsAndOfTheirBuffersAreChecked) {
+  device_->LetWait(Queue::kWork, event_);
+  EXPECT_THAT(Faults(), HasSubstr("never recorded"));
+  (void)device_->WaitFor(event_);
+  EXPECT_THAT(Faults(), HasSubstr("never recorded"));
+  Upload();
+  host_.reset();
+  EXPECT_THAT(Faults(), HasSubstr("host memory is given back while work is queued"));
+  uint8_t* more = *device_->Allocate(64);
+  Upload();
+  device_->Free(more);
+  EXPECT_THAT(Faults(), HasSubstr("memory is given back while work is queued"));
+}
+
+TEST_F(FakeDeviceTest, EventsAndHostMemoryThatStayAreLeaks) {
+  const Event event = *device_->NewEvent();
+  device_->FreeEvent(event);
+  device_->Record(event, Queue::kWork);
+  EXPECT_THAT(Faults(), HasSubstr("recorded that is not there"));
+  device_->FreeEvent(event);
+  EXPECT_THAT(Faults(), HasSubstr("given back that is not there"));
+  (void)device_->NewEvent();
+  (void)device_->AllocateHost(48);
+  device_.reset();
+  EXPECT_THAT(Faults(), ::testing::AllOf(HasSubstr("leak: 1 events"),
+                                         HasSubstr("leak: 48 bytes of the host")));
 }
 
 class GraphTest : public FakeDeviceTest {
@@ -82,16 +240,6 @@ class GraphTest : public FakeDeviceTest {
     EXPECT_TRUE(device_->BeginCapture().ok());
     device_->Clear(at, bytes);
     return *device_->EndCapture();
-  }
-  std::vector<uint8_t> Read(const uint8_t* at, size_t bytes) {
-    std::vector<uint8_t> out(bytes);
-    device_->CopyOut(out.data(), at, bytes);
-    EXPECT_TRUE(device_->Synchronize().ok());
-    return out;
-  }
-  void Write(uint8_t* at, const std::vector<uint8_t>& bytes) {
-    device_->CopyIn(at, bytes.data(), bytes.size());
-    EXPECT_TRUE(device_->Synchronize().ok());
   }
 };
 
@@ -112,12 +260,14 @@ TEST_F(GraphTest, RecordedWorkIsDoneAtEachLaunchAndNotBefore) {
 
 TEST_F(GraphTest, WhatNoGraphCanHoldIsFoundWhileItIsRecorded) {
   uint8_t* at = *device_->Allocate(64);
-  std::vector<uint8_t> host(64);
+  HostBytes host(*device_, 64);
   ASSERT_TRUE(device_->BeginCapture().ok());
   device_->CopyIn(at, host.data(), 64);
   EXPECT_THAT(Faults(), HasSubstr("host memory is copied while a graph is recorded"));
   device_->CopyOut(host.data(), at, 64);
   EXPECT_THAT(Faults(), HasSubstr("copied to the host while a graph is recorded"));
+  device_->Upload(at, host.data(), 64);
+  EXPECT_THAT(Faults(), HasSubstr("host memory is copied while a graph is recorded"));
   (void)device_->Synchronize();
   EXPECT_THAT(Faults(), HasSubstr("waited for while a graph is recorded"));
   uint8_t* other = *device_->Allocate(64);

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 namespace vade::kernels::cuda {
 namespace {
@@ -150,41 +152,68 @@ TEST(CudaPlans, AttentionFitsIntoSharedMemoryForEveryHead) {
   EXPECT_EQ(PlanRows(3).shared_bytes, 128u);
 }
 
-// Every pair of every row meets every split of the keys that it sees, once.
+// The (span, pair) that a pair of an item is: of a span of shared keys, one of those that share.
+std::pair<uint32_t, uint32_t> RealPair(const std::vector<AttendShape>& spans, uint32_t group,
+                                       const AttendPlan& plan, int span, uint32_t pair) {
+  auto s = static_cast<uint32_t>(span);
+  if (s < spans.size()) return {s, pair};
+  for (s = plan.shared[s - spans.size()].first_span; pair >= spans[s].row_count * group; ++s) {
+    pair -= spans[s].row_count * group;
+  }
+  return {s, pair};
+}
+
+// Every pair of every row meets every split of the keys that it sees, once and in order, whether an
+// item ends it or a merge does.
 void ExpectCovers(const std::vector<AttendShape>& spans, uint32_t group, const AttendPlan& plan) {
-  std::set<std::tuple<int, int, int>> seen;
-  std::set<int> partials;
+  std::map<std::pair<uint32_t, uint32_t>, std::vector<int>> splits;
+  std::map<int, const AttendItem*> partials;
+  const auto add = [&](const AttendItem& item, std::pair<uint32_t, uint32_t> pair) {
+    for (int i = item.split_begin; i < item.split_end; ++i) splits[pair].push_back(i);
+  };
   for (const AttendItem& item : plan.items) {
     ASSERT_LE(item.pair_end - item.pair_begin, static_cast<int>(kAttendPairs));
     ASSERT_LT(item.split_begin, item.split_end);
-    for (int pair = item.pair_begin; pair < item.pair_end; ++pair) {
-      for (int split = item.split_begin; split < item.split_end; ++split) {
-        ASSERT_TRUE(seen.insert({item.span, pair, split}).second);
-      }
-    }
     if (item.partial >= 0) {
-      ASSERT_TRUE(partials.insert(item.partial).second);
-      ASSERT_EQ(item.split_end, item.split_begin + 1);
+      ASSERT_TRUE(partials.emplace(item.partial, &item).second);
+      ASSERT_LT(item.partial, static_cast<int>(plan.partials));
+      continue;
+    }
+    for (int pair = item.pair_begin; pair < item.pair_end; ++pair) {
+      add(item, RealPair(spans, group, plan, item.span, static_cast<uint32_t>(pair)));
     }
   }
-  for (size_t s = 0; s < spans.size(); ++s) {
+  ASSERT_EQ(plan.partials, partials.size());
+  std::set<int> used;
+  for (const MergeItem& merge : plan.merges) {
+    for (int pair = merge.pair_begin; pair < merge.pair_end; ++pair) {
+      const std::pair<uint32_t, uint32_t> wanted = {merge.span, pair};
+      const int in_group = merge.shared_pair + pair, block = in_group / int{kAttendPairs};
+      const auto take = [&](int partial, int place) {
+        ASSERT_TRUE(partials.contains(partial));
+        used.insert(partial);
+        const AttendItem& item = *partials[partial];
+        ASSERT_LT(item.pair_begin + place, item.pair_end);
+        ASSERT_EQ(
+            RealPair(spans, group, plan, item.span, static_cast<uint32_t>(item.pair_begin + place)),
+            wanted);
+        add(item, wanted);
+      };
+      for (int i = 0; i < merge.shared_count; ++i) {
+        take(merge.shared_partial + block * merge.shared_count + i, in_group % int{kAttendPairs});
+      }
+      for (int i = 0; i < merge.split_count; ++i) take(merge.partial + i, pair - merge.pair_begin);
+    }
+  }
+  EXPECT_EQ(used.size(), partials.size()) << "what is computed is merged";
+  for (uint32_t s = 0; s < spans.size(); ++s) {
     for (uint32_t pair = 0; pair < spans[s].row_count * group; ++pair) {
       const uint32_t keys = spans[s].visible[pair / group];
-      for (uint32_t split = 0; split * kSplitKeys < keys; ++split) {
-        ASSERT_TRUE(
-            seen.contains({static_cast<int>(s), static_cast<int>(pair), static_cast<int>(split)}));
-      }
+      const std::vector<int>& seen = splits[{s, pair}];
+      ASSERT_GE(seen.size() * kSplitKeys, keys);
+      for (size_t i = 0; i < seen.size(); ++i) ASSERT_EQ(seen[i], static_cast<int>(i));
     }
   }
-  size_t merged = 0;
-  for (const MergeItem& merge : plan.merges) {
-    for (int i = 0; i < merge.split_count; ++i) {
-      ASSERT_TRUE(partials.contains(merge.partial + i));
-      ++merged;
-    }
-  }
-  EXPECT_EQ(merged, partials.size());
-  EXPECT_EQ(plan.partials, partials.size());
 }
 
 TEST(CudaPlans, AttentionCoversEveryRowAndKeyOnce) {
@@ -201,6 +230,68 @@ TEST(CudaPlans, AttentionCoversEveryRowAndKeyOnce) {
       ExpectCovers(spans, group, PlanAttention(spans, group, 2, enough));
     }
   }
+}
+
+// Sequences that hold the same keys up to a length, and others from there on.
+struct Forks {
+  Forks(std::vector<std::pair<uint32_t, uint32_t>> rows_and_keys, uint32_t common) {
+    uint32_t row = 0;
+    for (const auto& [rows, keys] : rows_and_keys) {
+      auto& v = visible.emplace_back();
+      for (uint32_t r = 0; r < rows; ++r) v.push_back(keys - rows + r + 1);
+      auto& p = pages.emplace_back();
+      auto& k = positions.emplace_back();
+      const int own = 1000 * static_cast<int>(visible.size());
+      for (uint32_t i = 0; i < keys; ++i) {
+        k.push_back(static_cast<int32_t>(i));
+        if (i % 32 == 0) p.push_back(static_cast<int32_t>(i / 32) + (i + 32 <= common ? 0 : own));
+      }
+    }
+    for (size_t i = 0; i < visible.size(); ++i) {
+      const auto rows = static_cast<uint32_t>(visible[i].size());
+      spans.push_back({rows, visible[i], row, pages[i], positions[i]});
+      row += rows;
+    }
+  }
+  std::vector<std::vector<uint32_t>> visible;
+  std::vector<std::vector<int32_t>> pages, positions;
+  std::vector<AttendShape> spans;
+};
+
+TEST(CudaPlans, KeysThatForksShareAreReadOnceForEachFullBlock) {
+  for (uint32_t common : {0u, 255u, 256u, 700u, 1024u}) {
+    const Forks forks(
+        {{1, 1030}, {2, 1100}, {1, 1025}, {1, 2000}, {3, 1027}, {40, 1200}, {1, 1030}}, common);
+    for (uint32_t group : {1u, 6u, 7u, 16u, 24u}) {
+      for (uint32_t enough : {0u, 100u, 1u << 30}) {
+        const AttendPlan plan = PlanAttention(forks.spans, group, 2, enough);
+        ExpectCovers(forks.spans, group, plan);
+        const bool worth = common >= 256 && group < 16;
+        ASSERT_EQ(plan.shared.size(), worth ? 1u : 0u) << common << ", " << group;
+        if (!worth) continue;
+        EXPECT_EQ(plan.shared[0].splits, common / 256);
+        EXPECT_LE(plan.shared[0].span_count, 5u) << "40 rows fill blocks of their own";
+      }
+    }
+  }
+  const Forks eight(std::vector<std::pair<uint32_t, uint32_t>>(8, {1, 520}), 512);
+  const AttendPlan plan = PlanAttention(eight.spans, 6, 2, 0);
+  ASSERT_EQ(plan.shared.size(), 1u);
+  EXPECT_EQ(plan.items.size(), 3u + 8u) << "48 pairs are three blocks of shared keys";
+}
+
+TEST(CudaPlans, KeysAreSharedOnlyWhereTheyAreTheSame) {
+  Forks forks({{1, 600}, {1, 600}}, 512);
+  ASSERT_EQ(FindSharedKeys(forks.spans, 6).size(), 1u);
+  EXPECT_TRUE(FindSharedKeys(forks.spans, 16).empty()) << "each fills a block by itself";
+  forks.positions[1][300] += 1;  // the same keys, rotated otherwise
+  ASSERT_EQ(FindSharedKeys(forks.spans, 6).size(), 1u);
+  EXPECT_EQ(FindSharedKeys(forks.spans, 6)[0].splits, 1u);
+  forks.positions[1][0] += 1;
+  EXPECT_TRUE(FindSharedKeys(forks.spans, 6).empty());
+  forks.positions[1][0] -= 1;
+  forks.spans[1].first_row += 1;
+  EXPECT_TRUE(FindSharedKeys(forks.spans, 6).empty()) << "their rows do not follow one another";
 }
 
 TEST(CudaPlans, KeysAreSplitOnlyWhereBlocksAreFew) {

@@ -73,6 +73,22 @@ class Ingest : public ::testing::Test {
   IngestReport last_;
 };
 
+// As an earlier version's parser left it.
+TEST_F(Ingest, AnotherTextOfTheSameBytesIsStoredAnew) {
+  PutRequest request;
+  request.info.id = "a.md";
+  request.bytes = "# A\n\nSome text.\n";
+  const auto put = [&] { return Ingestor(&store_, &embedder_, options_).Put(request, Context()); };
+  ASSERT_TRUE(put().ok());
+  EXPECT_EQ(put()->outcome, IngestOutcome::kUnchanged);
+  const auto writer = store_.BeginDocument("default", store_.GetDocument("default", "a.md")->info);
+  ASSERT_TRUE(writer.ok());
+  ASSERT_TRUE((*writer)->AddText("# A\n").ok());
+  ASSERT_TRUE((*writer)->Commit(Context()).ok());
+  EXPECT_EQ(put()->outcome, IngestOutcome::kUpdated);
+  EXPECT_EQ(store_.GetDocument("default", "a.md")->text, request.bytes);
+}
+
 TEST_F(Ingest, TellsCreatedUnchangedUpdatedAndDuplicateApart) {
   Write("a.md", "# A\n\nFirst text.\n");
   Write("sub/b.md", "# B\n\nSecond text.\n");

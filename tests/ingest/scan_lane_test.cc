@@ -95,6 +95,23 @@ TEST_F(ScanLane, FilesBehindAScanDoNotWaitForIt) {
   EXPECT_THAT(files.done, ElementsAre("1", "2", "3", "4", "5", "6", "7", "0"));
 }
 
+// More bytes than are held in memory, and nobody has them again: they wait in files.
+TEST_F(ScanLane, FilesBehindManyScansDoNotWaitForThemEither) {
+  ListedFiles files;
+  constexpr size_t kScans = 12;
+  const std::string scan = Scan(1);
+  ASSERT_GT(kScans * scan.size(), 40u << 20);
+  for (size_t i = 0; i < kScans; ++i) files.Add(StrCat("a", i, ".pdf"), scan);
+  files.Add("b.html", "<html><p>Text.");
+  ASSERT_EQ(Ingest(&files), OkStatus());
+  ASSERT_EQ(files.done.size(), kScans + 1);
+  const auto at = std::find(files.done.begin(), files.done.end(), StrCat(kScans));
+  EXPECT_LT(at - files.done.begin(), 4) << "of 12 scans 8 are held at most";
+  for (size_t i = 0; i < kScans; ++i) {
+    EXPECT_THAT(TextOf(StrCat("a", i, ".pdf")), ::testing::HasSubstr("serviced in May")) << i;
+  }
+}
+
 TEST_F(ScanLane, AFileDoesNotOvertakeAScanWithTheSameId) {
   ListedFiles files;
   files.Add("a", Scan(2));

@@ -58,6 +58,31 @@ TEST_P(ApiContract, APutDocumentIsRead) {
   EXPECT_GT(document->info.created_unix_micros, 0);
 }
 
+TEST_P(ApiContract, TablesHaveTheTypesOfTheirCells) {
+  const std::string text =
+      "# Prices\n\n| Item | Price | Since | Share |\n| --- | --- | --- | --- |\n"
+      "| nail | $1,200.50 | 2024-03-01 14:30 | 12.5% |\n| | -3 | | |\n";
+  ASSERT_TRUE(api().PutDocument("default", MakePut("prices.md", text), ctx_).ok());
+  const auto tables = api().GetTables("default", "prices.md", ctx_);
+  ASSERT_TRUE(tables.ok()) << tables.status().ToString();
+  ASSERT_EQ(tables->size(), 1u);
+  const Table& table = tables->front();
+  EXPECT_EQ(text.substr(table.begin, 6), "| Item");
+  EXPECT_EQ(table.end, text.size() - 1);
+  EXPECT_EQ(table.columns, (std::vector<std::string>{"Item", "Price", "Since", "Share"}));
+  ASSERT_EQ(table.rows.size(), 2u);
+  EXPECT_EQ(table.rows[0][1].text, "$1,200.50");
+  EXPECT_EQ(table.rows[0][1].value, (CellValue{CellKind::kMoney, 1200.5, "$"}));
+  EXPECT_EQ(DateText(table.rows[0][2].value.number), "2024-03-01T14:30:00");
+  EXPECT_EQ(table.rows[0][3].value, (CellValue{CellKind::kPercent, 0.125}));
+  EXPECT_EQ(table.rows[1][0].value, CellValue());
+  EXPECT_EQ(table.rows[1][1].value, (CellValue{CellKind::kNumber, -3}));
+  EXPECT_FALSE(table.cut);
+  EXPECT_EQ(api().GetTables("default", "missing", ctx_).status().code(), StatusCode::kNotFound);
+  ASSERT_TRUE(api().DeleteDocuments("default", {"prices.md"}, ctx_).ok());
+  EXPECT_TRUE(fake_.store->ListNotes("default", "t", "", 10)->empty()) << "they go with it";
+}
+
 TEST_P(ApiContract, APutSaysWhatItDid) {
   EXPECT_EQ(Put("a", "One text.").outcome, IngestOutcome::kCreated);
   EXPECT_EQ(Put("a", "One text.").outcome, IngestOutcome::kUnchanged);

@@ -158,6 +158,26 @@ TEST(DocumentJson, MetadataKeepsItsTypes) {
   EXPECT_EQ(json["created"], "1970-01-01T00:00:01Z");
 }
 
+TEST(DocumentJson, HasTablesWhereTheyAreAskedFor) {
+  Document document;
+  EXPECT_FALSE(Json::parse(DocumentJson(document, std::nullopt)).contains("tables"));
+  Table table;
+  table.begin = 5;
+  table.end = 90;
+  table.columns = {"What", "Price", "Since"};
+  table.rows = {{{"nail", {CellKind::kText}}, {"$5", {CellKind::kMoney, 5, "$"}}, {"", {}}},
+                {{"", {}}, {"7", {CellKind::kNumber, 7}}, {"1.3.2024", {CellKind::kDate, 19783}}}};
+  const Json json = Json::parse(DocumentJson(document, std::nullopt, std::vector<Table>{table}));
+  EXPECT_EQ(json["tables"], Json::parse(R"([{"begin":5,"end":90,"cut":false,
+                "columns":[{"name":"What","type":"text"},{"name":"Price","type":"text"},
+                           {"name":"Since","type":"date"}],
+                "rows":[[{"text":"nail","type":"text"},
+                         {"text":"$5","type":"money","value":5.0,"currency":"$"},
+                         {"text":"","type":"empty"}],
+                        [{"text":"","type":"empty"},{"text":"7","type":"number","value":7.0},
+                         {"text":"1.3.2024","type":"date","value":"2024-03-01"}]]}])"));
+}
+
 TEST(DocumentListJson, AnEmptyPageHasItsFields) {
   EXPECT_EQ(Json::parse(DocumentListJson({})), Json({{"documents", Json::array()}, {"next", ""}}));
 }

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <future>
 
+#include "base/bytes.h"
+#include "ingest/formats/ocr_data.h"
 #include "tests/service/service_fixture.h"
 #include "tests/service/wire_client.h"
 #include "tests/testing/temp_dir.h"
@@ -19,6 +21,27 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::ServedFake;
 using testing::TempDir;
+
+// A white picture: OCR sees nothing in it, but has to look.
+std::string WhiteTiff() {
+  constexpr uint16_t kShort = 3, kLong = 4;
+  constexpr uint32_t kSide = 40, kEntries = 9, kData = 8 + 2 + 12 * kEntries + 4;
+  const uint32_t entries[kEntries][3] = {
+      {256, kLong, kSide}, {257, kLong, kSide}, {258, kShort, 8},
+      {259, kShort, 1},    {262, kShort, 1},    {273, kLong, kData},
+      {277, kShort, 1},    {278, kLong, kSide}, {279, kLong, kSide * kSide}};
+  std::string out("II*\0", 4);
+  AppendFixed<uint32_t>(&out, 8);
+  AppendFixed<uint16_t>(&out, kEntries);
+  for (const auto& [tag, type, value] : entries) {
+    AppendFixed(&out, static_cast<uint16_t>(tag));
+    AppendFixed(&out, static_cast<uint16_t>(type));
+    AppendFixed<uint32_t>(&out, 1);
+    AppendFixed(&out, value);
+  }
+  AppendFixed<uint32_t>(&out, 0);
+  return out.append(kSide * kSide, '\xff');
+}
 
 class RemoteIngest : public ::testing::Test {
  protected:
@@ -93,6 +116,24 @@ TEST_F(RemoteIngest, ManyFilesAndLargeOnesArrive) {
   EXPECT_EQ(Outcome(), "303 0 0 0 0 0 0");
   EXPECT_EQ(fake_.store->GetDocument("default", "large.txt")->text, large);
   EXPECT_EQ(Outcome(), "0 0 303 0 0 0 0");
+}
+
+// More of them than are under way at once.
+TEST_F(RemoteIngest, FilesBehindManyScansDoNotWaitForThem) {
+  if (OcrAtStart().languages.empty()) GTEST_SKIP() << "tesseract-ocr is not installed";
+  constexpr size_t kScans = 80;
+  for (size_t i = 0; i < kScans; ++i) dir_.Write(StrCat("docs/a", 100 + i, ".tiff"), WhiteTiff());
+  dir_.Write("docs/z.html", "<html><p>Text.");
+  std::optional<uint64_t> scans_before;
+  const auto seen = [&](const IngestProgress& progress) {
+    if (!scans_before && progress.created == 3) scans_before = progress.failed;
+  };
+  const auto report = fake_.remote->Ingest({dir_.File("docs")}, options_, seen, {});
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->created, 3u);
+  EXPECT_EQ(report->failed, kScans);
+  ASSERT_TRUE(scans_before.has_value());
+  EXPECT_LT(*scans_before, kScans - 64) << "it waited for a place among 64";
 }
 
 TEST_F(RemoteIngest, APasswordReachesTheParsers) {
@@ -292,6 +333,31 @@ TEST_F(IngestWire, AClientThatFallsSilentIsLetGo) {
   while (stream->Read(&answer)) continue;
   EXPECT_FALSE(stream->Finish().ok());
   EXPECT_TRUE(Say({Settings(), End()}).ok());
+}
+
+// It waits for outcomes, as one does whose files are all under way.
+TEST_F(IngestWire, AClientThatOwesNothingMayBeSilent) {
+  if (OcrAtStart().languages.empty()) GTEST_SKIP() << "tesseract-ocr is not installed";
+  const std::string picture = WhiteTiff();
+  grpc::ClientContext rpc;
+  const auto stream = stub_->IngestDocuments(&rpc);
+  stream->Write(Settings());
+  constexpr uint64_t kFiles = 30;
+  for (uint64_t i = 0; i < kFiles; ++i) {
+    stream->Write(Offer(i, StrCat(i, ".tiff"), picture.size()));
+    stream->Write(Data(i, picture));
+  }
+  uint64_t put_off = 0, outcomes = 0;
+  for (Response answer; outcomes < kFiles && stream->Read(&answer);) {
+    if (answer.has_put_off()) ++put_off;
+    if (answer.has_outcome()) ++outcomes;
+  }
+  EXPECT_EQ(put_off, kFiles);
+  EXPECT_EQ(outcomes, kFiles) << "all of them take longer than the service is patient";
+  stream->Write(End());
+  stream->WritesDone();
+  for (Response answer; stream->Read(&answer);) continue;
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(IngestWire, TellsASilentClientThatItsCallHasFailed) {

@@ -37,9 +37,10 @@ inline std::string Docx(const std::string& words) {
 }
 
 // Of slides' shapes.
-inline std::string PptxOf(const std::vector<std::string>& slides) {
+inline std::string PptxOf(const std::vector<std::string>& slides,
+                          std::vector<std::pair<std::string, std::string>> files = {}) {
   std::string list;
-  std::vector<std::pair<std::string, std::string>> targets, files;
+  std::vector<std::pair<std::string, std::string>> targets;
   for (size_t i = 0; i < slides.size(); ++i) {
     list += StrCat("<p:sldId r:id='r", i, "'/>");
     targets.emplace_back(StrCat("r", i), StrCat("slides/slide", i, ".xml"));
@@ -78,14 +79,18 @@ inline std::string Xlsx(const std::string& words) {
 }
 
 // `kind` is text, spreadsheet or presentation; of the inside of its element.
-inline std::string OpenDocumentOf(const std::string& kind, const std::string& inside) {
-  return Zip({{"mimetype", StrCat("application/vnd.oasis.opendocument.", kind)},
-              {"META-INF/manifest.xml", "<manifest:manifest xmlns:manifest='m'/>"},
-              {"content.xml",
-               StrCat("<office:document-content xmlns:office='o' xmlns:text='t' xmlns:table='tb' "
-                      "xmlns:draw='d' xmlns:presentation='p'><office:body><office:",
-                      kind, ">", inside, "</office:", kind,
-                      "></office:body></office:document-content>")}});
+inline std::string OpenDocumentOf(const std::string& kind, const std::string& inside,
+                                  std::vector<std::pair<std::string, std::string>> more = {}) {
+  more.insert(
+      more.begin(),
+      {{"mimetype", StrCat("application/vnd.oasis.opendocument.", kind)},
+       {"META-INF/manifest.xml", "<manifest:manifest xmlns:manifest='m'/>"},
+       {"content.xml",
+        StrCat("<office:document-content xmlns:office='o' xmlns:text='t' xmlns:table='tb' "
+               "xmlns:draw='d' xmlns:presentation='p' xmlns:xlink='x'><office:body><office:",
+               kind, ">", inside, "</office:", kind,
+               "></office:body></office:document-content>")}});
+  return Zip(more);
 }
 inline std::string Odt(const std::string& words) {
   return OpenDocumentOf("text", StrCat("<text:p>", words, "</text:p>"));
@@ -103,7 +108,8 @@ inline std::string Odp(const std::string& words) {
 }
 
 // Of chapters, in the order of the spine.
-inline std::string EpubOf(const std::vector<std::string>& chapters) {
+inline std::string EpubOf(const std::vector<std::string>& chapters,
+                          const std::vector<std::pair<std::string, std::string>>& more = {}) {
   std::string manifest, spine;
   std::vector<std::pair<std::string, std::string>> files = {
       {"mimetype", "application/epub+zip"},
@@ -120,6 +126,7 @@ inline std::string EpubOf(const std::vector<std::string>& chapters) {
                      StrCat("<package><metadata><dc:title>A Book</dc:title><dc:creator>B. Writer"
                             "</dc:creator></metadata><manifest>",
                             manifest, "</manifest><spine>", spine, "</spine></package>"));
+  files.insert(files.end(), more.begin(), more.end());
   return Zip(files);
 }
 

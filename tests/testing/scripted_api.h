@@ -56,6 +56,10 @@ class ScriptedApi : public Api {
     return found->second;
   }
 
+  Result<std::vector<Table>> GetTables(const std::string&, const std::string&,
+                                       const Context&) override {
+    return Unimplemented("not scripted");
+  }
   Result<std::optional<NearDocument>> FindNearDuplicate(const std::string&, const std::string&,
                                                         const Context&) override {
     return std::optional<NearDocument>();

@@ -1,0 +1,40 @@
+#include "ingest/document_tables.h"
+
+#include "base/strings.h"
+
+namespace vade {
+namespace {
+
+constexpr char kTables = 't';  // the kind of note
+
+std::string KeyOf(std::string_view id) { return StrCat(kTables, id); }
+
+}  // namespace
+
+Status DocumentTables::AddNote(const std::string& document_id, std::string encoded,
+                               std::vector<StoreNote>* notes) const {
+  if (encoded.empty()) {
+    ASSIGN_OR_RETURN(const auto before, store_->GetNote(collection_, KeyOf(document_id)));
+    if (!before) return OkStatus();
+  }
+  notes->push_back({KeyOf(document_id), std::move(encoded)});
+  return OkStatus();
+}
+
+Status DocumentTables::Forget(std::span<const std::string> document_ids) {
+  std::vector<StoreNote> notes;
+  for (const std::string& id : document_ids) RETURN_IF_ERROR(AddNote(id, "", &notes));
+  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
+}
+
+Result<std::vector<Table>> DocumentTables::Of(const std::string& document_id) const {
+  ASSIGN_OR_RETURN(const Document document, store_->GetDocument(collection_, document_id));
+  ASSIGN_OR_RETURN(const auto kept, store_->GetNote(collection_, KeyOf(document_id)));
+  if (kept) {
+    auto tables = DecodeTables(*kept, document.info.content_hash, document.text);
+    if (tables) return std::move(*tables);
+  }
+  return FindTables(document.text, document.info.mime_type, {});
+}
+
+}  // namespace vade
