@@ -50,7 +50,7 @@ Status BlockFiles::ReadDirectory() {
         if (path.ends_with(kBlockFileSuffix)) {
           found.push_back({path, entry});
         } else {
-          (void)RemoveFile(entry.path);  // what a process that died was writing
+          leftovers_.push_back(entry.path);
         }
         return OkStatus();
       },
@@ -63,7 +63,6 @@ Status BlockFiles::ReadDirectory() {
     entries_[found[i].path] = {found[i].entry.size_bytes, step * static_cast<double>(i), 1};
     total_bytes_ += found[i].entry.size_bytes;
   }
-  MakeRoom(0);
   const auto applied = ReadFile(JoinPath(options_.directory, kAppliedFile), 64);
   if (applied.ok()) applied_commit_ = ParseUint(StripAsciiWhitespace(*applied)).value_or(0);
   return OkStatus();
@@ -112,6 +111,7 @@ bool BlockFiles::Save(std::string_view model, const BlockKey& key, const Block& 
   std::lock_guard lock(mutex_);  // held while writing: Forget() must not return before a file is in
   if (!MayKeepLocked(key, block.commit)) return false;
   if (entries_.contains(path)) return true;
+  (void)RemoveLeftovers();  // else again with the next one
   const auto free = FreeDiskBytes(options_.directory);
   if (!free.ok() || *free < size + options_.min_free_bytes || !MakeRoom(size)) return false;
   const std::string full = JoinPath(options_.directory, path);
@@ -159,9 +159,20 @@ bool BlockFiles::MakeRoom(uint64_t bytes) {
   return true;
 }
 
+// Nobody knows whose text they hold.
+Status BlockFiles::RemoveLeftovers() {
+  for (; !leftovers_.empty(); leftovers_.pop_back()) {
+    const std::string& path = leftovers_.back();
+    RETURN_IF_ERROR(RemoveFile(path));
+    RETURN_IF_ERROR(SyncDirectory(path.substr(0, path.rfind('/'))));
+  }
+  return OkStatus();
+}
+
 // Files of every model whose path goes on with `part` behind the model's name. Durably: a loss of
 // power must not bring a deleted text back behind the remembered commit.
 Status BlockFiles::RemoveBelow(const std::string& part) {
+  RETURN_IF_ERROR(RemoveLeftovers());
   std::vector<std::string> paths;
   for (const auto& [path, entry] : entries_) {
     const size_t slash = path.find('/');

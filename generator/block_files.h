@@ -53,6 +53,8 @@ struct KeptFilesReport {
 
 class BlockFiles {
  public:
+  // Changes no file: what is beyond the budget, or was left by a process that died while it wrote,
+  // goes with the first Save() or Forget().
   static Result<std::unique_ptr<BlockFiles>> Open(const BlockFilesOptions& options);
 
   bool Has(std::string_view model, const BlockKey& key) const;
@@ -107,6 +109,7 @@ class BlockFiles {
   Status ReadDirectory();
   void Touch(Entry* entry);
   Status Remove(const std::string& path);
+  Status RemoveLeftovers();
   Status RemoveBelow(const std::string& part);
   bool MakeRoom(uint64_t bytes);
   bool MayKeepLocked(const BlockKey& key, uint64_t view_commit) const;
@@ -117,6 +120,7 @@ class BlockFiles {
   uint64_t total_bytes_ = 0;
   double removed_worth_ = 0;
   uint64_t applied_commit_ = 0;
+  std::vector<std::string> leftovers_;  // files that are no blocks, by their whole path
   // By collection and document ("": all of it): the commit of the last change.
   std::map<std::pair<uint32_t, std::string>, uint64_t> forgotten_;
   uint64_t newest_forgotten_ = 0;

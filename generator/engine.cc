@@ -165,6 +165,7 @@ Result<std::vector<std::unique_ptr<TokenStream>>> Engine::Impl::Start(EngineJob 
   first->block_end = origin.block_end;
   first->commit = origin.commit;
   first->conversation = origin.conversation;
+  first->audience = origin.audience;
   first->counted = true;  // as a reading
   if (job.sampling.beams > 1) {
     first->request->search.emplace(static_cast<size_t>(job.sampling.beams),
@@ -217,6 +218,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) 
     task->saved = std::move(block.saved);
     task->commit = job.commit;
     task->conversation = job.conversation;
+    task->audience = job.audience;
     task->ahead = job.ahead;
     tasks.push_back(std::move(task));
   }

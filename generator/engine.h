@@ -14,9 +14,9 @@
 // The prefix of a job is read once: a few prefix sequences are kept, least recently used first out,
 // and forked. So are passage blocks (generator/kept_blocks.h): Read() asks each of several passages
 // alone, and an answer goes on from one of them. What two of them need is read by one, the other
-// waits for it. When the decoder's key/value pages run out, kept blocks go first, then prefixes,
-// then the newest active answer is set aside and goes on (from its beginning, with the same tokens)
-// once another has ended; one that does not fit alone fails.
+// waits for it. When the decoder's key/value pages run out, kept turns go first, then blocks, then
+// prefixes, then the newest active answer is set aside and goes on (from its beginning, with the
+// same tokens) once another has ended; one that does not fit alone fails.
 //
 // Start(), Read() and TokenStream may be used from any thread, one thread a stream. The destructor
 // ends waiting and active answers with UNAVAILABLE and joins the thread; streams may outlive the
@@ -59,6 +59,7 @@ struct TurnOrigin {
   size_t block_end = 0;       // the block is tokens [prefix, block_end); 0: none or several
   uint64_t commit = 0;        // of the view in which its passages were found
   bool conversation = false;  // there were turns before it
+  std::string audience = {};  // as TurnsOf
 };
 
 // A passage block behind a prefix.
@@ -81,8 +82,9 @@ struct ReadJob {
   size_t scored_begin = 0, scored_end = 0;
   uint64_t commit = 0;        // of the view in which the passages were found
   bool conversation = false;  // as in TurnOrigin
-  bool ahead = false;         // of any question: counted apart
-  Context ctx;                // its trace is not touched by the engine
+  std::string audience = {};
+  bool ahead = false;  // of any question: counted apart
+  Context ctx;         // its trace is not touched by the engine
 };
 
 // One passage that was read up to the first token of an answer. Holds pages: let go of it soon.

@@ -57,7 +57,7 @@ bool Engine::Impl::TakeTurns(Task* task) {
   const bool scores = task->scored_begin < task->scored_end;
   const size_t most = std::min(task->tokens.size(), scores ? task->scored_begin : SIZE_MAX) - 1;
   const size_t least = std::max(task->prefix_tokens, task->block_end);
-  task->sequence = kept.ForkTurns(task->key, task->tokens, least, most);
+  task->sequence = kept.ForkTurns(task->key, task->audience, task->tokens, least, most);
   if (!task->sequence) return false;
   task->read = static_cast<size_t>(task->sequence->length());
   task->saved.reset();
@@ -75,7 +75,8 @@ void Engine::Impl::KeepTurns(const Task& task) {
                  {.prefix_tokens = task.prefix_tokens,
                   .block_end = task.block_end,
                   .commit = task.commit,
-                  .conversation = task.conversation},
+                  .conversation = task.conversation,
+                  .audience = task.audience},
                  *task.sequence);
 }
 
@@ -375,7 +376,7 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
   block->prefix_tokens = task->prefix_tokens;
   block->logits.assign(logits.begin(), logits.end());
   block->sequence = std::move(task->sequence);
-  block->origin = {task->key, task->block_end, task->commit, task->conversation};
+  block->origin = {task->key, task->block_end, task->commit, task->conversation, task->audience};
   block->held = held_readings;
 
   const std::shared_ptr<Request> request = task->request;

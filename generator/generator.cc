@@ -251,6 +251,7 @@ Generator::Impl::Beginning Generator::Impl::BeginTogether(
   job.origin.block.collection = request.collection;
   job.origin.commit = request.commit;
   job.origin.conversation = !request.history.empty();
+  job.origin.audience = AudienceOf(request.groups);
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;

@@ -158,6 +158,7 @@ struct GenerateRequest {
   std::function<bool()> on_further = nullptr;  // before the others are read; false asks to stop
   uint32_t collection = 0;  // of the hits, its number; 0: not known, and no passage is kept
   uint64_t commit = 0;      // of the view in which they were found
+  std::vector<std::string> groups = {};     // of the asker, who goes on from no other group's turns
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first; bounded by tokens
   std::string system;  // the user's own instructions, after the passages; "" = none
   AnswerMode mode = AnswerMode::kDirect;          // others: UNIMPLEMENTED

@@ -84,19 +84,20 @@ void KeptBlocks::KeepTurns(const BlockKey& key, std::span<const int32_t> tokens,
   if (key.collection == 0) return;
   if (files_ != nullptr && place.commit < files_->newest_forgotten()) return;
   const bool shares_block = key.passage_id != 0 && entries_.contains(key);
-  turns_.Keep(key, tokens, shares_block ? place.block_end : place.prefix_tokens, from);
+  const size_t shared = shares_block ? place.block_end : place.prefix_tokens;
+  turns_.Keep({.block = key, .audience = place.audience, .shared = shared}, tokens, from);
   const auto too_much = [&] { return bytes_ + turns_.bytes() > budget_bytes_; };
   while (place.conversation && too_much() && !entries_.empty()) RemoveLeast();
   while (too_much() && turns_.DropOldest()) {
   }
 }
 
-std::unique_ptr<Sequence> KeptBlocks::ForkTurns(const BlockKey& key,
+std::unique_ptr<Sequence> KeptBlocks::ForkTurns(const BlockKey& key, const std::string& audience,
                                                 std::span<const int32_t> tokens, size_t least,
                                                 size_t most) {
   std::lock_guard lock(mutex_);
   turns_.Expire();
-  auto forked = turns_.Fork(key.collection, tokens, least, most);
+  auto forked = turns_.Fork({key.collection, audience}, tokens, least, most);
   const auto block = entries_.find(key);
   if (forked && block != entries_.end()) Touch(&block->second);
   return forked;

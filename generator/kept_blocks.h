@@ -60,14 +60,15 @@ class KeptBlocks {
     uint64_t commit = 0;  // of the view in which the passages were found
     // There were turns before it: blocks make room for it too. Else it may never be gone on from.
     bool conversation = false;
+    std::string audience = {};  // as TurnsOf
   };
   // `key`: of the block, with passage 0 where there is none or several; collection 0: nothing is
   // kept.
   void KeepTurns(const BlockKey& key, std::span<const int32_t> tokens, const TurnPlace& place,
                  const Sequence& from);
   // As KeptTurns::Fork(); the block of `key` counts as used.
-  std::unique_ptr<Sequence> ForkTurns(const BlockKey& key, std::span<const int32_t> tokens,
-                                      size_t least, size_t most);
+  std::unique_ptr<Sequence> ForkTurns(const BlockKey& key, const std::string& audience,
+                                      std::span<const int32_t> tokens, size_t least, size_t most);
   // As KeptTurns::Expire().
   std::optional<KeptTurns::Clock::duration> ExpireTurns();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/strings.h"
 #include "model/backend.h"
 
 namespace vade {
@@ -21,13 +22,22 @@ uint64_t PageTokens(size_t shared, size_t all) {
 
 }  // namespace
 
-void KeptTurns::Keep(const BlockKey& block, std::span<const int32_t> tokens, size_t shared,
-                     const Sequence& from) {
+std::string AudienceOf(std::vector<std::string> groups) {
+  std::sort(groups.begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+  std::string audience;
+  for (const std::string& group : groups) audience += StrCat(group.size(), ":", group);
+  return audience;
+}
+
+void KeptTurns::Keep(const Place& place, std::span<const int32_t> tokens, const Sequence& from) {
   if (keep_for_.count() == 0) return;
-  const uint64_t bytes = PageTokens(shared, tokens.size()) * decoder_->info().kv_bytes_per_token;
+  const TurnsOf of{place.block.collection, place.audience};
+  const uint64_t bytes =
+      PageTokens(place.shared, tokens.size()) * decoder_->info().kv_bytes_per_token;
   if (bytes > budget_bytes_) return;
   for (auto it = entries_.begin(); it != entries_.end();) {
-    const bool same = it->block.collection == block.collection;
+    const bool same = it->of == of;
     const size_t common = same ? CommonLength(it->tokens, tokens) : 0;
     if (same && common == tokens.size()) {  // it, or more, is kept
       it->used = Clock::now();
@@ -40,17 +50,17 @@ void KeptTurns::Keep(const BlockKey& block, std::span<const int32_t> tokens, siz
   if (!forked.ok()) return;  // no page: it is read again
   while (bytes_ + bytes > budget_bytes_ && DropOldest()) {
   }
-  entries_.push_front({block, Tokens(tokens.begin(), tokens.end()), std::move(forked).value(),
-                       bytes, Clock::now()});
+  entries_.push_front({place.block, of, Tokens(tokens.begin(), tokens.end()),
+                       std::move(forked).value(), bytes, Clock::now()});
   bytes_ += bytes;
 }
 
-std::unique_ptr<Sequence> KeptTurns::Fork(uint32_t collection, std::span<const int32_t> tokens,
+std::unique_ptr<Sequence> KeptTurns::Fork(const TurnsOf& of, std::span<const int32_t> tokens,
                                           size_t least, size_t most) {
   size_t longest = least;
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->block.collection != collection) continue;
+    if (it->of != of) continue;
     const size_t common = std::min(CommonLength(it->tokens, tokens), most);
     if (common <= longest) continue;
     longest = common;

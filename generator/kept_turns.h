@@ -11,12 +11,23 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "generator/block_key.h"
 #include "generator/prompt.h"
 #include "model/decoder.h"
 
 namespace vade {
+
+// Who may go on from what was read: askers of one collection with the same groups. What is counted
+// as kept would tell others how a conversation went that is not theirs.
+struct TurnsOf {
+  uint32_t collection = 0;  // 0: nothing is kept
+  std::string audience;     // AudienceOf() the asker's groups
+  bool operator==(const TurnsOf&) const = default;
+};
+std::string AudienceOf(std::vector<std::string> groups);  // in any order
 
 class KeptTurns {
  public:
@@ -29,13 +40,17 @@ class KeptTurns {
   // Keeps what `from` has read of `tokens`, all of them; whatever is kept and is a beginning of it
   // goes. `shared`: of the tokens, the first that lie in pages of somebody else's.
   // `block`: behind which they stand, passage 0: none or several.
-  void Keep(const BlockKey& block, std::span<const int32_t> tokens, size_t shared,
-            const Sequence& from);
+  struct Place {
+    BlockKey block;
+    std::string audience;
+    size_t shared = 0;
+  };
+  void Keep(const Place& place, std::span<const int32_t> tokens, const Sequence& from);
 
-  // A new sequence that has read the longest beginning of `tokens` that is kept for the
-  // collection, if that is more than `least` tokens; of at most `most`. Null: there is none, or no
-  // page for it.
-  std::unique_ptr<Sequence> Fork(uint32_t collection, std::span<const int32_t> tokens, size_t least,
+  // A new sequence that has read the longest beginning of `tokens` that is kept of the
+  // same, if that is more than `least` tokens; of at most `most`. Null: there is none, or no page
+  // for it.
+  std::unique_ptr<Sequence> Fork(const TurnsOf& of, std::span<const int32_t> tokens, size_t least,
                                  size_t most);
 
   bool DropOldest();                       // false: there is none
@@ -50,6 +65,7 @@ class KeptTurns {
  private:
   struct Entry {
     BlockKey block;
+    TurnsOf of;
     Tokens tokens;
     std::unique_ptr<Sequence> sequence;
     uint64_t bytes = 0;

@@ -84,6 +84,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
   job.scored_end = scored.end;
   job.commit = request.commit;
   job.conversation = !request.history.empty();
+  job.audience = AudienceOf(request.groups);
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});
   if (scored.begin < scored.end) {  // the question without a passage

@@ -70,6 +70,11 @@ Status CudaUploads::Copy(uint8_t* to, std::span<const uint8_t> bytes) {
     status = CopyPiece(to, bytes.data(), piece);
     if (!status.ok()) break;
   }
+  // The slots of pieces that were not copied hold what came before: all of it is to have arrived.
+  if (!status.ok()) {
+    (void)device_->Synchronize();
+    place_ = {};
+  }
   // After a failure too: what has been queued may still write there.
   device_->Record(uploads_, cuda::Queue::kUploads);
   device_->LetWait(cuda::Queue::kWork, uploads_);

@@ -30,6 +30,7 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   generate.on_further = [&] { return !observer.on_retrieved || observer.on_retrieved(all); };
   generate.collection = retrieved.collection;
   generate.commit = retrieved.commit;
+  generate.groups = request.query.groups;
   generate.history = request.history;
   generate.system = request.system;
   generate.mode = request.mode;

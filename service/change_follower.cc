@@ -1,6 +1,11 @@
 #include "service/change_follower.h"
 
+#include <map>
+#include <string>
+
 #include "base/strings.h"
+#include "ingest/document_tables.h"
+#include "ingest/near_documents.h"
 
 namespace vade {
 namespace {
@@ -10,7 +15,7 @@ constexpr int kChangesAtOnce = 1000;
 Status Explain(const Status& status) {
   if (status.ok()) return status;
   return Status(status.code(),
-                StrCat("the store has changed, but a file that was derived from an earlier text "
+                StrCat("the store has changed, but what was derived from an earlier text "
                        "could not be removed: ",
                        status.message(), "; it is tried again with the next change"));
 }
@@ -29,6 +34,32 @@ Status ChangeFollower::Forget(const StoreChange& change, Generator* generator) {
   return forgotten;
 }
 
+// Notes are written beside a commit, not in it: whoever deleted may have died before they went. A
+// document of that name that is put just now may lose its note with them; then its tables are what
+// its text says.
+Status ChangeFollower::ForgetNotes(const std::vector<StoreChange>& changes) {
+  std::map<uint32_t, std::vector<std::string>> deleted;
+  for (const StoreChange& change : changes) {
+    if (change.kind == StoreChange::Kind::kDelete)
+      deleted[change.collection].push_back(change.document_id);
+  }
+  if (deleted.empty()) return OkStatus();
+  ASSIGN_OR_RETURN(const auto collections, store_->ListCollections());
+  for (const CollectionInfo& collection : collections) {
+    std::vector<std::string>& ids = deleted[collection.id];
+    Status status;
+    std::erase_if(ids, [&](const std::string& id) {
+      const auto info = store_->FindDocument(collection.name, id);
+      if (!info.ok()) status = info.status();
+      return !info.ok() || info->has_value();
+    });
+    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(DocumentTables(store_, collection.name).Forget(ids));
+    RETURN_IF_ERROR(NearDocuments(store_, collection.name).Forget(ids));
+  }
+  return OkStatus();
+}
+
 Status ChangeFollower::CatchUp(Generator* generator) {
   std::lock_guard lock(mutex_);
   for (;;) {
@@ -41,6 +72,7 @@ Status ChangeFollower::CatchUp(Generator* generator) {
     }
     for (const StoreChange& change : list.changes)
       RETURN_IF_ERROR(Explain(Forget(change, generator)));
+    RETURN_IF_ERROR(Explain(ForgetNotes(list.changes)));
     files_->SetAppliedCommit(list.through);
     if (!list.more) return OkStatus();
   }

@@ -1,11 +1,12 @@
-// Keeps what is derived from documents (the kept keys and values of passages) in step with the
-// store: follows its change log and has what was replaced or deleted forgotten, in files and in
-// memory. Private to service/.
+// Keeps what is derived from documents (the kept keys and values of passages, the notes with a
+// document's tables and its sketch) in step with the store: follows its change log and has what was
+// replaced or deleted forgotten, in files and in memory. Private to service/.
 //
 // Thread-safe. Owns nothing.
 #pragma once
 
 #include <mutex>
+#include <vector>
 
 #include "base/status.h"
 #include "generator/block_files.h"
@@ -25,6 +26,7 @@ class ChangeFollower {
 
  private:
   Status Forget(const StoreChange& change, Generator* generator);
+  Status ForgetNotes(const std::vector<StoreChange>& changes);
 
   Store* const store_;
   BlockFiles* const files_;

@@ -5,9 +5,9 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -17,7 +17,7 @@ namespace vade {
 namespace {
 
 constexpr size_t kMostHead = 8 << 10;
-constexpr std::chrono::seconds kPatience(5);
+constexpr std::chrono::milliseconds kPatience(5000);
 
 // A bound listening socket of the first address that the name has, or -1.
 int Listen(const std::string& host, const std::string& port) {
@@ -53,20 +53,6 @@ int PortOf(int listener) {
 std::string Reply(const std::string& status, const std::string& type, const std::string& body) {
   return StrCat("HTTP/1.1 ", status, "\r\nContent-Type: ", type,
                 "\r\nContent-Length: ", body.size(), "\r\nConnection: close\r\n\r\n", body);
-}
-
-// Up to the empty line; "" when the peer goes, is too slow or says too much.
-std::string ReadHead(int connection) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  std::string head;
-  char part[1024];
-  while (head.find("\r\n\r\n") == std::string::npos) {
-    if (head.size() > kMostHead || std::chrono::steady_clock::now() > until) return "";
-    const ssize_t got = recv(connection, part, sizeof(part), 0);
-    if (got <= 0) return "";
-    head.append(part, static_cast<size_t>(got));
-  }
-  return head;
 }
 
 }  // namespace
@@ -121,14 +107,42 @@ void HttpPage::Run() {
   }
 }
 
+// False: the time is over, or the page is to end.
+bool HttpPage::Wait(int connection, short events, Deadline deadline) const {
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd ready[2] = {{connection, events, 0}, {stop_, POLLIN, 0}};
+    const int count = poll(ready, 2, static_cast<int>(left.count()));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0 || ready[1].revents != 0) return false;
+    return true;
+  }
+}
+
+// Up to the empty line; "" when the peer goes, is too slow or says too much.
+std::string HttpPage::ReadHead(int connection, Deadline deadline) const {
+  std::string head;
+  char part[1024];
+  while (head.find("\r\n\r\n") == std::string::npos) {
+    if (head.size() > kMostHead || !Wait(connection, POLLIN, deadline)) return "";
+    const ssize_t got = recv(connection, part, sizeof(part), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (got <= 0) return "";
+    head.append(part, static_cast<size_t>(got));
+  }
+  return head;
+}
+
 void HttpPage::Serve(int connection) const {
-  const timeval patience{kPatience.count(), 0};
-  (void)setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  (void)setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  const std::string answer = Answer(ReadHead(connection));
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  for (size_t sent = 0; sent < answer.size() && std::chrono::steady_clock::now() < until;) {
-    const ssize_t more = send(connection, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
+  const Deadline deadline = std::chrono::steady_clock::now() + kPatience;
+  const std::string answer = Answer(ReadHead(connection, deadline));
+  for (size_t sent = 0; sent < answer.size();) {
+    if (!Wait(connection, POLLOUT, deadline)) return;
+    const ssize_t more =
+        send(connection, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (more < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (more <= 0) return;
     sent += static_cast<size_t>(more);
   }

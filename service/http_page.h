@@ -1,9 +1,11 @@
 // One page over plain HTTP, for a machine that asks for it now and then: one connection at a time,
 // one answer a connection, closed by this side. Private to service/.
 //
-// Requests are hostile: at most 8 KiB of a head, five seconds for all of it and for the answer.
+// Requests are hostile: at most 8 KiB of a head, five seconds for all of it with the answer. Others
+// wait as long; the end of the page does not.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,7 +34,10 @@ class HttpPage {
  private:
   HttpPage(int listener, int stop, std::string address, Page page);
   void Run();
+  using Deadline = std::chrono::steady_clock::time_point;
   void Serve(int connection) const;
+  bool Wait(int connection, short events, Deadline deadline) const;
+  std::string ReadHead(int connection, Deadline deadline) const;
   std::string Answer(const std::string& head) const;
 
   const int listener_, stop_;  // an event: written once, at the end

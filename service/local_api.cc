@@ -108,12 +108,9 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(collection));
     RETURN_IF_ERROR(CheckDeleteIds(ids));
     auto deleted = store_->DeleteDocuments(collection, ids, ctx);
-    if (deleted.ok()) {
-      RETURN_IF_ERROR(NearDocuments(store_.get(), collection).Forget(ids));
-      RETURN_IF_ERROR(DocumentTables(store_.get(), collection).Forget(ids));
-      RETURN_IF_ERROR(Ledger(store_.get(), collection).ForgetPuts(ids));
-    }
-    RETURN_IF_ERROR(ForgetWhatWent());
+    const Status forgotten = ForgetWhatWent();
+    if (deleted.ok()) RETURN_IF_ERROR(Ledger(store_.get(), collection).ForgetPuts(ids));
+    RETURN_IF_ERROR(forgotten);
     return deleted;
   }
 

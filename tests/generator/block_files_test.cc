@@ -240,9 +240,28 @@ TEST_F(BlockFilesTest, AProcessThatDiedWhileWritingLeavesNothingBehind) {
     ASSERT_TRUE(Save(*files, Key(1, "a", 1), Bytes(10, 'a')));
     std::ofstream(Paths().at(0) + ".tmp-1-0") << "half";
   }
+  const std::string kept = Paths().at(0), half = kept + ".tmp-1-0";
   auto files = Open();
   EXPECT_EQ(files->files(), 1u);
-  EXPECT_FALSE(FileExists(Paths().at(0) + ".tmp-1-0"));
+  EXPECT_TRUE(FileExists(half)) << "opening changes nothing";
+  ASSERT_TRUE(Save(*files, Key(1, "b", 2), Bytes(10, 'b')));
+  EXPECT_FALSE(FileExists(half));
+  std::ofstream(half) << "half";
+  EXPECT_TRUE(Open()->Forget({1, "another", 2}).ok());
+  EXPECT_FALSE(FileExists(half)) << "nobody knows whose text it is";
+  EXPECT_TRUE(FileExists(kept));
+}
+
+TEST_F(BlockFilesTest, ASmallerBudgetRemovesNothingBeforeSomethingIsSaved) {
+  {
+    auto files = Open();
+    for (PassageId i = 1; i <= 5; ++i) ASSERT_TRUE(Save(*files, Key(1, "a", i), Bytes(200, 'a')));
+  }
+  auto files = Open(3 * 400);
+  EXPECT_EQ(Paths().size(), 5u);
+  ASSERT_TRUE(Save(*files, Key(1, "a", 6), Bytes(200, 'a')));
+  EXPECT_LE(files->bytes(), 3u * 400);
+  EXPECT_EQ(Paths().size(), files->files());
 }
 
 TEST_F(BlockFilesTest, TheAppliedCommitIsRemembered) {

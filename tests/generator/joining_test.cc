@@ -161,6 +161,15 @@ TEST_F(JoinedAnswers, APassageThatSurelyAnswersIsEnoughForDetection) {
   sure.Say("[2]", both_);
   sure.Say("Annual leave is", "25 days.");
   sure.Say("", "None");
+  sure.SetScores([&](const std::vector<int32_t>& sequence, int32_t) {
+    return sure.bytes().Show(sequence).find(" leave is") != std::string::npos ? -.1f : -2.f;
+  });
+  // Two passages help: it is joined where that is always wanted.
+  auto joins = Generator::Create(&sure, {.kept_bytes = 1 << 20, .joining = Joining::kAlways});
+  ASSERT_TRUE(joins.ok());
+  const auto joined = (*joins)->Generate(Longer(), {}, {});
+  ASSERT_TRUE(joined.ok());
+  EXPECT_EQ(joined->joined, 2u);
   auto generator = Generator::Create(&sure, {.kept_bytes = 1 << 20, .joining = Joining::kDetected});
   ASSERT_TRUE(generator.ok());
   const auto answer = (*generator)->Generate(Longer(), {}, {});

@@ -140,6 +140,26 @@ TEST_F(EngineTurns, TheNextQuestionReadsOnlyWhatIsNew) {
   EXPECT_EQ(counts.turn_tokens_kept, answered + 2 * asked);
 }
 
+TEST_F(EngineTurns, NobodyGoesOnFromAConversationOfOtherGroups) {
+  Engine engine(&decoder_, {.kept_bytes = 1 << 20});
+  auto of = [&](const std::vector<std::string>& groups, const Tokens& suffix) {
+    ReadJob job = Job(suffix);
+    job.audience = AudienceOf(groups);
+    return job;
+  };
+  Read(engine, of({"board", "staff"}, Suffix({}, "How long?")));
+  const Tokens next = Suffix({{"How long?", "14 days"}}, "And why?");
+  for (const std::vector<std::string>& others :
+       {std::vector<std::string>{}, {"staff"}, {"board"}, {"boardstaff"}}) {
+    EXPECT_EQ(Read(engine, of(others, next)).back()->cached_tokens, sizeof(kPrefix) - 1);
+    EXPECT_EQ(engine.counts().turns_found, 0u);
+    ASSERT_TRUE(engine.kept_blocks().Shrink());  // what this one has left
+    Read(engine, of({"board", "staff"}, Suffix({}, "How long?")));
+  }
+  Read(engine, of({"staff", "board", "staff"}, next));
+  EXPECT_EQ(engine.counts().turns_found, 3u);
+}
+
 TEST_F(EngineTurns, ReadingsAreThoseOfTheWholePromptReadAnew) {
   const std::string question = "And why is it so?";
   const Tokens next = Suffix({{"How long?", "14 days"}}, question);
@@ -311,7 +331,11 @@ TEST_F(EngineTurns, TheyGiveTheirPagesToAnswers) {
     auto read = Read(engine, Job(Suffix({}, "Question " + std::to_string(i) + "?")));
     ASSERT_EQ(read.size(), 3u) << i;
     EXPECT_EQ(AnswerFrom(engine, std::move(read[0])), "14 days");
+    if (i == 0) {
+      EXPECT_GT(engine.kept_blocks().turns(), 0u);
+    }
   }
+  EXPECT_LT(engine.kept_blocks().turns(), 60u);  // not all of them had room
 }
 
 // The whole generator: a conversation is answered as it would be without them.
