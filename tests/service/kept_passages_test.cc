@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -189,6 +190,33 @@ TEST_F(KeptPassages, WarmingReadsEveryPassageOnce) {
   EXPECT_EQ(FilesOnDisk(), 2u);
   EXPECT_EQ(api_->Warm("default", {})->read, 0u);
   EXPECT_EQ(api_->Warm("nowhere", {}).status().code(), StatusCode::kNotFound);
+}
+
+// As where the process that deleted died before the notes went.
+TEST_F(KeptPassages, NotesOfADeletedDocumentGoByTheChangeLog) {
+  const std::string table = "|Port|Depth|\n|---|---|\n|Quay|14|\n";
+  Put("gone.md", table);
+  Put("again.md", table + "\nAgain.\n");
+  api_.reset();
+  auto notes = [](Store* store) {
+    auto found = store->ListNotes("default", "t", "", 10);
+    std::vector<std::string> keys;
+    for (const StoreNote& note : *found) keys.push_back(note.key);
+    return keys;
+  };
+  {
+    auto store = OpenStore(dir_.File("data"), {});
+    ASSERT_TRUE(store.ok());
+    ASSERT_EQ(notes(store->get()), (std::vector<std::string>{"tagain.md", "tgone.md"}));
+    ASSERT_TRUE((*store)->DeleteDocuments("default", std::vector<std::string>{"gone.md"}, {}).ok());
+    ASSERT_EQ(notes(store->get()).size(), 2u);
+  }
+  auto store = OpenStore(dir_.File("data"), {});
+  ASSERT_TRUE(store.ok());
+  auto files = BlockFiles::Open({.directory = dir_.File("kv"), .min_free_bytes = 0});
+  ASSERT_TRUE(files.ok());
+  ASSERT_TRUE(ChangeFollower(store->get(), files->get()).CatchUp(nullptr).ok());
+  EXPECT_EQ(notes(store->get()), (std::vector<std::string>{"tagain.md"}));
 }
 
 }  // namespace
