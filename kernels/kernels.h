@@ -48,19 +48,30 @@ struct MatmulKernels {
 // element = scale * byte. The scale is the largest magnitude / 127, rounded to float16; the bytes
 // are x / scale rounded to nearest even. A block with a NaN, an infinity or a magnitude that the
 // scale cannot hold (8.3 million) is NaN as a whole. All levels give the same bits.
-enum class KvType : uint8_t { kF32, kF16, kQ8 };
-inline constexpr size_t kQ8Block = 32;
-inline constexpr size_t kQ8BlockBytes = 2 + kQ8Block;
+// kQ4: for each 32 elements a float16 scale, a float16 minimum and 16 bytes: byte i has the code of
+// element i in its low half and that of element i + 16 in its high one, element = scale * code +
+// minimum. The minimum is the least element rounded to float16, the scale is (the greatest - that)
+// / 15, rounded to float16, and never below 0; the codes are (x - minimum) / scale rounded to
+// nearest even, 0 to 15. A block with a NaN, an infinity, or what those two cannot hold (a least
+// element beyond 65,504, a span of a million) is NaN as a whole. All levels give the same bits.
+enum class KvType : uint8_t { kF32, kF16, kQ8, kQ4 };
+inline constexpr KvType kAllKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kQ8, KvType::kQ4};
+inline constexpr size_t kKvBlock = 32;  // elements of a block of kQ8 and kQ4
+inline constexpr size_t kQ8BlockBytes = 2 + kKvBlock;
+inline constexpr size_t kQ4BlockBytes = 4 + kKvBlock / 2;
 
-std::string_view KvTypeName(KvType type);  // "f32", "f16", "q8"
+std::string_view KvTypeName(KvType type);  // "f32", "f16", "q8", "q4"
 std::optional<KvType> ParseKvType(std::string_view name);
 
-// Bytes of n elements; for kQ8, n is a multiple of kQ8Block.
+constexpr bool IsKeptInBlocks(KvType type) { return type == KvType::kQ8 || type == KvType::kQ4; }
+
+// Bytes of n elements; where they are kept in blocks, n is a multiple of kKvBlock.
 constexpr size_t KvBytes(KvType type, size_t n) {
   switch (type) {
     case KvType::kF32: return 4 * n;
     case KvType::kF16: return 2 * n;
-    case KvType::kQ8: return n / kQ8Block * kQ8BlockBytes;
+    case KvType::kQ8: return n / kKvBlock * kQ8BlockBytes;
+    case KvType::kQ4: return n / kKvBlock * kQ4BlockBytes;
   }
   return 0;
 }

@@ -101,12 +101,13 @@ std::string_view KvTypeName(KvType type) {
     case KvType::kF32: return "f32";
     case KvType::kF16: return "f16";
     case KvType::kQ8: return "q8";
+    case KvType::kQ4: return "q4";
   }
   return "unknown";
 }
 
 std::optional<KvType> ParseKvType(std::string_view name) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
+  for (KvType type : kAllKvTypes) {
     if (name == KvTypeName(type)) return type;
   }
   return std::nullopt;

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 
@@ -14,7 +15,7 @@ namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 8;
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
 
 // The first n lanes, n in [0, 8].
 VADE_AVX2 inline __m256i FirstLanes(size_t n) {
@@ -236,9 +237,18 @@ VADE_AVX2 void FromF16(const char* bytes, size_t n, float* out) {
   _mm256_maskstore_ps(out + i, FirstLanes(n - i), _mm256_cvtph_ps(half));
 }
 
-// Of 32 values: largest magnitude / 127 as float16 bits, or NaN where that is not finite. As
-// integers, the magnitudes are ordered like the floats, with infinities and NaNs above.
-VADE_AVX2 inline uint16_t Q8Scale(const __m256* x) {
+VADE_AVX2 inline uint16_t FloatToHalf(float x) {
+  const __m128i half = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
+  return static_cast<uint16_t>(_mm_cvtsi128_si32(half));
+}
+
+VADE_AVX2 inline float HalfToFloat(uint16_t half) {
+  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+}
+
+// The largest magnitude of 32 values. As integers, magnitudes are ordered like the floats, with
+// infinities and NaNs above.
+VADE_AVX2 inline float LargestOf32(const __m256* x) {
   __m256i bits = _mm256_setzero_si256();
   for (int k = 0; k < 4; ++k) {
     const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
@@ -247,18 +257,22 @@ VADE_AVX2 inline uint16_t Q8Scale(const __m256* x) {
   __m128i most = _mm_max_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
   most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
   most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1));
-  const __m128 scale = _mm_div_ss(_mm_castsi128_ps(most), _mm_set_ss(127.0f));
-  const auto half =
-      static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(scale, _MM_FROUND_TO_NEAREST_INT)));
+  return _mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+// Of 32 values: largest magnitude / 127 as float16 bits, or NaN where that is not finite.
+VADE_AVX2 inline uint16_t Q8Scale(const __m256* x) {
+  const uint16_t half = FloatToHalf(LargestOf32(x) / 127.0f);
   return half < kHalfInfinity ? half : kHalfNan;
 }
 
-VADE_AVX2 inline float HalfToFloat(uint16_t half) {
-  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+// Packing works on each half of a register by itself: after two rounds of it, the bytes in order.
+VADE_AVX2 inline __m256i InOrder(__m256i packed) {
+  return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 VADE_AVX2 void ToQ8(const float* x, size_t n, char* bytes) {
-  for (size_t i = 0; i < n; i += kQ8Block, x += kQ8Block, bytes += kQ8BlockBytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, x += kKvBlock, bytes += kQ8BlockBytes) {
     __m256 v[4];
     for (int k = 0; k < 4; ++k) v[k] = _mm256_loadu_ps(x + k * kLanes);
     const uint16_t half = Q8Scale(v);
@@ -269,7 +283,7 @@ VADE_AVX2 void ToQ8(const float* x, size_t n, char* bytes) {
       for (int k = 0; k < 4; ++k) words[k] = _mm256_cvtps_epi32(_mm256_mul_ps(v[k], inverse));
       codes = _mm256_packs_epi16(_mm256_packs_epi32(words[0], words[1]),
                                  _mm256_packs_epi32(words[2], words[3]));
-      codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+      codes = InOrder(codes);
     }
     std::memcpy(bytes, &half, sizeof(half));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(bytes + 2), codes);
@@ -277,14 +291,76 @@ VADE_AVX2 void ToQ8(const float* x, size_t n, char* bytes) {
 }
 
 VADE_AVX2 void FromQ8(const char* bytes, size_t n, float* out) {
-  for (size_t i = 0; i < n; i += kQ8Block, bytes += kQ8BlockBytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, bytes += kQ8BlockBytes) {
     uint16_t half;
     std::memcpy(&half, bytes, sizeof(half));
     const __m256 scale = _mm256_set1_ps(HalfToFloat(half));
-    for (size_t k = 0; k < kQ8Block; k += kLanes) {
+    for (size_t k = 0; k < kKvBlock; k += kLanes) {
       const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 2 + k));
       const __m256 values = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes));
       _mm256_storeu_ps(out + i + k, _mm256_mul_ps(values, scale));
+    }
+  }
+}
+
+struct Q4Range {
+  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
+};
+
+// RangeOfQ4 of vector_scalar.cc.
+VADE_AVX2 inline Q4Range RangeOfQ4(const __m256* x) {
+  if (!(LargestOf32(x) <= FLT_MAX)) return {};
+  const __m256 lower = _mm256_min_ps(_mm256_min_ps(x[0], x[1]), _mm256_min_ps(x[2], x[3]));
+  const __m256 upper = _mm256_max_ps(_mm256_max_ps(x[0], x[1]), _mm256_max_ps(x[2], x[3]));
+  const float least = -Max(_mm256_xor_ps(lower, _mm256_set1_ps(-0.0f)));
+  uint16_t minimum = FloatToHalf(least);
+  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
+  if (minimum == kHalfMinusZero) minimum = 0;
+  const float span = Max(upper) - HalfToFloat(minimum);
+  if (!(span > 0)) return {0, minimum};
+  const uint16_t scale = FloatToHalf(span / 15.0f);
+  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+}
+
+VADE_AVX2 void ToQ4(const float* x, size_t n, char* bytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, x += kKvBlock, bytes += kQ4BlockBytes) {
+    __m256 v[4];
+    for (int k = 0; k < 4; ++k) v[k] = _mm256_loadu_ps(x + k * kLanes);
+    const Q4Range range = RangeOfQ4(v);
+    __m128i pairs = _mm_setzero_si128();
+    if (range.scale != 0 && range.scale != kHalfNan) {
+      const __m256 minimum = _mm256_set1_ps(HalfToFloat(range.minimum));
+      const __m256 inverse = _mm256_set1_ps(1.0f / HalfToFloat(range.scale));
+      __m256i words[4];
+      for (int k = 0; k < 4; ++k)
+        words[k] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_sub_ps(v[k], minimum), inverse));
+      __m256i codes = _mm256_packus_epi16(_mm256_packs_epi32(words[0], words[1]),
+                                          _mm256_packs_epi32(words[2], words[3]));
+      codes = _mm256_min_epu8(InOrder(codes), _mm256_set1_epi8(15));
+      // No code has more than four bits, so none is shifted into its neighbour.
+      pairs = _mm_or_si128(_mm256_castsi256_si128(codes),
+                           _mm_slli_epi16(_mm256_extracti128_si256(codes, 1), 4));
+    }
+    std::memcpy(bytes, &range.scale, sizeof(range.scale));
+    std::memcpy(bytes + 2, &range.minimum, sizeof(range.minimum));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + 4), pairs);
+  }
+}
+
+VADE_AVX2 void FromQ4(const char* bytes, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kKvBlock, bytes += kQ4BlockBytes) {
+    uint16_t halves[2];
+    std::memcpy(halves, bytes, sizeof(halves));
+    const __m256 scale = _mm256_set1_ps(HalfToFloat(halves[0]));
+    const __m256 minimum = _mm256_set1_ps(HalfToFloat(halves[1]));
+    const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 4));
+    const __m128i low = _mm_set1_epi8(15);
+    const __m128i codes[] = {_mm_and_si128(pairs, low),
+                             _mm_and_si128(_mm_srli_epi16(pairs, 4), low)};
+    for (size_t k = 0; k < 4; ++k) {
+      const __m128i eight = k % 2 == 0 ? codes[k / 2] : _mm_srli_si128(codes[k / 2], 8);
+      const __m256 values = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
+      _mm256_storeu_ps(out + i + k * kLanes, _mm256_fmadd_ps(values, scale, minimum));
     }
   }
 }
@@ -294,6 +370,7 @@ void ToKv(KvType type, const float* x, size_t n, void* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: ToF16(x, n, static_cast<char*>(out)); break;
     case KvType::kQ8: ToQ8(x, n, static_cast<char*>(out)); break;
+    case KvType::kQ4: ToQ4(x, n, static_cast<char*>(out)); break;
   }
 }
 
@@ -302,6 +379,7 @@ void FromKv(KvType type, const void* x, size_t n, float* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: FromF16(static_cast<const char*>(x), n, out); break;
     case KvType::kQ8: FromQ8(static_cast<const char*>(x), n, out); break;
+    case KvType::kQ4: FromQ4(static_cast<const char*>(x), n, out); break;
   }
 }
 

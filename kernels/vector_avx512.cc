@@ -2,6 +2,7 @@
 // of summation as vector_avx2.cc with its chains twice as wide.
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstring>
 
@@ -14,7 +15,7 @@ namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 16;
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
 
 // The first n lanes; all sixteen beyond.
 VADE_AVX512 inline __mmask16 FirstLanes(size_t n) {
@@ -215,24 +216,31 @@ VADE_AVX512 void FromF16(const char* bytes, size_t n, float* out) {
   }
 }
 
-// See vector_avx2.cc.
-VADE_AVX512 inline uint16_t Q8Scale(__m512 a, __m512 b) {
-  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-  const int32_t bits = _mm512_reduce_max_epi32(
-      _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
-                       _mm512_and_si512(_mm512_castps_si512(b), magnitude)));
-  const __m128 scale = _mm_div_ss(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)), _mm_set_ss(127.0f));
-  const auto half =
-      static_cast<uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(scale, _MM_FROUND_TO_NEAREST_INT)));
-  return half < kHalfInfinity ? half : kHalfNan;
+VADE_AVX512 inline uint16_t FloatToHalf(float x) {
+  const __m128i half = _mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT);
+  return static_cast<uint16_t>(_mm_cvtsi128_si32(half));
 }
 
 VADE_AVX512 inline float HalfToFloat(uint16_t half) {
   return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
 }
 
+// See vector_avx2.cc.
+VADE_AVX512 inline float LargestOf32(__m512 a, __m512 b) {
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  const int32_t bits = _mm512_reduce_max_epi32(
+      _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(a), magnitude),
+                       _mm512_and_si512(_mm512_castps_si512(b), magnitude)));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(bits)));
+}
+
+VADE_AVX512 inline uint16_t Q8Scale(__m512 a, __m512 b) {
+  const uint16_t half = FloatToHalf(LargestOf32(a, b) / 127.0f);
+  return half < kHalfInfinity ? half : kHalfNan;
+}
+
 VADE_AVX512 void ToQ8(const float* x, size_t n, char* bytes) {
-  for (size_t i = 0; i < n; i += kQ8Block, x += kQ8Block, bytes += kQ8BlockBytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, x += kKvBlock, bytes += kQ8BlockBytes) {
     const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + kLanes);
     const uint16_t half = Q8Scale(a, b);
     __m128i codes[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
@@ -247,14 +255,73 @@ VADE_AVX512 void ToQ8(const float* x, size_t n, char* bytes) {
 }
 
 VADE_AVX512 void FromQ8(const char* bytes, size_t n, float* out) {
-  for (size_t i = 0; i < n; i += kQ8Block, bytes += kQ8BlockBytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, bytes += kQ8BlockBytes) {
     uint16_t half;
     std::memcpy(&half, bytes, sizeof(half));
     const __m512 scale = _mm512_set1_ps(HalfToFloat(half));
-    for (size_t k = 0; k < kQ8Block; k += kLanes) {
+    for (size_t k = 0; k < kKvBlock; k += kLanes) {
       const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 2 + k));
       const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes));
       _mm512_storeu_ps(out + i + k, _mm512_mul_ps(values, scale));
+    }
+  }
+}
+
+struct Q4Range {
+  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
+};
+
+// RangeOfQ4 of vector_scalar.cc.
+VADE_AVX512 inline Q4Range RangeOfQ4(__m512 a, __m512 b) {
+  if (!(LargestOf32(a, b) <= FLT_MAX)) return {};
+  uint16_t minimum = FloatToHalf(_mm512_reduce_min_ps(_mm512_min_ps(a, b)));
+  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
+  if (minimum == kHalfMinusZero) minimum = 0;
+  const float span = _mm512_reduce_max_ps(_mm512_max_ps(a, b)) - HalfToFloat(minimum);
+  if (!(span > 0)) return {0, minimum};
+  const uint16_t scale = FloatToHalf(span / 15.0f);
+  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+}
+
+// Codes of 16 values, 0 to 15, a byte each.
+VADE_AVX512 inline __m128i Q4Codes(__m512 x, __m512 minimum, __m512 inverse) {
+  const __m512i words = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_sub_ps(x, minimum), inverse));
+  const __m512i most = _mm512_set1_epi32(15);
+  return _mm512_cvtepi32_epi8(
+      _mm512_min_epi32(_mm512_max_epi32(words, _mm512_setzero_si512()), most));
+}
+
+VADE_AVX512 void ToQ4(const float* x, size_t n, char* bytes) {
+  for (size_t i = 0; i < n; i += kKvBlock, x += kKvBlock, bytes += kQ4BlockBytes) {
+    const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + kLanes);
+    const Q4Range range = RangeOfQ4(a, b);
+    __m128i pairs = _mm_setzero_si128();
+    if (range.scale != 0 && range.scale != kHalfNan) {
+      const __m512 minimum = _mm512_set1_ps(HalfToFloat(range.minimum));
+      const __m512 inverse = _mm512_set1_ps(1.0f / HalfToFloat(range.scale));
+      // No code has more than four bits, so none is shifted into its neighbour.
+      pairs = _mm_or_si128(Q4Codes(a, minimum, inverse),
+                           _mm_slli_epi16(Q4Codes(b, minimum, inverse), 4));
+    }
+    std::memcpy(bytes, &range.scale, sizeof(range.scale));
+    std::memcpy(bytes + 2, &range.minimum, sizeof(range.minimum));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes + 4), pairs);
+  }
+}
+
+VADE_AVX512 void FromQ4(const char* bytes, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kKvBlock, bytes += kQ4BlockBytes) {
+    uint16_t halves[2];
+    std::memcpy(halves, bytes, sizeof(halves));
+    const __m512 scale = _mm512_set1_ps(HalfToFloat(halves[0]));
+    const __m512 minimum = _mm512_set1_ps(HalfToFloat(halves[1]));
+    const __m128i pairs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 4));
+    const __m128i low = _mm_set1_epi8(15);
+    const __m128i codes[] = {_mm_and_si128(pairs, low),
+                             _mm_and_si128(_mm_srli_epi16(pairs, 4), low)};
+    for (size_t k = 0; k < 2; ++k) {
+      const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes[k]));
+      _mm512_storeu_ps(out + i + k * kLanes, _mm512_fmadd_ps(values, scale, minimum));
     }
   }
 }
@@ -264,6 +331,7 @@ void ToKv(KvType type, const float* x, size_t n, void* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: ToF16(x, n, static_cast<char*>(out)); break;
     case KvType::kQ8: ToQ8(x, n, static_cast<char*>(out)); break;
+    case KvType::kQ4: ToQ4(x, n, static_cast<char*>(out)); break;
   }
 }
 
@@ -272,6 +340,7 @@ void FromKv(KvType type, const void* x, size_t n, float* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: FromF16(static_cast<const char*>(x), n, out); break;
     case KvType::kQ8: FromQ8(static_cast<const char*>(x), n, out); break;
+    case KvType::kQ4: FromQ4(static_cast<const char*>(x), n, out); break;
   }
 }
 

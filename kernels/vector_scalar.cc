@@ -58,7 +58,7 @@ void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, fl
   }
 }
 
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
 
 void ToF16(const float* x, size_t n, uint8_t* out) {
   for (size_t i = 0; i < n; ++i) {
@@ -70,7 +70,7 @@ void ToF16(const float* x, size_t n, uint8_t* out) {
 // Of 32 values: largest magnitude / 127 as float16 bits, or NaN where that is not finite.
 uint16_t Q8Scale(const float* x) {
   float largest = 0;
-  for (size_t i = 0; i < kQ8Block; ++i) {
+  for (size_t i = 0; i < kKvBlock; ++i) {
     if (!std::isfinite(x[i])) return kHalfNan;
     largest = std::max(largest, std::fabs(x[i]));
   }
@@ -79,7 +79,7 @@ uint16_t Q8Scale(const float* x) {
 }
 
 void ToQ8(const float* x, size_t n, uint8_t* out) {
-  for (size_t begin = 0; begin < n; begin += kQ8Block, x += kQ8Block, out += kQ8BlockBytes) {
+  for (size_t begin = 0; begin < n; begin += kKvBlock, x += kKvBlock, out += kQ8BlockBytes) {
     const uint16_t half = Q8Scale(x);
     std::memset(out, 0, kQ8BlockBytes);
     std::memcpy(out, &half, sizeof(half));
@@ -87,9 +87,47 @@ void ToQ8(const float* x, size_t n, uint8_t* out) {
     // By the scale as it will be read. Only one that is subnormal as float16 can push a code beyond
     // a byte.
     const float inverse = 1.0f / HalfToFloat(half);
-    for (size_t i = 0; i < kQ8Block; ++i) {
+    for (size_t i = 0; i < kKvBlock; ++i) {
       const float code = std::clamp(std::nearbyint(x[i] * inverse), -128.0f, 127.0f);
       out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(code));
+    }
+  }
+}
+
+struct Q4Range {
+  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
+};
+
+// Of 32 values; the scale is NaN where they cannot be held. A minimum is never -0, so that the
+// order in which the least is looked for does not show.
+Q4Range RangeOfQ4(const float* x) {
+  float least = x[0], most = x[0];
+  for (size_t i = 0; i < kKvBlock; ++i) {
+    if (!std::isfinite(x[i])) return {};
+    least = std::min(least, x[i]);
+    most = std::max(most, x[i]);
+  }
+  uint16_t minimum = FloatToHalf(least);
+  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
+  if (minimum == kHalfMinusZero) minimum = 0;
+  const float span = most - HalfToFloat(minimum);
+  if (!(span > 0)) return {0, minimum};
+  const uint16_t scale = FloatToHalf(span / 15.0f);
+  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+}
+
+void ToQ4(const float* x, size_t n, uint8_t* out) {
+  for (size_t begin = 0; begin < n; begin += kKvBlock, x += kKvBlock, out += kQ4BlockBytes) {
+    const Q4Range range = RangeOfQ4(x);
+    std::memset(out, 0, kQ4BlockBytes);
+    std::memcpy(out, &range.scale, sizeof(range.scale));
+    std::memcpy(out + 2, &range.minimum, sizeof(range.minimum));
+    if (range.scale == 0 || range.scale == kHalfNan) continue;
+    // By both as they will be read.
+    const float minimum = HalfToFloat(range.minimum), inverse = 1.0f / HalfToFloat(range.scale);
+    for (size_t i = 0; i < kKvBlock; ++i) {
+      const float code = std::clamp(std::nearbyint((x[i] - minimum) * inverse), 0.0f, 15.0f);
+      out[4 + i % 16] |= static_cast<uint8_t>(static_cast<int>(code) << (i < 16 ? 0 : 4));
     }
   }
 }
@@ -99,6 +137,7 @@ void ToKv(KvType type, const float* x, size_t n, void* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: ToF16(x, n, static_cast<uint8_t*>(out)); break;
     case KvType::kQ8: ToQ8(x, n, static_cast<uint8_t*>(out)); break;
+    case KvType::kQ4: ToQ4(x, n, static_cast<uint8_t*>(out)); break;
   }
 }
 
@@ -111,12 +150,25 @@ void FromF16(const uint8_t* x, size_t n, float* out) {
 }
 
 void FromQ8(const uint8_t* x, size_t n, float* out) {
-  for (size_t begin = 0; begin < n; begin += kQ8Block, x += kQ8BlockBytes, out += kQ8Block) {
+  for (size_t begin = 0; begin < n; begin += kKvBlock, x += kQ8BlockBytes, out += kKvBlock) {
     uint16_t half;
     std::memcpy(&half, x, sizeof(half));
     const float scale = HalfToFloat(half);
-    for (size_t i = 0; i < kQ8Block; ++i) {
+    for (size_t i = 0; i < kKvBlock; ++i) {
       out[i] = static_cast<float>(static_cast<int8_t>(x[2 + i])) * scale;
+    }
+  }
+}
+
+// A code times a scale is exact, so a level may add in the same step.
+void FromQ4(const uint8_t* x, size_t n, float* out) {
+  for (size_t begin = 0; begin < n; begin += kKvBlock, x += kQ4BlockBytes, out += kKvBlock) {
+    uint16_t halves[2];
+    std::memcpy(halves, x, sizeof(halves));
+    const float scale = HalfToFloat(halves[0]), minimum = HalfToFloat(halves[1]);
+    for (size_t i = 0; i < kKvBlock; ++i) {
+      const int code = i < 16 ? x[4 + i] & 15 : x[4 + i - 16] >> 4;
+      out[i] = static_cast<float>(code) * scale + minimum;
     }
   }
 }
@@ -126,6 +178,7 @@ void FromKv(KvType type, const void* x, size_t n, float* out) {
     case KvType::kF32: std::memcpy(out, x, n * sizeof(float)); break;
     case KvType::kF16: FromF16(static_cast<const uint8_t*>(x), n, out); break;
     case KvType::kQ8: FromQ8(static_cast<const uint8_t*>(x), n, out); break;
+    case KvType::kQ4: FromQ4(static_cast<const uint8_t*>(x), n, out); break;
   }
 }
 

@@ -25,12 +25,18 @@ int32_t LastPage(std::span<const KvSlot> slots) {
 }  // namespace
 
 Status CudaBackend::CheckShape(const AttentionShape& shape) const {
+  if (shape.kv_type == kernels::KvType::kQ4) {
+    return Unimplemented(
+        "keys and values of 4 bits (model.kv_type = q4) are not available on the GPU; use --device "
+        "cpu, or keep them as q8");
+  }
   if (static_cast<uint32_t>(shape.head_dim) <= cuda::kMaxHeadDim) return OkStatus();
   return Unimplemented(StrCat("heads of ", shape.head_dim, " values do not fit the GPU's kernels (",
                               cuda::kMaxHeadDim, " at most); use --device cpu"));
 }
 
 cuda::KvShape CudaBackend::ShapeOf(const AttentionShape& shape, int layer) const {
+  VADE_CHECK(shape.kv_type != kernels::KvType::kQ4, "CheckShape refuses pages of q4");
   return {.heads = static_cast<uint32_t>(shape.heads),
           .kv_heads = static_cast<uint32_t>(shape.kv_heads),
           .head_dim = static_cast<uint32_t>(shape.head_dim),

@@ -76,7 +76,7 @@ struct DecoderInfo {
   int vocab_size = 0;
   int layers = 0;
   uint64_t weight_bytes_per_token = 0;  // read from memory for one decoded token
-  std::string kv_type;                  // of the pages: "q8", "f16", "f32"
+  std::string kv_type;                  // of the pages: "q8", "q4", "f16", "f32"
   uint64_t kv_bytes_per_token = 0;
   std::string device = "cpu";  // or the GPU's name
 };
@@ -126,8 +126,9 @@ class Decoder {
 struct DecoderOptions {
   ThreadPool* pool = nullptr;  // not owned; null: the caller's thread alone
   int context_tokens = 8192;   // upper bound on one sequence
-  // Of the key/value pages. kQ8 takes head sizes that are multiples of 32; a model with others gets
-  // kF16 instead, which info() and the log say.
+  // Of the key/value pages. kQ8 and kQ4 take head sizes that are multiples of 32; a model with
+  // others gets kF16 instead, which info() and the log say. kQ4 takes .6 of the memory of kQ8 and
+  // costs quality (docs/performance.md); the processor alone has it.
   kernels::KvType kv_type = kernels::KvType::kQ8;
   uint64_t kv_budget_bytes = 512ull << 20;  // of the page pool; a hard limit
   std::string packed_cache_dir = {};        // repacked weights are kept there; "": memory only

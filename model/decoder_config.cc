@@ -128,9 +128,9 @@ Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit,
                    keys.Positive("attention.layer_norm_rms_epsilon", 1e-5, 1));
   config.norm_epsilon = static_cast<float>(epsilon);
   ASSIGN_OR_RETURN(config.attention, ReadAttention(keys, config));
-  const bool whole_blocks = config.attention.head_dim % kernels::kQ8Block == 0;
+  const bool whole_blocks = config.attention.head_dim % kernels::kKvBlock == 0;
   config.attention.kv_type =
-      kv_type == kernels::KvType::kQ8 && !whole_blocks ? kernels::KvType::kF16 : kv_type;
+      kernels::IsKeptInBlocks(kv_type) && !whole_blocks ? kernels::KvType::kF16 : kv_type;
 
   const GgufTensor* embedding = file.Find("token_embd.weight");
   const uint64_t vocab = embedding ? embedding->rows() : 0;

@@ -24,7 +24,7 @@ struct DecoderConfig {
 
 // UNIMPLEMENTED names an architecture or a feature that is not here (experts, a kind of rope
 // scaling); INVALID_ARGUMENT names a key that is missing or out of range. `context_limit` caps
-// context_tokens; kQ8 becomes kF16 where a head is not whole blocks.
+// context_tokens; kQ8 and kQ4 become kF16 where a head is not whole blocks.
 Result<DecoderConfig> ReadDecoderConfig(const GgufFile& file, int context_limit,
                                         kernels::KvType kv_type);
 

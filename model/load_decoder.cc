@@ -30,7 +30,7 @@ Status Transformer::LoadFile(const std::string& path, const DecoderOptions& opti
   ASSIGN_OR_RETURN(config_, ReadDecoderConfig(*file_, options.context_tokens, options.kv_type));
   if (config_.attention.kv_type != options.kv_type) {
     LogInfo(StrCat(path, ": heads of ", config_.attention.head_dim,
-                   " values do not come out even in blocks of ", kernels::kQ8Block,
+                   " values do not come out even in blocks of ", kernels::kKvBlock,
                    ": keys and values are kept as ", kernels::KvTypeName(config_.attention.kv_type),
                    ", not ", kernels::KvTypeName(options.kv_type)));
   }

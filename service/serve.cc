@@ -107,7 +107,7 @@ class Reader {
     if (!config_.Has(key)) return OkStatus();
     const std::string name = config_.GetString(key, "");
     const auto type = kernels::ParseKvType(name);
-    if (!type) return InvalidArgument(StrCat(key, " is '", name, "'; give q8, f16 or f32"));
+    if (!type) return InvalidArgument(StrCat(key, " is '", name, "'; give q8, q4, f16 or f32"));
     *out = *type;
     return OkStatus();
   }

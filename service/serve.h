@@ -25,8 +25,9 @@
 //   model.threads              0 (default): all that this process may use
 //   model.context_tokens       longest prompt and answer together, 256 to 131072, default 8192
 //   model.kv_bytes             memory for keys and values, default 512M
-//   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), f16, f32;
-//                              default q8
+//   model.kv_type              what they are kept as: q8 (8 bits and a scale for each 32), q4 (4 bits,
+//                              a scale and a minimum for each 32: .6 of the memory, a worse model; not
+//                              on a GPU), f16, f32; default q8
 //   model.device               auto (default): an NVIDIA GPU when there is one that can, else the
 //                              processor; cpu, cuda
 //   model.gpu                  which GPU, 0 (default) to 63, as the driver counts them

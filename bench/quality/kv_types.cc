@@ -1,6 +1,7 @@
 // What does it cost to round the keys and values of the pages? Reads a text with float32 pages and,
-// beside it, with float16 and q8 ones: how probable each finds the text, how far each distribution
-// lies from that of the float32 pages, and how often the likeliest token is another one.
+// beside it, with float16, q8 and q4 ones: how probable each finds the text, how far each
+// distribution lies from that of the float32 pages, and how often the likeliest token is another
+// one.
 //
 //   kv_types MODEL TEXT_FILE [TOKENS]     the first TOKENS of the text, default 1900
 #include <algorithm>
@@ -19,8 +20,6 @@
 namespace vade {
 namespace {
 
-constexpr kernels::KvType kTypes[] = {kernels::KvType::kF32, kernels::KvType::kF16,
-                                      kernels::KvType::kQ8};
 constexpr size_t kStep = 64;
 
 template <typename T>
@@ -91,7 +90,7 @@ int Main(int argc, char** argv) {
   const size_t most = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 1900;
   ThreadPool pool(UsableCores());
   std::vector<Reader> readers;
-  for (kernels::KvType type : kTypes) {
+  for (kernels::KvType type : kernels::kAllKvTypes) {
     DecoderOptions options;
     options.pool = &pool;
     options.kv_type = type;

@@ -388,6 +388,7 @@ void Attend(const AttendArgs& args, Stream stream) {
     case KvType::kF32: return LaunchAttend<KvType::kF32>(args, stream);
     case KvType::kF16: return LaunchAttend<KvType::kF16>(args, stream);
     case KvType::kQ8: return LaunchAttend<KvType::kQ8>(args, stream);
+    case KvType::kQ4: break;  // CudaBackend::ShapeOf lets none through
   }
 }
 

@@ -21,6 +21,7 @@ VADE_DEVICE float LoadKv(const Global<const uint8_t>& pages, uint64_t row, uint3
   } else if constexpr (kType == KvType::kF16) {
     return HalfBitsToFloat(pages.Load<uint16_t>(row + 2 * i));
   } else {
+    static_assert(kType == KvType::kQ8, "pages of q4 are the processor's alone");
     const uint64_t block = row + i / 32 * kQ8BlockBytes;
     return static_cast<float>(pages.Load<int8_t>(block + 2 + i % 32)) *
            HalfBitsToFloat(pages.Load<uint16_t>(block));

@@ -43,5 +43,25 @@ TEST(CudaRefusals, WhereNoGraphCanBeRecordedStepsAreLaunchedKernelByKernel) {
   EXPECT_EQ(emulation::Engine::Get().TakeFaults(), "");
 }
 
+TEST(CudaRefusals, PagesOfFourBitsAreTheProcessorsAndTheErrorSaysSo) {
+  const testing::TempDir dir;
+  const std::string path = dir.File("model.gguf");
+  ASSERT_TRUE(testing::TinyModel{.width = 128}.Write(path).ok());
+  const auto load = [&](kernels::KvType type) {
+    auto backend = Must(CudaBackend::Create(std::make_unique<testing::FakeDevice>(256ull << 20),
+                                            {.memory_bytes = 128ull << 20}));
+    DecoderOptions options = testing::SmallOptions(type);
+    options.kv_budget_bytes = 1 << 20;
+    return LoadDecoderOn(std::move(backend), path, options);
+  };
+  EXPECT_TRUE(load(kernels::KvType::kQ8).ok());
+  const Status refused = load(kernels::KvType::kQ4).status();
+  EXPECT_EQ(refused.code(), StatusCode::kUnimplemented);
+  for (const char* part : {"model.kv_type = q4", "GPU", "--device cpu", "q8"}) {
+    EXPECT_NE(refused.message().find(part), std::string::npos) << refused.message();
+  }
+  EXPECT_EQ(emulation::Engine::Get().TakeFaults(), "");
+}
+
 }  // namespace
 }  // namespace vade

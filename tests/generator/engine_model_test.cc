@@ -1,5 +1,5 @@
 // A passage from memory, from its file and read anew, with a real model: the same bits, and those
-// of reading the whole prompt at once.
+// of reading the whole prompt at once, over pages of either kind of blocks.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -16,19 +16,26 @@ namespace {
 
 constexpr char kModel[] = "smollm2-135m-instruct-q4_1.gguf";
 
-class RealReadings : public ::testing::Test {
+class RealReadings : public ::testing::TestWithParam<kernels::KvType> {
  protected:
   void SetUp() override {
     const std::string path = testing::ModelPath(kModel);
     VADE_SKIP_IF_MISSING(path, kModel);
-    auto decoder = LoadDecoder(path, {.pool = &pool_, .context_tokens = 2048});
-    ASSERT_TRUE(decoder.ok()) << decoder.status().message();
-    decoder_ = *std::move(decoder);
+    decoder_ = Load(GetParam());
+    ASSERT_NE(decoder_, nullptr);
+    ASSERT_EQ(decoder_->info().kv_type, kernels::KvTypeName(GetParam()));
     auto files = BlockFiles::Open({.directory = dir_.path(), .min_free_bytes = 0});
     ASSERT_TRUE(files.ok());
     files_ = *std::move(files);
   }
 
+  std::unique_ptr<Decoder> Load(kernels::KvType type) {
+    auto decoder = LoadDecoder(
+        testing::ModelPath(kModel),
+        {.pool = &pool_, .context_tokens = 2048, .kv_type = type, .device = DeviceChoice::kCpu});
+    EXPECT_TRUE(decoder.ok()) << decoder.status().message();
+    return decoder.ok() ? *std::move(decoder) : nullptr;
+  }
   Tokens Encode(std::string_view text) {
     return decoder_->tokenizer().Encode(text, Special::kText);
   }
@@ -76,7 +83,7 @@ class RealReadings : public ::testing::Test {
   std::unique_ptr<Decoder> decoder_;
 };
 
-TEST_F(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
+TEST_P(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
   const EngineOptions options{.kept_bytes = 64 << 20,
                               .block_files = files_.get(),
                               .turns_kept_for = std::chrono::milliseconds(0)};
@@ -115,7 +122,7 @@ TEST_F(RealReadings, MemoryFileAndReadingAnewGiveTheBitsOfThePromptReadAtOnce) {
   }
 }
 
-TEST_F(RealReadings, ANextTurnHasTheBitsOfItsPromptReadAtOnce) {
+TEST_P(RealReadings, ANextTurnHasTheBitsOfItsPromptReadAtOnce) {
   Engine engine(decoder_.get(), {.guessed_tokens = 8, .kept_bytes = 64 << 20});
   auto read = Read(engine, Job());
   ASSERT_EQ(read.size(), 2u);
@@ -152,7 +159,7 @@ TEST_F(RealReadings, ANextTurnHasTheBitsOfItsPromptReadAtOnce) {
   EXPECT_LE(second[1]->prompt_tokens - second[1]->cached_tokens, all - asked - answered + 1);
 }
 
-TEST_F(RealReadings, AnAnswerFromAReadingIsThatOfItsPromptReadAlone) {
+TEST_P(RealReadings, AnAnswerFromAReadingIsThatOfItsPromptReadAlone) {
   Engine engine(decoder_.get(), {.guessed_tokens = 8, .kept_bytes = 64 << 20});
   auto tokens_of = [&](EngineJob job) {
     job.sampling.max_tokens = 16;
@@ -177,6 +184,24 @@ TEST_F(RealReadings, AnAnswerFromAReadingIsThatOfItsPromptReadAlone) {
     EXPECT_EQ(tokens_of(std::move(from)), tokens_of(std::move(plain))) << "block " << i;
   }
 }
+
+TEST_P(RealReadings, WhatWasKeptOfOtherPagesIsNotTaken) {
+  const EngineOptions options{.kept_bytes = 64 << 20, .block_files = files_.get()};
+  const BlockKey key = Job().blocks[0].key;
+  {
+    Engine engine(decoder_.get(), options);
+    ASSERT_EQ(Read(engine, Job()).size(), 2u);
+  }
+  EXPECT_TRUE(Engine(decoder_.get(), options).kept_blocks().Has(key));
+  const bool eight = GetParam() == kernels::KvType::kQ8;
+  const auto other = Load(eight ? kernels::KvType::kQ4 : kernels::KvType::kQ8);
+  ASSERT_NE(other, nullptr);
+  EXPECT_FALSE(Engine(other.get(), options).kept_blocks().Has(key));
+}
+
+INSTANTIATE_TEST_SUITE_P(Pages, RealReadings,
+                         ::testing::Values(kernels::KvType::kQ8, kernels::KvType::kQ4),
+                         [](const auto& test) { return std::string(KvTypeName(test.param)); });
 
 }  // namespace
 }  // namespace vade

@@ -165,20 +165,35 @@ TEST_P(VectorLevel, HalvesAreRoundedToNearestEvenAndComeBack) {
 }
 
 // Bytes of a page beyond the n elements stay as they are.
-std::vector<uint8_t> ToQ8(const VectorKernels& kernels, const std::vector<float>& x) {
-  std::vector<uint8_t> bytes(1 + KvBytes(KvType::kQ8, x.size()) + 1, 0xab);  // at an odd address
-  kernels.to_kv(KvType::kQ8, x.data(), x.size(), bytes.data() + 1);
+std::vector<uint8_t> ToBlocks(KvType type, const VectorKernels& kernels,
+                              const std::vector<float>& x) {
+  std::vector<uint8_t> bytes(1 + KvBytes(type, x.size()) + 1, 0xab);  // at an odd address
+  kernels.to_kv(type, x.data(), x.size(), bytes.data() + 1);
   EXPECT_EQ(bytes.front(), 0xab);
   EXPECT_EQ(bytes.back(), 0xab);
   return {bytes.begin() + 1, bytes.end() - 1};
 }
 
-std::vector<float> FromQ8(const VectorKernels& kernels, const std::vector<uint8_t>& bytes) {
-  std::vector<float> x(bytes.size() / kQ8BlockBytes * kQ8Block + 1, 7);
-  kernels.from_kv(KvType::kQ8, bytes.data(), x.size() - 1, x.data());
+std::vector<float> FromBlocks(KvType type, const VectorKernels& kernels,
+                              const std::vector<uint8_t>& bytes) {
+  std::vector<float> x(bytes.size() / KvBytes(type, kKvBlock) * kKvBlock + 1, 7);
+  kernels.from_kv(type, bytes.data(), x.size() - 1, x.data());
   EXPECT_EQ(x.back(), 7);
   x.pop_back();
   return x;
+}
+
+std::vector<uint8_t> ToQ8(const VectorKernels& kernels, const std::vector<float>& x) {
+  return ToBlocks(KvType::kQ8, kernels, x);
+}
+std::vector<float> FromQ8(const VectorKernels& kernels, const std::vector<uint8_t>& bytes) {
+  return FromBlocks(KvType::kQ8, kernels, bytes);
+}
+std::vector<uint8_t> ToQ4(const VectorKernels& kernels, const std::vector<float>& x) {
+  return ToBlocks(KvType::kQ4, kernels, x);
+}
+std::vector<float> FromQ4(const VectorKernels& kernels, const std::vector<uint8_t>& bytes) {
+  return FromBlocks(KvType::kQ4, kernels, bytes);
 }
 
 TEST_P(VectorLevel, Q8IsAScaleAndTheNearestBytes) {
@@ -246,14 +261,112 @@ TEST_P(VectorLevel, Q8HoldsTheSmallAndTheLarge) {
   EXPECT_EQ(back[96], 0);
 }
 
-TEST(KvType, IsFoundByTheNameThatItPrintsAndTellsItsBytes) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
-    EXPECT_EQ(ParseKvType(KvTypeName(type)), type);
+// The halves at the head of a block of q4.
+struct Q4Head {
+  uint16_t scale, minimum;
+};
+Q4Head HeadOfQ4(const std::vector<uint8_t>& bytes, size_t block) {
+  Q4Head head;
+  std::memcpy(&head.scale, bytes.data() + block * kQ4BlockBytes, 2);
+  std::memcpy(&head.minimum, bytes.data() + block * kQ4BlockBytes + 2, 2);
+  return head;
+}
+
+TEST_P(VectorLevel, Q4IsAScaleAMinimumAndTheNearestOfSixteenSteps) {
+  for (float magnitude : {1e-3f, 1.0f, 300.0f, 1e4f}) {
+    for (float offset : {0.0f, 3.0f, -0.5f}) {
+      auto x = Random(8 * 32, 17, magnitude);
+      for (float& value : x) value += offset * magnitude;
+      const auto bytes = ToQ4(kernels(), x);
+      const auto back = FromQ4(kernels(), bytes);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const auto begin = x.begin() + static_cast<ptrdiff_t>(i / 32 * 32);
+        const auto [least, most] = std::minmax_element(begin, begin + 32);
+        const Q4Head head = HeadOfQ4(bytes, i / 32);
+        ASSERT_EQ(head.minimum, FloatToHalf(*least));
+        const float minimum = HalfToFloat(head.minimum), scale = HalfToFloat(head.scale);
+        ASSERT_EQ(head.scale, FloatToHalf((*most - minimum) / 15));
+        const uint8_t pair = bytes[i / 32 * kQ4BlockBytes + 4 + i % 16];
+        const int code = i % 32 < 16 ? pair & 15 : pair >> 4;
+        ASSERT_EQ(back[i], minimum + scale * static_cast<float>(code));
+        // Half a step, what the roundings of the scale add up to in 15 steps, and the minimum's.
+        ASSERT_LE(std::fabs(back[i] - x[i]), scale * 0.51f + std::fabs(minimum) * 0x1p-11f);
+      }
+    }
   }
-  EXPECT_EQ(ParseKvType("q4"), std::nullopt);
+}
+
+TEST_P(VectorLevel, Q4HasTheBitsOfTheScalarLevel) {
+  for (uint32_t seed = 0; seed < 400; ++seed) {
+    auto x = Random(4 * 32, 2000 + seed, std::pow(10.0f, static_cast<float>(seed % 13) - 8));
+    if (seed % 3 == 0) {  // many ties
+      for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 31) * 0.5f;
+    }
+    if (seed % 5 == 0) {  // far from zero, where the minimum's rounding is many steps
+      for (float& value : x) value += seed % 2 ? 3000.0f : -3000.0f;
+    }
+    const auto bytes = ToQ4(kernels(), x);
+    ASSERT_EQ(bytes, ToQ4(kVectorScalar, x)) << seed;
+    const auto back = FromQ4(kernels(), bytes), expected = FromQ4(kVectorScalar, bytes);
+    ASSERT_EQ(std::memcmp(back.data(), expected.data(), back.size() * sizeof(float)), 0) << seed;
+  }
+}
+
+TEST_P(VectorLevel, AnyBytesOfQ4AreReadAsTheScalarLevelReadsThem) {
+  std::mt19937 random(18);
+  for (int run = 0; run < 200; ++run) {
+    std::vector<uint8_t> bytes(3 * kQ4BlockBytes);
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+    const auto back = FromQ4(kernels(), bytes), expected = FromQ4(kVectorScalar, bytes);
+    for (size_t i = 0; i < back.size(); ++i) {
+      ASSERT_EQ(std::isnan(back[i]), std::isnan(expected[i])) << i;
+      const bool same = std::isnan(back[i]) || back[i] == expected[i];
+      ASSERT_TRUE(same) << i << ": " << back[i] << " and " << expected[i];
+    }
+  }
+}
+
+TEST_P(VectorLevel, Q4BlocksThatCannotBeHeldAreNanAndTheirNeighboursAreNot) {
+  for (float bad : {NAN, -NAN, INFINITY, -INFINITY, -65520.0f, 15 * 65520.0f + 10, 1e30f, -3e38f}) {
+    for (size_t at : {32, 45, 63}) {
+      auto x = Random(3 * 32, 16);
+      x[at] = bad;
+      const auto bytes = ToQ4(kernels(), x);
+      EXPECT_EQ(bytes, ToQ4(kVectorScalar, x)) << bad;
+      const auto back = FromQ4(kernels(), bytes);
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(std::isnan(back[i]), i / 32 == 1) << i;
+    }
+  }
+}
+
+TEST_P(VectorLevel, Q4HoldsWhatIsTheSameTheSmallAndTheLarge) {
+  std::vector<float> x(6 * 32);
+  for (size_t i = 0; i < 32; ++i) x[i] = i % 2 ? 0.0f : -0.0f;  // all zero, of either sign
+  for (size_t i = 32; i < 64; ++i) x[i] = 2.5f;                 // one value
+  for (size_t i = 64; i < 96; ++i) x[i] = 2049;                 // one that no half has
+  for (size_t i = 96; i < 128; ++i) x[i] = i % 2 ? 1e-38f : -1e-38f;
+  for (size_t i = 128; i < 160; ++i) x[i] = i % 2 ? 0 : 15 * 8.9e-8f;  // the scale: 2^-24
+  x[160] = -65504, x[161] = 65504;
+  const auto bytes = ToQ4(kernels(), x);
+  EXPECT_EQ(bytes, ToQ4(kVectorScalar, x));
+  const auto back = FromQ4(kernels(), bytes);
+  for (size_t i = 0; i < 32; ++i) ASSERT_FALSE(back[i] != 0 || std::signbit(back[i])) << i;
+  for (size_t i = 32; i < 64; ++i) ASSERT_EQ(back[i], 2.5f);
+  for (size_t i = 64; i < 96; ++i) ASSERT_NEAR(back[i], 2049, 1);
+  for (size_t i = 96; i < 128; ++i) ASSERT_EQ(back[i], 0);
+  for (size_t i = 128; i < 160; ++i) ASSERT_EQ(back[i], i % 2 ? 0 : 15 * 0x1p-24f);
+  EXPECT_EQ(back[160], -65504);
+  EXPECT_NEAR(back[161], 65504, 65504 * 0x1p-10);
+}
+
+TEST(KvType, IsFoundByTheNameThatItPrintsAndTellsItsBytes) {
+  for (KvType type : kAllKvTypes) EXPECT_EQ(ParseKvType(KvTypeName(type)), type);
+  EXPECT_EQ(ParseKvType("q5"), std::nullopt);
+  EXPECT_EQ(ParseKvType("unknown"), std::nullopt);
   EXPECT_EQ(KvBytes(KvType::kF32, 64), 256u);
   EXPECT_EQ(KvBytes(KvType::kF16, 64), 128u);
   EXPECT_EQ(KvBytes(KvType::kQ8, 64), 68u);
+  EXPECT_EQ(KvBytes(KvType::kQ4, 64), 40u);
 }
 
 TEST_P(VectorLevel, Float32PagesKeepEveryBit) {
@@ -360,8 +473,7 @@ TEST_P(VectorLevel, AttendNeverReadsBeyondTheKeysThatAreVisible) {
   EXPECT_TRUE(std::equal(before.begin(), before.begin() + 2 * 64, after.begin()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, VectorLevel,
-                         testing::ValuesIn(kAllLevels),
+INSTANTIATE_TEST_SUITE_P(Levels, VectorLevel, testing::ValuesIn(kAllLevels),
                          [](const auto& level) { return std::string(LevelName(level.param)); });
 
 }  // namespace

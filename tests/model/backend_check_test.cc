@@ -127,6 +127,7 @@ TEST(BackendCheckTest, ResultsThatDependOnTheRowsBesideAreFound) {
 TEST(BackendCheckTest, WrongAttentionIsFound) {
   const std::string failed = Failed(FaultyBackend::Fault::kAttention);
   EXPECT_NE(failed.find("attention over q8 pages"), std::string::npos) << failed;
+  EXPECT_NE(failed.find("attention over q4 pages"), std::string::npos) << failed;
   EXPECT_EQ(failed.find("products"), std::string::npos) << failed;
 }
 

@@ -136,7 +136,7 @@ class TransformerTest : public ::testing::Test {
   kernels::KvType kv_type_ = kernels::KvType::kF16;
 };
 
-// What holds for every type of the key/value pages. Heads of 32 values: whole blocks of q8.
+// What holds for every type of the key/value pages. Heads of 32 values: whole blocks of q8 and q4.
 class TransformerKvTest : public TransformerTest,
                           public ::testing::WithParamInterface<kernels::KvType> {
  protected:

@@ -376,11 +376,14 @@ TEST_F(TransformerTest, InfoTellsWhatTheFileSays) {
 }
 
 TEST_F(TransformerTest, HeadsThatAreNotWholeBlocksAreKeptAsHalves) {
-  const DecoderOptions options = testing::SmallOptions(kernels::KvType::kQ8);
-  EXPECT_EQ(Must(TryLoad({}, options))->info().kv_type, "f16");  // heads of 16 values
-  const auto decoder = Must(TryLoad({.width = 128}, options));
-  EXPECT_EQ(decoder->info().kv_type, "q8");
-  EXPECT_EQ(decoder->info().kv_bytes_per_token, 2u * 2 * 2 * 34);
+  for (const auto& [type, bytes] :
+       {std::pair(kernels::KvType::kQ8, 34u), {kernels::KvType::kQ4, 20u}}) {
+    const DecoderOptions options = testing::SmallOptions(type);
+    EXPECT_EQ(Must(TryLoad({}, options))->info().kv_type, "f16");  // heads of 16 values
+    const auto decoder = Must(TryLoad({.width = 128}, options));
+    EXPECT_EQ(decoder->info().kv_type, kernels::KvTypeName(type));
+    EXPECT_EQ(decoder->info().kv_bytes_per_token, 2u * 2 * 2 * bytes);
+  }
 }
 
 TEST_F(TransformerTest, UnknownKindsAreRefusedByName) {
@@ -439,9 +442,7 @@ TEST_F(TransformerTest, PackedFileGivesTheBitsOfMemory) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(KvTypes, TransformerKvTest,
-                         ::testing::Values(kernels::KvType::kF32, kernels::KvType::kF16,
-                                           kernels::KvType::kQ8),
+INSTANTIATE_TEST_SUITE_P(KvTypes, TransformerKvTest, ::testing::ValuesIn(kernels::kAllKvTypes),
                          [](const auto& test) { return std::string(KvTypeName(test.param)); });
 
 }  // namespace

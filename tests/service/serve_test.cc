@@ -164,7 +164,7 @@ TEST(ServeSettings, ABadValueNamesFileKeyAndRemedy) {
        {"grpc.max_concurrent = 0", "grpc.max_message_bytes = 12", "model.threads = -1",
         "model.threads = many", "answer.min_dense_score = 2", "answer.min_dense_score = high",
         "log.level = loud", "answer.max_active = 1000", "grpc.shutdown_grace_seconds = -1",
-        "model.context_tokens = 3", "model.kv_type = q4", "embed.device = gpu",
+        "model.context_tokens = 3", "model.kv_type = q5", "embed.device = gpu",
         "search.device = tpu", "answer.joining = sometimes", "answer.turns_kept_seconds = -1"}) {
     const std::string file = dir.Write("vade.conf", line + "\n");
     const Status status = ReadServeSettings(WithFile(file)).status();
