@@ -207,7 +207,9 @@ TEST(Tables, AmountsInMoreCurrenciesThanAreKeptAreNumbers) {
   for (const auto& row : tables->at(0).rows) {
     for (const TableCell& cell : row) {
       const CellValue& value = cell.value;
-      if (value.kind == CellKind::kMoney) EXPECT_EQ(value.currency, StrCat("C", money++));
+      if (value.kind == CellKind::kMoney) {
+        EXPECT_EQ(value.currency, StrCat("C", money++));
+      }
       if (value.kind == CellKind::kNumber && value.number == 1) ++numbers;
     }
   }
