@@ -77,13 +77,18 @@ Result<std::unique_ptr<SpoolFile>> SpoolFile::Create(const std::string& director
 
 SpoolFile::~SpoolFile() { Fd(fd_).Close(); }
 
-Status SpoolFile::Write(std::string_view bytes) {
+Status SpoolFile::CheckRoomFor(uint64_t bytes) const {
   ASSIGN_OR_RETURN(const uint64_t free, FreeDiskBytes(directory_));
-  if (free < spare_bytes_ || free - spare_bytes_ < bytes.size()) {
+  if (free < spare_bytes_ || free - spare_bytes_ < bytes) {
     return ResourceExhausted(StrCat("the disk of ", directory_, " has ", free >> 20,
                                     " MiB left, which is too little for what is sent; free some "
                                     "space and send it again"));
   }
+  return OkStatus();
+}
+
+Status SpoolFile::Write(std::string_view bytes) {
+  RETURN_IF_ERROR(CheckRoomFor(bytes.size()));
   return WriteAll(fd_, bytes, StrCat("a nameless file in ", directory_));
 }
 
@@ -92,6 +97,35 @@ Result<size_t> SpoolFile::Read(char* out, size_t size) {
 }
 
 Status SpoolFile::Rewind() { return SeekToBegin(fd_, directory_); }
+
+Status SpoolFile::WriteAt(uint64_t begin, std::string_view bytes) {
+  RETURN_IF_ERROR(CheckRoomFor(bytes.size()));
+  while (!bytes.empty()) {
+    const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(begin));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return ErrnoStatus(errno, "cannot write a nameless file in", directory_);
+    begin += static_cast<uint64_t>(put);
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  return OkStatus();
+}
+
+Result<std::string> SpoolFile::ReadAt(uint64_t begin, size_t size) const {
+  std::string bytes(size, '\0');
+  for (size_t at = 0; at < size;) {
+    const ssize_t got = pread(fd_, bytes.data() + at, size - at, static_cast<off_t>(begin + at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, "cannot read a nameless file in", directory_);
+    if (got == 0) return DataLoss(StrCat("a nameless file in ", directory_, " is too short"));
+    at += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+Status SpoolFile::Clear() {
+  if (ftruncate(fd_, 0) == 0) return OkStatus();
+  return ErrnoStatus(errno, "cannot clear a nameless file in", directory_);
+}
 
 Result<size_t> StringSource::Read(char* out, size_t size) {
   const size_t take = std::min(size, bytes_.size() - at_);

@@ -74,9 +74,16 @@ class SpoolFile : public ByteSink, public ByteSource {
   Result<size_t> Read(char* out, size_t size) override;
   Status Rewind() override;
 
+  // Pieces at places that the caller keeps account of, instead of the above. On any threads at a
+  // time, for different bytes.
+  Status WriteAt(uint64_t begin, std::string_view bytes);
+  Result<std::string> ReadAt(uint64_t begin, size_t size) const;  // DATA_LOSS where it is shorter
+  Status Clear();                                                 // gives its disk back
+
  private:
   SpoolFile(std::string directory, uint64_t spare_bytes, int fd)
       : directory_(std::move(directory)), spare_bytes_(spare_bytes), fd_(fd) {}
+  Status CheckRoomFor(uint64_t bytes) const;
   const std::string directory_;
   const uint64_t spare_bytes_;
   int fd_;

@@ -195,6 +195,7 @@ std::optional<DateParts> TakeParts(std::string_view* rest) {
 
 std::optional<double> DaysOf(unsigned year, unsigned month, unsigned day) {
   if (year < 1000 || year > 9999) return std::nullopt;  // two digits may be of any century
+  if (month > 12 || day > 31) return std::nullopt;      // std::chrono keeps their lowest byte alone
   const std::chrono::year_month_day date(std::chrono::year(static_cast<int>(year)),
                                          std::chrono::month(month), std::chrono::day(day));
   if (!date.ok()) return std::nullopt;
@@ -329,6 +330,14 @@ std::string_view CellKindName(CellKind kind) {
 std::string_view CurrencyOf(std::string_view sign) {
   const auto at = std::ranges::find(kCurrencies, sign, &Name::first);
   return at == kCurrencies.end() ? "" : at->second;
+}
+
+std::string NamedCurrency(std::string_view name) {
+  if (const std::string_view known = CurrencyOf(name); !known.empty()) return std::string(known);
+  const std::string lower = AsciiLower(name);
+  const bool code =
+      lower.size() == 3 && std::ranges::all_of(lower, [](char c) { return c >= 'a' && c <= 'z'; });
+  return code ? std::string(name) : "";
 }
 
 std::string DateText(double days) {

@@ -63,6 +63,8 @@ std::string_view CellKindName(CellKind kind);
 
 // "EUR" for "€" and for "EUR"; "" for what is no sign or code of a currency.
 std::string_view CurrencyOf(std::string_view sign);
+// The same for a file that says that it names one: any three ASCII letters are a code.
+std::string NamedCurrency(std::string_view name);
 
 // "2024-03-01" or "2024-03-01T14:30:00" for a date's number.
 std::string DateText(double days);

@@ -100,6 +100,7 @@ struct IngestOptions {
   std::vector<std::string> groups;  // given to every document
   std::string password;             // tried on encrypted files; "": none
   std::string parser_path;          // of vade-parse; "": beside this executable
+  std::string spool_dir;            // of bytes that wait for OCR; "": that of temporary files
   // Documents whose file lay at or below the paths and has gone are deleted, those of files that
   // have left an archive too. Nothing below a path that is missing or cannot be read.
   bool prune = false;

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string_view>
 #include <utility>
 
-#include "base/streams.h"
 #include "base/strings.h"
 #include "ingest/tables.h"
 
@@ -22,7 +20,8 @@ constexpr size_t kQueuedEmbedded = 32;
 constexpr int kMostOcrAtOnce = 4;
 constexpr uint64_t kFileBytes = 32ull << 20;
 constexpr uint64_t kTextBytes = 64ull << 20;
-constexpr uint64_t kSpareDiskBytes = 1ull << 30;  // that scans leave when they wait in files
+constexpr uint64_t kSpooledBytes = 4ull << 30;    // of scans that wait in a file
+constexpr uint64_t kSpareDiskBytes = 1ull << 30;  // that they leave of its disk
 // When no batch comes for so long, those that wait for company are embedded without it: the stage
 // before may be waiting for the bytes that they hold.
 constexpr std::chrono::milliseconds kWaitForCompany(20);
@@ -54,27 +53,6 @@ Context UntilStopped(const Context& ctx, const CancelSource& stop) {
   return ctx.deadline() ? stopped.WithDeadline(*ctx.deadline()) : stopped;
 }
 
-// The bytes into a file without a name; what reads them from there.
-Result<std::function<Result<std::string>()>> Spool(const std::string& bytes) {
-  std::error_code none;
-  const std::string directory = std::filesystem::temp_directory_path(none).string();
-  if (none) return Unavailable("there is no folder for temporary files");
-  ASSIGN_OR_RETURN(auto created, SpoolFile::Create(directory, kSpareDiskBytes));
-  const std::shared_ptr<SpoolFile> spool = std::move(created);
-  RETURN_IF_ERROR(spool->Write(bytes));
-  return std::function<Result<std::string>()>(
-      [spool, size = bytes.size()]() -> Result<std::string> {
-        RETURN_IF_ERROR(spool->Rewind());
-        std::string read(size, '\0');
-        for (size_t at = 0; at < size;) {
-          ASSIGN_OR_RETURN(const size_t count, spool->Read(read.data() + at, size - at));
-          if (count == 0) return DataLoss("a temporary file has become shorter");
-          at += count;
-        }
-        return read;
-      });
-}
-
 }  // namespace
 
 int OcrAtOnce() { return std::clamp(UsableCores(), 1, kMostOcrAtOnce); }
@@ -86,6 +64,9 @@ Pipeline::Pipeline(const PipelineParts& parts, const IngestOptions& options, Pip
       options_(options),
       ctx_(ctx),
       parse_ctx_(UntilStopped(ctx, stop_)),
+      spool_({.directory = options.spool_dir,
+              .most_bytes = kSpooledBytes,
+              .spare_disk_bytes = kSpareDiskBytes}),
       files_(kQueuedFiles),
       scans_(kQueuedScans),
       batches_(kQueuedBatches),
@@ -177,7 +158,8 @@ void Pipeline::LaneEnds() {
 }
 
 // It may wait for long: its bytes are kept where they cannot be had again, in memory as long as
-// there is room for them, then in a file. Only where that cannot be written do others wait.
+// there is room for them, then in a file. Only where that cannot be written, or is full, do others
+// wait.
 Status Pipeline::LetGoOfBytes(IncomingFile* file) {
   std::string& bytes = file->request.bytes;
   if (file->read_again) {
@@ -185,7 +167,7 @@ Status Pipeline::LetGoOfBytes(IncomingFile* file) {
     return OkStatus();
   }
   if (held_scan_bytes_.TryTake(bytes.size())) return OkStatus();
-  auto again = Spool(bytes);
+  auto again = spool_.Keep(bytes);
   if (again.ok()) {
     file->read_again = *std::move(again);
     file->size_bytes = bytes.size();

@@ -26,6 +26,7 @@
 #include "ingest/byte_budget.h"
 #include "ingest/embed_stage.h"
 #include "ingest/job.h"
+#include "ingest/scan_spool.h"
 #include "ingest/store_stage.h"
 
 namespace vade {
@@ -90,6 +91,7 @@ class Pipeline {
   const Context& ctx_;
   CancelSource stop_;
   const Context parse_ctx_;  // ends with ctx_ and when the run fails
+  ScanSpool spool_;          // before scans_, some of which it holds the bytes of
   BoundedQueue<IncomingFile> files_, scans_;
   BoundedQueue<Batch> batches_;
   BoundedQueue<EmbeddedBatch> embedded_;

@@ -1,12 +1,14 @@
 // A document's tables as bytes (numbers are LEB128 where nothing else is said):
 //   u8 1, string content hash, count of tables, then for each: begin, length, columns, rows, u8 1
-//   where it is cut (else 0), count of currencies and as many strings, then its cells, row by row.
+//   where it is cut (else 0), count of currencies (at most 256) and as many strings, then its cells,
+//   row by row.
 //   A cell is u8 kind + 8 * form. Form 0: no number. 1 to 10: zigzag n, the number is n / 10^(form
 //   - 1). 31: f64. Behind the number of an amount of money: the number of its currency.
 #include "ingest/tables.h"
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "base/bytes.h"
@@ -20,6 +22,7 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kKindMask = 7, kRawForm = 31, kMaxScale = 9;
 constexpr uint64_t kMaxColumns = 16384;
+constexpr size_t kMaxCurrencies = 256;  // of a table; amounts in further ones are kept as numbers
 
 // Their parsers write all numbers and dates in one way.
 constexpr std::string_view kPlainTypes[] = {
@@ -31,52 +34,64 @@ struct Cell {
   size_t begin = 0;  // of the text
 };
 
-// The cells of a line of a table, "|" between them, at its ends or not.
-std::vector<Cell> CellsOf(std::string_view text, size_t begin, size_t end) {
+// As MarkdownWriter::Row() writes it: a backslash means something in front of "|" alone.
+std::string Unescaped(std::string_view words) {
+  if (words.find("\\|") == std::string_view::npos) return std::string(words);
+  std::string plain;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words.substr(i, 2) != "\\|") plain.push_back(words[i]);
+  }
+  return plain;
+}
+
+// The cells of a line of a table, "|" between them, at its ends or not; at most `most` of them.
+std::vector<Cell> CellsOf(std::string_view text, size_t begin, size_t end, size_t most) {
   std::vector<Cell> cells;
   const auto blank = [&](size_t at) { return text[at] == ' ' || text[at] == '\t'; };
+  const auto escape = [&](size_t at) {
+    return text[at] == '\\' && at + 1 < end && text[at + 1] == '|';
+  };
   while (begin < end && blank(begin)) ++begin;
   while (end > begin && (blank(end - 1) || text[end - 1] == '\r')) --end;
   if (begin < end && text[begin] == '|') ++begin;
-  while (begin < end) {
+  while (begin < end && cells.size() < most) {
     size_t stop = begin;
-    while (stop < end && text[stop] != '|') stop += text[stop] == '\\' && stop + 1 < end ? 2 : 1;
-    stop = std::min(stop, end);
+    while (stop < end && text[stop] != '|') stop += escape(stop) ? 2 : 1;
     size_t from = begin, to = stop;
     while (from < to && blank(from)) ++from;
     while (to > from && blank(to - 1)) --to;
-    std::string words(text.substr(from, to - from));
-    for (size_t at = words.find("\\|"); at != std::string::npos; at = words.find("\\|", at + 1)) {
-      words.erase(at, 1);
-    }
-    cells.push_back({std::move(words), from});
+    cells.push_back({Unescaped(text.substr(from, to - from)), from});
     begin = stop + 1;
   }
   return cells;
 }
 
-// The words of the table in [begin, end) of the text: the header and then up to `most_rows` rows
-// that have at most `most_bytes` together, each as wide as the header.
+// The words of the table in [begin, end) of the text: the header and then rows as wide as it, of at
+// most `most_cells` and, with the header, `most_bytes` together. No rows where the header alone has
+// too many bytes or columns.
 struct Words {
   std::vector<Cell> header;
   std::vector<std::vector<Cell>> rows;
   bool cut = false;
 };
-Words WordsOf(std::string_view text, size_t begin, size_t end, size_t most_rows,
+Words WordsOf(std::string_view text, size_t begin, size_t end, size_t most_cells,
               size_t most_bytes) {
   Words words;
   size_t bytes = 0;
   for (size_t line = 0; begin < end; ++line) {
     const size_t stop = std::min(text.find('\n', begin), end);
-    if (line == 0) words.header = CellsOf(text, begin, stop);
-    if (line > 1) {  // the second one parts the header from the rows
-      bytes += stop - begin;
-      if (words.rows.size() >= most_rows || bytes > most_bytes) {
+    const size_t columns = words.header.size();
+    if (line != 1) bytes += stop - begin;  // the second one parts the header from the rows
+    if (line == 0) {
+      if (bytes <= most_bytes) words.header = CellsOf(text, begin, stop, kMaxColumns + 1);
+      if (words.header.empty() || words.header.size() > kMaxColumns) return words;
+    } else if (line > 1) {
+      if (words.rows.size() >= most_cells / columns || bytes > most_bytes) {
         words.cut = true;
         break;
       }
-      words.rows.push_back(CellsOf(text, begin, stop));
-      words.rows.back().resize(words.header.size());
+      words.rows.push_back(CellsOf(text, begin, stop, columns));
+      words.rows.back().resize(columns);
     }
     begin = stop + 1;
   }
@@ -117,9 +132,27 @@ double Scaled(int64_t digits, int scale) {
   return static_cast<double>(digits) / std::pow(10.0, scale);
 }
 
-void AppendCell(const CellValue& value, const std::vector<std::string>& currencies,
-                std::string* out) {
-  const auto kind = static_cast<uint8_t>(value.kind);
+using CurrencyNumbers = std::map<std::string_view, uint64_t>;
+
+// The first kMaxCurrencies of the table's, by the order in which they come.
+CurrencyNumbers CurrenciesOf(const Table& table, std::vector<std::string_view>* in_order) {
+  CurrencyNumbers numbers;
+  for (const auto& row : table.rows) {
+    for (const TableCell& cell : row) {
+      if (in_order->size() == kMaxCurrencies) return numbers;
+      if (cell.value.kind != CellKind::kMoney) continue;
+      if (numbers.emplace(cell.value.currency, in_order->size()).second)
+        in_order->push_back(cell.value.currency);
+    }
+  }
+  return numbers;
+}
+
+void AppendCell(const CellValue& value, const CurrencyNumbers& currencies, std::string* out) {
+  const auto currency =
+      value.kind == CellKind::kMoney ? currencies.find(value.currency) : currencies.end();
+  const bool without = value.kind == CellKind::kMoney && currency == currencies.end();
+  const auto kind = static_cast<uint8_t>(without ? CellKind::kNumber : value.kind);
   if (!HasNumber(value.kind)) return out->push_back(static_cast<char>(kind));
   constexpr double kMostDigits = 9e15;
   int scale = 0;
@@ -136,9 +169,7 @@ void AppendCell(const CellValue& value, const std::vector<std::string>& currenci
     out->push_back(static_cast<char>(kind + 8 * (scale + 1)));
     AppendVarint(out, Zigzag(std::llround(value.number * std::pow(10.0, scale))));
   }
-  if (value.kind != CellKind::kMoney) return;
-  const auto at = std::find(currencies.begin(), currencies.end(), value.currency);
-  AppendVarint(out, static_cast<uint64_t>(at - currencies.begin()));
+  if (currency != currencies.end()) AppendVarint(out, currency->second);
 }
 
 bool ReadCellValue(ByteReader* in, const std::vector<std::string>& currencies, CellValue* value) {
@@ -171,7 +202,7 @@ bool ReadTable(ByteReader* in, std::string_view text, Table* table) {
   }
   if (begin > text.size() || length > text.size() - begin || columns == 0 ||
       columns > kMaxColumns || rows > in->remaining() / columns ||
-      currency_count > in->remaining()) {
+      currency_count > kMaxCurrencies) {
     return false;
   }
   std::vector<std::string> currencies(currency_count);
@@ -180,7 +211,7 @@ bool ReadTable(ByteReader* in, std::string_view text, Table* table) {
     if (!in->ReadString(&sign)) return false;
     currency = sign;
   }
-  Words words = WordsOf(text, begin, begin + length, rows, text.size());
+  Words words = WordsOf(text, begin, begin + length, rows * columns, text.size());
   if (words.header.size() != columns || words.rows.size() != rows) return false;
   Block block;
   block.begin = begin;
@@ -221,10 +252,7 @@ std::vector<Table> FindTables(std::string_view text, std::string_view mime_type,
   const auto scanner = ScanBlocks(text, mime_type);
   for (Block block; tables.size() < kMaxTables && cells_left > 0 && scanner->Next(&block);) {
     if (block.kind != BlockKind::kTable) continue;
-    const size_t columns =
-        CellsOf(text, block.begin, std::min(text.find('\n', block.begin), block.end)).size();
-    if (columns == 0 || columns > kMaxColumns) continue;
-    Words words = WordsOf(text, block.begin, block.end, cells_left / columns, bytes_left);
+    Words words = WordsOf(text, block.begin, block.end, cells_left, bytes_left);
     if (words.rows.empty()) continue;
     const CellStyle style = plain ? CellStyle() : StyleOf(words);
     std::vector<CellValue> values;
@@ -260,18 +288,12 @@ std::string EncodeTables(const std::vector<Table>& tables, std::string_view cont
     AppendVarint(&out, table.columns.size());
     AppendVarint(&out, table.rows.size());
     out.push_back(table.cut ? 1 : 0);
-    std::vector<std::string> currencies;
-    for (const auto& row : table.rows) {
-      for (const TableCell& cell : row) {
-        const std::string& currency = cell.value.currency;
-        if (cell.value.kind != CellKind::kMoney) continue;
-        if (std::ranges::count(currencies, currency) == 0) currencies.push_back(currency);
-      }
-    }
+    std::vector<std::string_view> currencies;
+    const CurrencyNumbers numbers = CurrenciesOf(table, &currencies);
     AppendVarint(&out, currencies.size());
-    for (const std::string& currency : currencies) AppendString(&out, currency);
+    for (const std::string_view currency : currencies) AppendString(&out, currency);
     for (const auto& row : table.rows) {
-      for (const TableCell& cell : row) AppendCell(cell.value, currencies, &out);
+      for (const TableCell& cell : row) AppendCell(cell.value, numbers, &out);
     }
   }
   return out;

@@ -61,7 +61,7 @@ class LocalApiImpl final : public LocalApi {
     auto put = AgainIfReembedded([&]() -> Result<PutResult> {
       ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(collection, ctx));
       PoliteEmbedder polite(embedder, &gate_);
-      return Ingestor(store_.get(), &polite, options).Put(request, ctx);
+      return Ingestor(store_.get(), &polite, Here(options)).Put(request, ctx);
     });
     if (put.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
@@ -189,7 +189,7 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(options.collection, ctx));
     PoliteEmbedder polite(embedder, &gate_);
-    auto report = Ingestor(store_.get(), &polite, options).IngestPaths(paths, progress, ctx);
+    auto report = Ingestor(store_.get(), &polite, Here(options)).IngestPaths(paths, progress, ctx);
     if (report.ok() && !options_.store.background) SealOrWarn(ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return report;
@@ -200,7 +200,7 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckCollectionName(options.collection));
     ASSIGN_OR_RETURN(Embedder * embedder, EmbedderFor(options.collection, ctx));
     PoliteEmbedder polite(embedder, &gate_);
-    auto report = Ingestor(store_.get(), &polite, options).IngestFrom(files, ctx);
+    auto report = Ingestor(store_.get(), &polite, Here(options)).IngestFrom(files, ctx);
     RETURN_IF_ERROR(ForgetWhatWent());
     return report;
   }
@@ -303,6 +303,11 @@ class LocalApiImpl final : public LocalApi {
   Result<Embedder*> EmbedderFor(const std::string& collection, const Context& ctx) {
     const auto info = store_->GetCollection(collection);
     return info.ok() ? embedders_.Of(*info, ctx) : embedders_.Usual(ctx);
+  }
+  // What waits lies on the disk of the data, not in /tmp, which may be memory.
+  IngestOptions Here(IngestOptions options) const {
+    options.spool_dir = options_.data_dir;
+    return options;
   }
   Query WithDefaults(Query query) const {
     if (!query.mmr && options_.search_mmr < 1) query.mmr = options_.search_mmr;

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "base/unicode.h"
+#include "ingest/tables.h"
 
 namespace vade {
 namespace {
@@ -144,6 +145,9 @@ void MarkdownWriter::Row(const std::vector<std::string>& cells, std::span<const 
   Begin(header ? Last::kBlock : Last::kRow);
   last_ = Last::kRow;
   for (size_t i = cells.size(); i < columns_; ++i) line += "  |";
+  // A header's cells are names, and beyond the limit none is kept (ingest/tables.h).
+  if (header) known.clear();
+  known.resize(std::min(known.size(), kMaxTableCells - known_.size()));
   for (KnownCell& cell : known) {
     cell.begin += text_.size();
     known_.push_back(std::move(cell));

@@ -44,7 +44,8 @@ class MarkdownWriter {
   bool empty() const { return text_.empty(); }
   size_t size() const { return text_.size(); }
   std::string Take();
-  // Of the rows so far: those that are something else than their words say.
+  // Of the rows so far: those that are something else than their words say, without headers, at
+  // most kMaxTableCells.
   std::vector<KnownCell> TakeCells() { return std::move(known_); }
 
  private:

@@ -122,8 +122,9 @@ class OpenDocumentWriter {
     if (type == "float") value.kind = CellKind::kNumber;
     if (type == "percentage") value.kind = CellKind::kPercent;
     if (type == "currency") {
-      value.kind = CellKind::kMoney;
-      value.currency = Attribute(cell, "currency");
+      // Without one that can be one it is a number.
+      value.currency = NamedCurrency(Attribute(cell, "currency"));
+      value.kind = value.currency.empty() ? CellKind::kNumber : CellKind::kMoney;
     }
     return value.kind == CellKind::kEmpty ? CellValue() : value;
   }

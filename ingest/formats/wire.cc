@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/unicode.h"
+#include "ingest/tables.h"
 
 namespace vade {
 namespace {
@@ -100,7 +101,8 @@ void AppendCells(const std::vector<KnownCell>& cells, std::string* out) {
 bool ReadCells(ByteReader* in, std::vector<KnownCell>* cells) {
   constexpr uint64_t kLeastBytes = 11;  // of a cell
   uint64_t count = 0, begin = 0;
-  if (!in->ReadVarint(&count) || count > in->remaining() / kLeastBytes) return false;
+  if (!in->ReadVarint(&count) || count > kMaxTableCells || count > in->remaining() / kLeastBytes)
+    return false;
   cells->resize(count);
   for (KnownCell& cell : *cells) {
     uint64_t gap = 0;
@@ -119,9 +121,15 @@ bool ReadCells(ByteReader* in, std::vector<KnownCell>* cells) {
   return true;
 }
 
-Status BadMessage(std::string_view what) {
-  return Internal(std::string("vade-parse: ") + std::string(what) +
-                  " does not read; vade and vade-parse are of different builds");
+Status BadRequest() {
+  return Internal(
+      "vade-parse: a request does not read; vade and vade-parse are of different builds");
+}
+// Of the file that it was asked about: what a parser can be made to say must not stop others.
+Status BadAnswer() {
+  return InvalidArgument(
+      "made its parser say what does not read; it is damaged or hostile (or, if no file can be "
+      "read, vade and vade-parse are of different builds: install both anew)");
 }
 
 }  // namespace
@@ -141,7 +149,7 @@ Result<uint64_t> RequestLength(std::string_view head) {
   std::string_view magic;
   uint64_t length = 0;
   if (!in.ReadBytes(kRequestMagic.size(), &magic) || magic != kRequestMagic || !in.Read(&length)) {
-    return BadMessage("a request");
+    return BadRequest();
   }
   return length;
 }
@@ -151,7 +159,7 @@ Result<ParseRequest> DecodeRequest(std::string_view body) {
   ParseRequest request;
   if (!in.ReadString(&request.name) || !in.ReadString(&request.mime_type) ||
       !in.ReadString(&request.password)) {
-    return BadMessage("a request");
+    return BadRequest();
   }
   request.bytes = body.substr(in.position());
   return request;
@@ -168,7 +176,7 @@ Result<FrameHead> DecodeFrameHead(std::string_view head) {
   ByteReader in(head);
   FrameHead frame;
   uint8_t kind = 0;
-  if (!in.Read(&kind) || !in.Read(&frame.length)) return BadMessage("an answer");
+  if (!in.Read(&kind) || !in.Read(&frame.length)) return BadAnswer();
   frame.kind = static_cast<FrameKind>(kind);
   switch (frame.kind) {
     case FrameKind::kDocument:
@@ -179,7 +187,7 @@ Result<FrameHead> DecodeFrameHead(std::string_view head) {
     case FrameKind::kWantsOcr:
       if (frame.length == 0) return frame;
   }
-  return BadMessage("an answer");
+  return BadAnswer();
 }
 
 std::string EncodePart(const ParsedPart& part) {
@@ -212,10 +220,10 @@ Result<ParsedPart> DecodePart(FrameKind kind, std::string_view payload) {
   ByteReader in(payload);
   ParsedPart part;
   ParsedDocument& document = part.document;
-  if (!ReadText(&in, &document.inner)) return BadMessage("an answer");
+  if (!ReadText(&in, &document.inner)) return BadAnswer();
   if (kind == FrameKind::kBadPart) {
     std::string reason;
-    if (!ReadText(&in, &reason)) return BadMessage("an answer");
+    if (!ReadText(&in, &reason)) return BadAnswer();
     part.status = InvalidArgument(std::move(reason));
     return part;
   }
@@ -224,7 +232,7 @@ Result<ParsedPart> DecodePart(FrameKind kind, std::string_view payload) {
                      ReadText(&in, &document.mime_type) && in.ReadVarint(&first_page) &&
                      ReadMetadata(&in, &document.metadata) && ReadCells(&in, &document.cells) &&
                      ReadText(&in, &document.text);
-  if (!whole || first_page > 1 || in.remaining() != 0) return BadMessage("an answer");
+  if (!whole || first_page > 1 || in.remaining() != 0) return BadAnswer();
   document.first_page = static_cast<uint32_t>(first_page);
   return part;
 }

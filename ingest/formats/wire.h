@@ -47,6 +47,7 @@ struct FrameHead {
 };
 
 std::string EncodeFrame(FrameKind kind, std::string_view payload);
+// INVALID_ARGUMENT, as below, where it does not read: the failure of the file at work.
 Result<FrameHead> DecodeFrameHead(std::string_view head);
 
 std::string EncodePart(const ParsedPart& part);  // a whole frame: kDocument or kBadPart

@@ -133,13 +133,13 @@ void WriteTable(Rows* rows, MarkdownWriter* out) {
   const bool one_column = std::count(used.begin(), used.end(), true) == 1;
   out->EndTable();
   for (SheetRow& row : *rows) {
-    row.cells.resize(width);
-    row.values.resize(width);
+    SheetRow read = std::exchange(row, {});  // large sheets go as they are written
     SheetRow kept;
     for (size_t i = 0; i < width; ++i) {
       if (!used[i]) continue;
-      kept.cells.push_back(std::move(row.cells[i]));
-      kept.values.push_back(std::move(row.values[i]));
+      const bool filled = i < read.cells.size();
+      kept.cells.push_back(filled ? std::move(read.cells[i]) : std::string());
+      kept.values.push_back(filled ? std::move(read.values[i]) : CellValue());
     }
     one_column ? out->Paragraph(kept.cells.front()) : out->Row(kept.cells, kept.values);
   }

@@ -80,6 +80,19 @@ TEST(SpoolFile, RefusesWhatWouldLeaveTooLittleOfTheDisk) {
   EXPECT_EQ((*spool)->Write("x").code(), StatusCode::kResourceExhausted);
 }
 
+TEST(SpoolFile, KeepsPiecesAtTheirPlaces) {
+  const TempDir dir;
+  auto spool = SpoolFile::Create(dir.path(), 0);
+  ASSERT_TRUE(spool.ok());
+  ASSERT_TRUE((*spool)->WriteAt(7, "long").ok());
+  ASSERT_TRUE((*spool)->WriteAt(0, "eleven ").ok());
+  EXPECT_EQ((*spool)->ReadAt(0, 11).value(), "eleven long");
+  EXPECT_EQ((*spool)->ReadAt(7, 4).value(), "long");
+  EXPECT_EQ((*spool)->ReadAt(7, 5).status().code(), StatusCode::kDataLoss);
+  ASSERT_TRUE((*spool)->Clear().ok());
+  EXPECT_EQ((*spool)->ReadAt(0, 1).status().code(), StatusCode::kDataLoss);
+}
+
 TEST(StringSource, IsReadFromItsBeginningAgain) {
   StringSource source("eleven long");
   EXPECT_EQ(ReadAll(&source), "eleven long");

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
+
+#include "ingest/tables.h"
 
 namespace vade {
 namespace {
@@ -43,6 +46,21 @@ TEST(MarkdownWriter, KeepsPagesOnLinesOfTheirOwn) {
   out.PageBreak();
   out.Row({"a", "b"});
   EXPECT_EQ(out.Take(), "\f\n# Second\n\ngoes on\fthere\n\n\f\f\n\n| a | b |\n| --- | --- |\n");
+}
+
+TEST(MarkdownWriter, TellsOfCellsWhatTheirWordsDoNotSayUpToTheLimit) {
+  constexpr size_t kColumns = 1000;
+  const std::vector<std::string> cells(kColumns, "12");
+  const std::vector<CellValue> values(kColumns, {.kind = CellKind::kText});
+  MarkdownWriter out;
+  out.Row(cells, values);
+  EXPECT_EQ(out.TakeCells().size(), 0u) << "a header's cells are names";
+  for (size_t i = 0; i < kMaxTableCells / kColumns + 2; ++i) out.Row(cells, values);
+  const auto known = out.TakeCells();
+  ASSERT_EQ(known.size(), kMaxTableCells);
+  const std::string text = out.Take();
+  EXPECT_EQ(text.substr(known.front().begin, 4), "12 |");
+  EXPECT_EQ(text.substr(known.back().begin, 4), "12 |");
 }
 
 TEST(CleanWords, JoinsLinesAsTheirScriptIsWritten) {

@@ -4,12 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <random>
 
 #include "base/strings.h"
 #include "ingest/document.h"
 #include "ingest/document_tables.h"
+#include "ingest/formats/markdown_writer.h"
 #include "ingest/formats/parser.h"
 #include "ingest/ingest.h"
 #include "tests/testing/hashing_embedder.h"
@@ -100,6 +102,9 @@ TEST(Cells, DatesAreReadWhereTheyCanMeanOneDayOnly) {
   EXPECT_EQ(Read("2023-02-29"), "text");
   EXPECT_EQ(Read("1.3.24"), "text") << "of which century";
   EXPECT_EQ(Read("2024-03-01 25:00"), "text");
+  for (const char* words : {"2024.1.258", "2024-13-01", "258.1.2024", "257/1/2024", "2024-1-32"}) {
+    EXPECT_EQ(Read(words), "text") << words;
+  }
 }
 
 TEST(Cells, NamesThatLookLikeNumbersAreText) {
@@ -133,6 +138,83 @@ TEST(Tables, AreFoundInMarkdownWithTheStyleOfTheirCells) {
   EXPECT_EQ(ColumnKind(tables[0], 2), CellKind::kPercent) << "empty cells aside";
   EXPECT_TRUE(FindTables(text, kPlainTextType, {}).empty());
   EXPECT_TRUE(FindTables("```\n| a |\n|---|\n| 1 |\n```\n", kMarkdownType, {}).empty());
+}
+
+// What the writer makes of cells is what they are read as.
+TEST(Tables, BackslashesAndBarsOfCellsComeBack) {
+  const std::vector<std::string> cells = {"a|b",
+                                          "a\\|b",
+                                          "\\",
+                                          "|",
+                                          "\\|",
+                                          "||",
+                                          "a\\",
+                                          "\\\\|",
+                                          "C:\\x\\|y\\\\",
+                                          "\\a",
+                                          std::string(1 << 20, '|')};
+  MarkdownWriter out;
+  out.Row(cells);
+  out.Row(cells);
+  const auto tables = FindTables(out.Take(), kMarkdownType, {});
+  ASSERT_EQ(tables.size(), 1u);
+  ASSERT_EQ(tables[0].rows.size(), 1u);
+  EXPECT_EQ(tables[0].columns, cells);
+  std::vector<std::string> row;
+  for (const TableCell& cell : tables[0].rows[0]) row.push_back(cell.text);
+  EXPECT_EQ(row, cells);
+}
+
+int64_t MostMemoryUsed() {  // bytes
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * 1024;
+}
+
+TEST(Tables, LinesOfBarsTakeNoMemory) {
+  const std::string bars(8 << 20, '|');
+  const std::string header = bars + "\n|-|\n| 1 |\n", row = "| a |\n|-|\n" + bars + "\n";
+  const int64_t before = MostMemoryUsed();
+  EXPECT_EQ(Shown(FindTables(header, kMarkdownType, {})), "");
+  EXPECT_EQ(Shown(FindTables(row, kMarkdownType, {})), "[a]\nempty\n");
+  EXPECT_LT(MostMemoryUsed() - before, 64 << 20);
+}
+
+TEST(Tables, AHeaderAboveTheLimitIsNoTable) {
+  const std::string rest = " |\n|-|\n| 1 |\n";
+  EXPECT_EQ(FindTables("| a" + rest, kMarkdownType, {}).size(), 1u);
+  EXPECT_EQ(FindTables("| " + std::string(kMaxTableBytes, 'a') + rest, kMarkdownType, {}).size(),
+            0u);
+}
+
+TEST(Tables, AmountsInMoreCurrenciesThanAreKeptAreNumbers) {
+  constexpr size_t kColumns = 100, kCells = 100'000, kCurrencies = 256;
+  std::string text = "|", below = "|";
+  for (size_t i = 0; i < kColumns; ++i) text += " a |", below += " - |";
+  text += StrCat("\n", below);
+  std::vector<KnownCell> known;
+  for (size_t i = 0; i < kCells; ++i) {
+    text += i % kColumns == 0 ? "\n| " : " | ";
+    known.push_back(
+        {text.size(), {.kind = CellKind::kMoney, .number = 1, .currency = StrCat("C", i)}});
+    text += "1";
+  }
+  const auto tables =
+      DecodeTables(EncodeTables(FindTables(text, kMarkdownType, known), "h"), "h", text);
+  ASSERT_TRUE(tables.has_value());
+  ASSERT_EQ(tables->size(), 1u);
+  size_t money = 0, numbers = 0;
+  for (const auto& row : tables->at(0).rows) {
+    for (const TableCell& cell : row) {
+      const CellValue& value = cell.value;
+      if (value.kind == CellKind::kMoney) {
+        EXPECT_EQ(value.currency, StrCat("C", money++));
+      }
+      if (value.kind == CellKind::kNumber && value.number == 1) ++numbers;
+    }
+  }
+  EXPECT_EQ(money, kCurrencies);
+  EXPECT_EQ(money + numbers, kCells);
 }
 
 TEST(Tables, BeyondTheLimitAreCutBehindARow) {
@@ -272,6 +354,27 @@ TEST(TablesOfFiles, OfOpenDocumentAreTheValuesBehindTheWords) {
             "[Id; Price; Since; Share]\ntext; money 1234.5 EUR; date 2024-02-01; percent 0.125\n");
 }
 
+std::string OdsOfMoney(std::string_view currency) {
+  return testing::OpenDocumentOf(
+      "spreadsheet",
+      StrCat("<table:table table:name='T'><table:table-row><table:table-cell><text:p>Price</text:p>"
+             "</table:table-cell></table:table-row><table:table-row><table:table-cell "
+             "office:value-type='currency' office:value='5' office:currency='",
+             currency,
+             "'><text:p>five</text:p></table:table-cell></table:table-row>"
+             "</table:table>"));
+}
+
+TEST(TablesOfFiles, OfOpenDocumentHaveCurrenciesThatCanBeSome) {
+  const auto of = [](std::string_view currency) { return TablesOf("a.ods", OdsOfMoney(currency)); };
+  EXPECT_EQ(of("XAU"), "[Price]\nmoney 5 XAU\n");
+  EXPECT_EQ(of("\u20AC"), "[Price]\nmoney 5 EUR\n");
+  for (const std::string& other : {std::string(), std::string("EU"), std::string("E R"),
+                                   std::string("EURO"), std::string(1000, 'E')}) {
+    EXPECT_EQ(of(other), "[Price]\nnumber 5\n") << other;
+  }
+}
+
 class KeptTables : public ::testing::Test {
  protected:
   Result<PutResult> Put(const std::string& id, const std::string& bytes,
@@ -316,6 +419,11 @@ TEST_F(KeptTables, OfDocumentsThatEarlierProgramsStoredComeFromTheText) {
   ASSERT_TRUE(DocumentTables(&store_, "default").Forget(ids).ok());
   EXPECT_EQ(Notes(), 0u);
   EXPECT_EQ(Of("a.md"), "[Item; Price]\ntext; money 5 $\n");
+}
+
+TEST_F(KeptTables, OfAFileWithACurrencyThatIsNoneAreStored) {
+  ASSERT_TRUE(Put("a.ods", OdsOfMoney(std::string(65, 'E'))).ok());
+  EXPECT_EQ(Of("a.ods"), "[Price]\nnumber 5\n");
 }
 
 TEST_F(KeptTables, KeepWhatOnlyTheFileKnew) {

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -32,6 +34,10 @@ class HashingEmbedder : public Embedder {
   Result<std::vector<float>> Embed(std::span<const std::string_view> texts, EmbedRole,
                                    const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
+    while (held_) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      RETURN_IF_ERROR(ctx.Check());
+    }
     std::vector<float> vectors;
     vectors.reserve(texts.size() * static_cast<size_t>(dimension_));
     for (std::string_view text : texts) {
@@ -55,6 +61,10 @@ class HashingEmbedder : public Embedder {
 
   // How many texts have been embedded so far: shows that unchanged texts were not embedded again.
   size_t embedded() const { return embedded_; }
+
+  // From now on Embed() waits until LetGo(), or for its caller's end.
+  void Hold() { held_ = true; }
+  void LetGo() { held_ = false; }
 
  private:
   static std::vector<std::string> WordsOf(std::string_view text) {
@@ -104,6 +114,7 @@ class HashingEmbedder : public Embedder {
   const int dimension_;
   const int max_tokens_;
   std::atomic<size_t> embedded_{0};
+  std::atomic<bool> held_{false};
 };
 
 }  // namespace vade
