@@ -163,9 +163,7 @@ Result<std::vector<std::unique_ptr<TokenStream>>> Engine::Impl::Start(EngineJob 
   const TurnOrigin& origin = job.from ? job.from->origin : job.origin;
   first->key = origin.block;
   first->block_end = origin.block_end;
-  first->commit = origin.commit;
-  first->conversation = origin.conversation;
-  first->audience = origin.audience;
+  first->asker = origin.asker;
   first->counted = true;  // as a reading
   if (job.sampling.beams > 1) {
     first->request->search.emplace(static_cast<size_t>(job.sampling.beams),
@@ -216,9 +214,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Engine::Impl::Read(ReadJob job) 
     task->scored_end = suffix_begin + job.scored_end;
     task->key = std::move(block.key);
     task->saved = std::move(block.saved);
-    task->commit = job.commit;
-    task->conversation = job.conversation;
-    task->audience = job.audience;
+    task->asker = job.asker;
     task->ahead = job.ahead;
     tasks.push_back(std::move(task));
   }

@@ -55,11 +55,9 @@ struct EngineOptions {
 
 // Whose what is read is, where that may be kept for the next question of a conversation.
 struct TurnOrigin {
-  BlockKey block;             // behind which it stands; collection 0: nothing is kept
-  size_t block_end = 0;       // the block is tokens [prefix, block_end); 0: none or several
-  uint64_t commit = 0;        // of the view in which its passages were found
-  bool conversation = false;  // there were turns before it
-  std::string audience = {};  // as TurnsOf
+  BlockKey block;        // behind which it stands; collection 0: nothing is kept
+  size_t block_end = 0;  // the block is tokens [prefix, block_end); 0: none or several
+  Asker asker;
 };
 
 // A passage block behind a prefix.
@@ -80,9 +78,7 @@ struct ReadJob {
   // Of the suffix's tokens [scored_begin, scored_end), from 1 on: their summed log probability is
   // reported.
   size_t scored_begin = 0, scored_end = 0;
-  uint64_t commit = 0;        // of the view in which the passages were found
-  bool conversation = false;  // as in TurnOrigin
-  std::string audience = {};
+  Asker asker;
   bool ahead = false;  // of any question: counted apart
   Context ctx;         // its trace is not touched by the engine
 };

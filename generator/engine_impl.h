@@ -82,9 +82,7 @@ struct Engine::Impl {
     size_t block_end = 0;  // the block is tokens [prefix_tokens, block_end); 0: there is none
     BlockKey key;          // of an answer: behind which it stands
     std::shared_ptr<const std::string> saved_prefix, saved;  // from files; null: none
-    uint64_t commit = 0;
-    bool conversation = false;  // as TurnOrigin
-    std::string audience;
+    Asker asker;
     bool ahead = false, counted = false;      // as ReadJob; the passage is in the counts
     size_t scored_begin = 0, scored_end = 0;  // indices into `tokens`
     double scored_log_probability = 0;

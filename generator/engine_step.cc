@@ -57,7 +57,7 @@ bool Engine::Impl::TakeTurns(Task* task) {
   const bool scores = task->scored_begin < task->scored_end;
   const size_t most = std::min(task->tokens.size(), scores ? task->scored_begin : SIZE_MAX) - 1;
   const size_t least = std::max(task->prefix_tokens, task->block_end);
-  task->sequence = kept.ForkTurns(task->key, task->audience, task->tokens, least, most);
+  task->sequence = kept.ForkTurns(task->key, task->asker.audience, task->tokens, least, most);
   if (!task->sequence) return false;
   task->read = static_cast<size_t>(task->sequence->length());
   task->saved.reset();
@@ -71,13 +71,10 @@ bool Engine::Impl::TakeTurns(Task* task) {
 
 void Engine::Impl::KeepTurns(const Task& task) {
   if (task.ahead || !task.sequence) return;
-  kept.KeepTurns(task.key, std::span(task.tokens).first(task.read),
-                 {.prefix_tokens = task.prefix_tokens,
-                  .block_end = task.block_end,
-                  .commit = task.commit,
-                  .conversation = task.conversation,
-                  .audience = task.audience},
-                 *task.sequence);
+  kept.KeepTurns(
+      task.key, std::span(task.tokens).first(task.read),
+      {.prefix_tokens = task.prefix_tokens, .block_end = task.block_end, .asker = task.asker},
+      *task.sequence);
 }
 
 // Once, whatever becomes of the task: it may be set aside and opened again.
@@ -123,7 +120,7 @@ void Engine::Impl::TakeSavedBlock(Task* task) {
   kept.Keep(task->key, *task->sequence,
             {.begin = static_cast<int>(task->prefix_tokens),
              .end = static_cast<int>(task->block_end),
-             .commit = task->commit,
+             .commit = task->asker.commit,
              .from_file = true});
 }
 
@@ -252,7 +249,7 @@ void Engine::Impl::Advance(const Piece& piece) {
     kept.Keep(task->key, *task->sequence,
               {.begin = static_cast<int>(task->prefix_tokens),
                .end = static_cast<int>(task->block_end),
-               .commit = task->commit});
+               .commit = task->asker.commit});
   }
 }
 
@@ -376,7 +373,7 @@ void Engine::Impl::FinishReading(Task* task, std::span<const float> logits) {
   block->prefix_tokens = task->prefix_tokens;
   block->logits.assign(logits.begin(), logits.end());
   block->sequence = std::move(task->sequence);
-  block->origin = {task->key, task->block_end, task->commit, task->conversation, task->audience};
+  block->origin = {task->key, task->block_end, task->asker};
   block->held = held_readings;
 
   const std::shared_ptr<Request> request = task->request;

@@ -249,9 +249,7 @@ Generator::Impl::Beginning Generator::Impl::BeginTogether(
   job.rest = std::move(plan.rest);
   job.watched = writer.DeclineTokens(plan.language);
   job.origin.block.collection = request.collection;
-  job.origin.commit = request.commit;
-  job.origin.conversation = !request.history.empty();
-  job.origin.audience = AudienceOf(request.groups);
+  job.origin.asker = AskerOf(request);
   job.constraint = std::move(constraint);
   job.sampling = request.sampling;
   job.sampling.max_tokens = plan.answer_tokens;

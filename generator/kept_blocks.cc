@@ -82,12 +82,12 @@ void KeptBlocks::KeepTurns(const BlockKey& key, std::span<const int32_t> tokens,
                            const TurnPlace& place, const Sequence& from) {
   std::lock_guard lock(mutex_);
   if (key.collection == 0) return;
-  if (files_ != nullptr && place.commit < files_->newest_forgotten()) return;
+  if (files_ != nullptr && place.asker.commit < files_->newest_forgotten()) return;
   const bool shares_block = key.passage_id != 0 && entries_.contains(key);
   const size_t shared = shares_block ? place.block_end : place.prefix_tokens;
-  turns_.Keep({.block = key, .audience = place.audience, .shared = shared}, tokens, from);
+  turns_.Keep({.block = key, .audience = place.asker.audience, .shared = shared}, tokens, from);
   const auto too_much = [&] { return bytes_ + turns_.bytes() > budget_bytes_; };
-  while (place.conversation && too_much() && !entries_.empty()) RemoveLeast();
+  while (place.asker.conversation && too_much() && !entries_.empty()) RemoveLeast();
   while (too_much() && turns_.DropOldest()) {
   }
 }

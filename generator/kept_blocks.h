@@ -57,10 +57,8 @@ class KeptBlocks {
   // What was read for a question: `tokens`, of which [prefix_tokens, block_end) are the block.
   struct TurnPlace {
     size_t prefix_tokens = 0, block_end = 0;
-    uint64_t commit = 0;  // of the view in which the passages were found
-    // There were turns before it: blocks make room for it too. Else it may never be gone on from.
-    bool conversation = false;
-    std::string audience = {};  // as TurnsOf
+    // Blocks make room for what is read in a conversation too. Else it may never be gone on from.
+    Asker asker;
   };
   // `key`: of the block, with passage 0 where there is none or several; collection 0: nothing is
   // kept.

@@ -29,6 +29,13 @@ struct TurnsOf {
 };
 std::string AudienceOf(std::vector<std::string> groups);  // in any order
 
+// For whom something is read.
+struct Asker {
+  uint64_t commit = 0;        // of the view in which the passages were found
+  bool conversation = false;  // there were turns before the question
+  std::string audience = {};  // as TurnsOf
+};
+
 class KeptTurns {
  public:
   using Clock = std::chrono::steady_clock;

@@ -61,6 +61,12 @@ std::vector<Reader::Candidate> Reader::Choose(const GenerateRequest& request,
   return candidates;
 }
 
+Asker AskerOf(const GenerateRequest& request) {
+  return {.commit = request.commit,
+          .conversation = !request.history.empty(),
+          .audience = AudienceOf(request.groups)};
+}
+
 bool Reader::Pays(const GenerateRequest& request, const ReadingPlan& plan) const {
   size_t alone = 0, together = plan.suffix.size();
   const std::vector<Candidate> candidates = Choose(request, plan);
@@ -82,9 +88,7 @@ Result<std::vector<std::unique_ptr<ReadBlock>>> Reader::Ask(
   const PromptWriter::Span scored = Scored(plan);
   job.scored_begin = scored.begin;
   job.scored_end = scored.end;
-  job.commit = request.commit;
-  job.conversation = !request.history.empty();
-  job.audience = AudienceOf(request.groups);
+  job.asker = AskerOf(request);
   for (const Candidate& candidate : candidates)
     job.blocks.push_back({candidate.key, plan.blocks[candidate.place], candidate.saved});
   if (scored.begin < scored.end) {  // the question without a passage

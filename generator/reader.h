@@ -31,6 +31,8 @@ struct PassageReadings {
   uint64_t bare_prompt_tokens = 0, bare_cached_tokens = 0;
 };
 
+Asker AskerOf(const GenerateRequest& request);
+
 class Reader {
  public:
   // `passage_gap` as in GeneratorOptions: passages further below the best score are read only where

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <span>
 
-#include "ingest/document_tables.h"
-#include "ingest/near_documents.h"
-
 namespace vade {
 namespace {
 
@@ -60,8 +57,6 @@ Result<uint64_t> Pruner::Delete(const Context& ctx) {
   for (size_t at = 0; at < ids.size(); at += kDeleteAtOnce) {
     const auto some = std::span(ids).subspan(at, std::min(kDeleteAtOnce, ids.size() - at));
     ASSIGN_OR_RETURN(const uint64_t count, store_->DeleteDocuments(collection_, some, ctx));
-    RETURN_IF_ERROR(NearDocuments(store_, collection_).Forget(some));
-    RETURN_IF_ERROR(DocumentTables(store_, collection_).Forget(some));
     deleted += count;
   }
   return deleted;

@@ -106,10 +106,10 @@ CellStyle StyleOf(const Words& words) {
   return votes.Style();
 }
 
-Table TableOf(Words words, const Block& block) {
+Table TableOf(Words words, uint64_t begin, uint64_t end) {
   Table table;
-  table.begin = block.begin;
-  table.end = block.end;
+  table.begin = begin;
+  table.end = end;
   table.cut = words.cut;
   for (Cell& cell : words.header) table.columns.push_back(std::move(cell.text));
   for (auto& row : words.rows) {
@@ -213,10 +213,7 @@ bool ReadTable(ByteReader* in, std::string_view text, Table* table) {
   }
   Words words = WordsOf(text, begin, begin + length, rows * columns, text.size());
   if (words.header.size() != columns || words.rows.size() != rows) return false;
-  Block block;
-  block.begin = begin;
-  block.end = begin + length;
-  *table = TableOf(std::move(words), block);
+  *table = TableOf(std::move(words), begin, begin + length);
   table->cut = cut != 0;
   for (auto& row : table->rows) {
     for (TableCell& cell : row) {
@@ -266,7 +263,7 @@ std::vector<Table> FindTables(std::string_view text, std::string_view mime_type,
     }
     cells_left = words.cut ? 0 : cells_left - std::min(cells_left, values.size());
     bytes_left -= std::min(bytes_left, block.end - block.begin);
-    Table table = TableOf(std::move(words), block);
+    Table table = TableOf(std::move(words), block.begin, block.end);
     auto value = values.begin();
     for (auto& row : table.rows) {
       for (TableCell& cell : row) cell.value = std::move(*value++);

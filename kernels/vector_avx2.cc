@@ -10,12 +10,13 @@
 
 #include "kernels/kernels.h"
 #include "kernels/level_targets.h"
+#include "kernels/q4_range.h"
 
 namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 8;
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
 
 // The first n lanes, n in [0, 8].
 VADE_AVX2 inline __m256i FirstLanes(size_t n) {
@@ -303,23 +304,11 @@ VADE_AVX2 void FromQ8(const char* bytes, size_t n, float* out) {
   }
 }
 
-struct Q4Range {
-  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
-};
-
-// RangeOfQ4 of vector_scalar.cc.
 VADE_AVX2 inline Q4Range RangeOfQ4(const __m256* x) {
   if (!(LargestOf32(x) <= FLT_MAX)) return {};
   const __m256 lower = _mm256_min_ps(_mm256_min_ps(x[0], x[1]), _mm256_min_ps(x[2], x[3]));
   const __m256 upper = _mm256_max_ps(_mm256_max_ps(x[0], x[1]), _mm256_max_ps(x[2], x[3]));
-  const float least = -Max(_mm256_xor_ps(lower, _mm256_set1_ps(-0.0f)));
-  uint16_t minimum = FloatToHalf(least);
-  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
-  if (minimum == kHalfMinusZero) minimum = 0;
-  const float span = Max(upper) - HalfToFloat(minimum);
-  if (!(span > 0)) return {0, minimum};
-  const uint16_t scale = FloatToHalf(span / 15.0f);
-  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+  return Q4RangeOf(-Max(_mm256_xor_ps(lower, _mm256_set1_ps(-0.0f))), Max(upper));
 }
 
 VADE_AVX2 void ToQ4(const float* x, size_t n, char* bytes) {

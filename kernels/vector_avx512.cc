@@ -8,6 +8,7 @@
 
 #include "kernels/avx512.h"
 #include "kernels/kernels.h"
+#include "kernels/q4_range.h"
 
 #define VADE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 
@@ -15,7 +16,7 @@ namespace vade::kernels {
 namespace {
 
 constexpr size_t kLanes = 16;
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
 
 // The first n lanes; all sixteen beyond.
 VADE_AVX512 inline __mmask16 FirstLanes(size_t n) {
@@ -267,20 +268,10 @@ VADE_AVX512 void FromQ8(const char* bytes, size_t n, float* out) {
   }
 }
 
-struct Q4Range {
-  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
-};
-
-// RangeOfQ4 of vector_scalar.cc.
 VADE_AVX512 inline Q4Range RangeOfQ4(__m512 a, __m512 b) {
   if (!(LargestOf32(a, b) <= FLT_MAX)) return {};
-  uint16_t minimum = FloatToHalf(_mm512_reduce_min_ps(_mm512_min_ps(a, b)));
-  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
-  if (minimum == kHalfMinusZero) minimum = 0;
-  const float span = _mm512_reduce_max_ps(_mm512_max_ps(a, b)) - HalfToFloat(minimum);
-  if (!(span > 0)) return {0, minimum};
-  const uint16_t scale = FloatToHalf(span / 15.0f);
-  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+  return Q4RangeOf(_mm512_reduce_min_ps(_mm512_min_ps(a, b)),
+                   _mm512_reduce_max_ps(_mm512_max_ps(a, b)));
 }
 
 // Codes of 16 values, 0 to 15, a byte each.

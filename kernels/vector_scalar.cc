@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "kernels/kernels.h"
+#include "kernels/q4_range.h"
 
 namespace vade::kernels {
 namespace {
@@ -58,7 +59,7 @@ void Rotate(RopeStyle style, const float* cos, const float* sin, size_t dims, fl
   }
 }
 
-constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00, kHalfMinusZero = 0x8000;
+constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
 
 void ToF16(const float* x, size_t n, uint8_t* out) {
   for (size_t i = 0; i < n; ++i) {
@@ -94,12 +95,6 @@ void ToQ8(const float* x, size_t n, uint8_t* out) {
   }
 }
 
-struct Q4Range {
-  uint16_t scale = kHalfNan, minimum = 0;  // float16 bits
-};
-
-// Of 32 values; the scale is NaN where they cannot be held. A minimum is never -0, so that the
-// order in which the least is looked for does not show.
 Q4Range RangeOfQ4(const float* x) {
   float least = x[0], most = x[0];
   for (size_t i = 0; i < kKvBlock; ++i) {
@@ -107,13 +102,7 @@ Q4Range RangeOfQ4(const float* x) {
     least = std::min(least, x[i]);
     most = std::max(most, x[i]);
   }
-  uint16_t minimum = FloatToHalf(least);
-  if ((minimum & 0x7fff) >= kHalfInfinity) return {};
-  if (minimum == kHalfMinusZero) minimum = 0;
-  const float span = most - HalfToFloat(minimum);
-  if (!(span > 0)) return {0, minimum};
-  const uint16_t scale = FloatToHalf(span / 15.0f);
-  return scale < kHalfInfinity ? Q4Range{scale, minimum} : Q4Range{};
+  return Q4RangeOf(least, most);
 }
 
 void ToQ4(const float* x, size_t n, uint8_t* out) {

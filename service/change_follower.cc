@@ -46,7 +46,9 @@ Status ChangeFollower::ForgetNotes(const std::vector<StoreChange>& changes) {
   if (deleted.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const auto collections, store_->ListCollections());
   for (const CollectionInfo& collection : collections) {
-    std::vector<std::string>& ids = deleted[collection.id];
+    const auto found = deleted.find(collection.id);
+    if (found == deleted.end()) continue;
+    std::vector<std::string>& ids = found->second;
     Status status;
     std::erase_if(ids, [&](const std::string& id) {
       const auto info = store_->FindDocument(collection.name, id);

@@ -41,13 +41,6 @@ class SharedPrompts : public EngineJobs {
     for (auto& stream : *streams) answers.push_back(Read(*stream));
     return answers;
   }
-  size_t TokensRead() const {
-    size_t read = 0;
-    for (const auto& batch : decoder_.batches()) {
-      for (const auto& tokens : batch.tokens) read += tokens.size();
-    }
-    return read;
-  }
 
   // Letters at random, and an end that grows likelier.
   static Next Babble(const std::string& said) {
@@ -86,7 +79,7 @@ TEST_F(SharedPrompts, ThePromptOfSeveralAnswersIsReadOnce) {
       AskAll(engine, Job(kPrompt, {.temperature = 1, .seed = 7, .answers = 5, .max_tokens = 6}));
   size_t sampled = 0;
   for (const std::string& answer : answers) sampled += answer.size();
-  EXPECT_LE(TokensRead(), job.prefix.size() + job.rest.size() + sampled);
+  EXPECT_LE(decoder_.tokens_read(), job.prefix.size() + job.rest.size() + sampled);
   EXPECT_EQ(decoder_.forks(), 4);
 }
 
@@ -150,7 +143,7 @@ TEST_F(SharedPrompts, BeamsReadThePromptOnceAndLeaveNothingBehind) {
     Engine engine(&decoder_, {.kept_prefixes = 0});
     const EngineJob job = Job(kPrompt, {.beams = 4});
     EXPECT_EQ(Ask(engine, Job(kPrompt, {.beams = 4})), "bc");
-    EXPECT_LE(TokensRead(), job.prefix.size() + job.rest.size() + 4 * 3);
+    EXPECT_LE(decoder_.tokens_read(), job.prefix.size() + job.rest.size() + 4 * 3);
   }
   EXPECT_EQ(decoder_.sequences_alive(), 0);
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,12 @@ class EngineJobs : public ::testing::Test {
     auto stream = engine.Start(std::move(job));
     if (!stream.ok()) return std::string(StatusCodeName(stream.status().code()));
     return Read(**stream);
+  }
+  std::string AnswerFrom(Engine& engine, std::unique_ptr<ReadBlock> block) {
+    EngineJob job;
+    job.from = std::move(block);
+    job.sampling.max_tokens = 64;
+    return Ask(engine, std::move(job));
   }
 
   testing::ScriptedDecoder decoder_;

@@ -52,7 +52,7 @@ class RealReadings : public ::testing::TestWithParam<kernels::KvType> {
     job.suffix = Encode("Question: How long does the ferry take?\nAnswer:");
     job.scored_begin = 2;
     job.scored_end = 9;
-    job.commit = 1;
+    job.asker.commit = 1;
     return job;
   }
   std::vector<std::unique_ptr<ReadBlock>> Read(Engine& engine, ReadJob job) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "generator/engine.h"
+#include "tests/generator/engine_jobs.h"
 #include "tests/testing/scripted_decoder.h"
 #include "tests/testing/temp_dir.h"
 
@@ -19,7 +20,7 @@ constexpr char kPrefix[] = "the shared prefix:";
 constexpr char kQuestion[] = " how long?";
 constexpr std::chrono::milliseconds kNoTurns{0};
 
-class EngineReadings : public ::testing::Test {
+class EngineReadings : public EngineJobs {
  protected:
   EngineReadings() {
     decoder_.Say("lease", "14 days");
@@ -46,32 +47,9 @@ class EngineReadings : public ::testing::Test {
     for (const std::string& text : texts) job.blocks.push_back(Block(text, job.blocks.size() + 1));
     job.suffix = Suffix();
     job.watched = Encode("N");
-    job.commit = 1;
+    job.asker.commit = 1;
     return job;
   }
-  std::string AnswerFrom(Engine& engine, std::unique_ptr<ReadBlock> block) {
-    EngineJob job;
-    job.from = std::move(block);
-    job.sampling.max_tokens = 64;
-    auto stream = engine.Start(std::move(job));
-    if (!stream.ok()) return std::string(StatusCodeName(stream.status().code()));
-    std::string out;
-    for (;;) {
-      auto token = (*stream)->Next();
-      if (!token.ok()) return std::string(StatusCodeName(token.status().code()));
-      if (!*token) return out;
-      out += decoder_.tokenizer().Piece((*token)->id);
-    }
-  }
-  size_t TokensRead() const {
-    size_t tokens = 0;
-    for (const auto& batch : decoder_.batches()) {
-      for (const auto& item : batch.tokens) tokens += item.size();
-    }
-    return tokens;
-  }
-
-  ScriptedDecoder decoder_;
 };
 
 TEST_F(EngineReadings, EachPassageIsAskedAloneAndAnAnswerGoesOnFromOne) {
@@ -93,10 +71,10 @@ TEST_F(EngineReadings, WhatWasReadIsNotReadAgain) {
   auto first = engine.Read(Job({"the lease.", "the ferry."}));
   ASSERT_TRUE(first.ok());
   EXPECT_EQ((*first)[1]->cached_tokens, sizeof(kPrefix) - 1) << "the prefix, read for the first";
-  const size_t before = TokensRead();
+  const size_t before = decoder_.tokens_read();
   auto second = engine.Read(Job({"the lease.", "the ferry."}));
   ASSERT_TRUE(second.ok());
-  EXPECT_EQ(TokensRead() - before, 2 * Suffix().size());
+  EXPECT_EQ(decoder_.tokens_read() - before, 2 * Suffix().size());
   EXPECT_EQ((*second)[0]->logits, (*first)[0]->logits);
   EXPECT_EQ((*second)[0]->cached_tokens, sizeof(kPrefix) - 1 + 10);
   EXPECT_EQ(AnswerFrom(engine, std::move((*second)[0])), "14 days");
@@ -105,9 +83,9 @@ TEST_F(EngineReadings, WhatWasReadIsNotReadAgain) {
 TEST_F(EngineReadings, NothingIsKeptWithoutABudget) {
   Engine engine(&decoder_, {});
   ASSERT_TRUE(engine.Read(Job({"the lease."})).ok());
-  const size_t before = TokensRead();
+  const size_t before = decoder_.tokens_read();
   ASSERT_TRUE(engine.Read(Job({"the lease."})).ok());
-  EXPECT_EQ(TokensRead() - before, 10 + Suffix().size());
+  EXPECT_EQ(decoder_.tokens_read() - before, 10 + Suffix().size());
   EXPECT_EQ(engine.kept_blocks().blocks(), 0u);
 }
 
@@ -127,10 +105,10 @@ TEST_F(EngineReadings, TheNextProcessGoesOnFromFiles) {
   };
   for (BlockToRead& block : job.blocks) block.saved = load(block.key, block.tokens.size());
   job.saved_prefix = load(KeptBlocks::PrefixKey(job.blocks[0].key.content[0]), job.prefix.size());
-  const size_t before = TokensRead();
+  const size_t before = decoder_.tokens_read();
   auto read = engine.Read(std::move(job));
   ASSERT_TRUE(read.ok()) << read.status().message();
-  EXPECT_EQ(TokensRead() - before, 2 * Suffix().size());
+  EXPECT_EQ(decoder_.tokens_read() - before, 2 * Suffix().size());
   EXPECT_GT((*read)[1]->watched_probability, 0.9);
   EXPECT_EQ(AnswerFrom(engine, std::move((*read)[0])), "14 days");
 }
@@ -203,7 +181,7 @@ TEST_F(EngineReadings, TwoQuestionsReadACommonPassageOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   const size_t once = sizeof(kPrefix) - 1 + text.size(), answers = 4 * sizeof("14 days");
-  EXPECT_LE(TokensRead(), once + 4 * Suffix().size() + answers);
+  EXPECT_LE(decoder_.tokens_read(), once + 4 * Suffix().size() + answers);
 }
 
 TEST_F(EngineReadings, ACancelledReadingEndsAndGivesItsPagesBack) {

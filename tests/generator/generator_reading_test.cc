@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "generator/generator.h"
 #include "generator/prompt.h"
+#include "tests/generator/hits.h"
 #include "tests/testing/scripted_decoder.h"
 
 namespace vade {
@@ -24,12 +25,7 @@ class GeneratorReadings : public ::testing::Test {
   }
 
   static Hit Passage(PassageId id, std::string text, double score) {
-    Hit hit;
-    hit.passage.id = id;
-    hit.passage.document_id = "doc-" + std::to_string(id);
-    hit.passage.end = text.size();
-    hit.passage.text = std::move(text);
-    hit.score = score;
+    Hit hit = testing::HitOf(id, std::move(text), score);
     hit.dense_score = 0.8;
     return hit;
   }
@@ -60,13 +56,6 @@ class GeneratorReadings : public ::testing::Test {
   size_t QuestionTokens() {
     const PromptWriter writer(&decoder_.tokenizer(), *decoder_.chat_template());
     return writer.Question(SickLeave().question, PromptLanguage::kEnglish).size();
-  }
-  size_t TokensRead() const {
-    size_t tokens = 0;
-    for (const auto& batch : decoder_.batches()) {
-      for (const auto& item : batch.tokens) tokens += item.size();
-    }
-    return tokens;
   }
 
   ScriptedDecoder decoder_;
@@ -101,13 +90,13 @@ TEST_F(GeneratorReadings, ASecondQuestionReadsOnlyItself) {
   const auto generator = Make();
   const Answer first = Ask(*generator, SickLeave());
   EXPECT_FALSE(first.readings[0].kept);
-  const size_t before = TokensRead();
+  const size_t before = decoder_.tokens_read();
   const Answer second = Ask(*generator, SickLeave());
   EXPECT_EQ(second.text, first.text);
   EXPECT_TRUE(second.readings[0].kept);
   const size_t written = second.usage.completion_tokens + 1;  // and the end
   // Behind three passages, and once without one.
-  EXPECT_LE(TokensRead() - before, 4 * QuestionTokens() + 2 * written);
+  EXPECT_LE(decoder_.tokens_read() - before, 4 * QuestionTokens() + 2 * written);
   EXPECT_EQ(second.usage.prompt_tokens, first.usage.prompt_tokens);
   EXPECT_EQ(second.usage.prompt_tokens - second.usage.cached_tokens, 4 * QuestionTokens());
 }

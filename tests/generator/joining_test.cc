@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "generator/generator.h"
+#include "tests/generator/hits.h"
 #include "tests/testing/scripted_decoder.h"
 
 namespace vade {
 namespace {
 
+using testing::HitOf;
 using testing::ScriptedDecoder;
 
 TEST(AsksForSeveral, QuestionsAboutTwoThings) {
@@ -64,23 +66,14 @@ class JoinedAnswers : public ::testing::Test {
     decoder_.Say("Annual leave", "None");
     decoder_.Say("Parking", "None");
   }
-  static Hit Passage(PassageId id, std::string text, double score) {
-    Hit hit;
-    hit.passage.id = id;
-    hit.passage.document_id = "doc-" + std::to_string(id);
-    hit.passage.end = text.size();
-    hit.passage.text = std::move(text);
-    hit.score = hit.dense_score = score;
-    return hit;
-  }
   GenerateRequest Longer() {
     GenerateRequest request;
     request.question = "Which is longer, Sick Leave or Annual Leave?";
     request.collection = request.commit = 1;
     const std::string more(200, '.');
-    request.hits = {Passage(1, "Annual leave is 25 days." + more, .9),
-                    Passage(2, "Parking is free." + more, .85),
-                    Passage(3, "Sick leave is 14 days." + more, .8)};
+    request.hits = {HitOf(1, "Annual leave is 25 days." + more, .9),
+                    HitOf(2, "Parking is free." + more, .85),
+                    HitOf(3, "Sick leave is 14 days." + more, .8)};
     return request;
   }
   Answer Ask(const GenerateRequest& request, GeneratorOptions options = {}) {

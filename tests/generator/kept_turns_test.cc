@@ -12,6 +12,8 @@
 
 #include "generator/engine.h"
 #include "generator/generator.h"
+#include "tests/generator/engine_jobs.h"
+#include "tests/generator/hits.h"
 #include "tests/testing/scripted_decoder.h"
 
 namespace vade {
@@ -24,7 +26,7 @@ constexpr char kPrefix[] = "the shared prefix:";
 constexpr char kLease[] = "the lease.";
 constexpr std::chrono::milliseconds kNoTurns{0};
 
-class EngineTurns : public ::testing::Test {
+class EngineTurns : public EngineJobs {
  protected:
   EngineTurns() {
     // Of everything before it, so that a place that was read otherwise shows.
@@ -76,7 +78,7 @@ class EngineTurns : public ::testing::Test {
     job.blocks.emplace_back().key.collection = 1;  // the question without a passage
     job.suffix = suffix;
     job.watched = Encode("N");
-    job.commit = 1;
+    job.asker.commit = 1;
     return job;
   }
   // With the question's own tokens scored.
@@ -93,30 +95,6 @@ class EngineTurns : public ::testing::Test {
     EXPECT_TRUE(read.ok()) << read.status().message();
     return read.ok() ? *std::move(read) : std::vector<std::unique_ptr<ReadBlock>>();
   }
-  std::string AnswerFrom(Engine& engine, std::unique_ptr<ReadBlock> block) {
-    EngineJob job;
-    job.from = std::move(block);
-    job.sampling.max_tokens = 64;
-    auto stream = engine.Start(std::move(job));
-    EXPECT_TRUE(stream.ok());
-    std::string out;
-    for (;;) {
-      auto token = (*stream)->Next();
-      if (!token.ok()) return std::string(StatusCodeName(token.status().code()));
-      if (!*token) return out;
-      out += decoder_.tokenizer().Piece((*token)->id);
-    }
-  }
-  // Turns of an answer that has just ended are kept before the reader hears of the end.
-  size_t TokensRead() const {
-    size_t tokens = 0;
-    for (const auto& batch : decoder_.batches()) {
-      for (const auto& item : batch.tokens) tokens += item.size();
-    }
-    return tokens;
-  }
-
-  ScriptedDecoder decoder_;
 };
 
 TEST_F(EngineTurns, TheNextQuestionReadsOnlyWhatIsNew) {
@@ -126,13 +104,13 @@ TEST_F(EngineTurns, TheNextQuestionReadsOnlyWhatIsNew) {
   EXPECT_EQ(AnswerFrom(engine, std::move(first[0])), "14 days");
   const Tokens next = Suffix({{"How long?", "14 days"}}, "And why?");
   const size_t asked = Suffix({}, "How long?").size();
-  const size_t before = TokensRead();
+  const size_t before = decoder_.tokens_read();
   auto second = Read(engine, Job(next));
   ASSERT_EQ(second.size(), 3u);
   // Behind the passage that answered the answer is there too; behind the other, and without a
   // passage, the question.
   const size_t answered = asked + Encode("14 days").size();
-  EXPECT_EQ(TokensRead() - before, (next.size() - answered) + 2 * (next.size() - asked));
+  EXPECT_EQ(decoder_.tokens_read() - before, (next.size() - answered) + 2 * (next.size() - asked));
   EXPECT_EQ(second[0]->cached_tokens, second[0]->prompt_tokens - (next.size() - answered));
   EXPECT_EQ(second[1]->cached_tokens, second[1]->prompt_tokens - (next.size() - asked));
   const EngineCounts counts = engine.counts();
@@ -144,7 +122,7 @@ TEST_F(EngineTurns, NobodyGoesOnFromAConversationOfOtherGroups) {
   Engine engine(&decoder_, {.kept_bytes = 1 << 20});
   auto of = [&](const std::vector<std::string>& groups, const Tokens& suffix) {
     ReadJob job = Job(suffix);
-    job.audience = AudienceOf(groups);
+    job.asker.audience = AudienceOf(groups);
     return job;
   };
   Read(engine, of({"board", "staff"}, Suffix({}, "How long?")));
@@ -170,7 +148,7 @@ TEST_F(EngineTurns, ReadingsAreThoseOfTheWholePromptReadAnew) {
   for (int prefill : {7, 40, 256}) {
     Engine engine(&decoder_, {.prefill_tokens = prefill, .kept_bytes = 1 << 20});
     auto first = Read(engine, Job(Suffix({}, "How long?")));
-    AnswerFrom(engine, std::move(first[0]));
+    EXPECT_EQ(AnswerFrom(engine, std::move(first[0])), "14 days");
     for (int again = 0; again < 2; ++again) {  // the second time all of it is kept
       const auto second = Read(engine, Scored(Job(next), question));
       ASSERT_EQ(second.size(), expected.size());
@@ -189,7 +167,7 @@ TEST_F(EngineTurns, ReadingsAreThoseOfTheWholePromptReadAnew) {
 TEST_F(EngineTurns, AnAnswerGoesOnFromThemAsFromAWholePrompt) {
   Engine engine(&decoder_, {.kept_bytes = 1 << 20});
   auto first = Read(engine, Job(Suffix({}, "How long?")));
-  AnswerFrom(engine, std::move(first[0]));
+  EXPECT_EQ(AnswerFrom(engine, std::move(first[0])), "14 days");
   ReadJob next = Job(Suffix({{"How long?", "14 days"}}, "Once more?"));
   next.blocks.resize(1);
   auto second = Read(engine, std::move(next));
@@ -203,7 +181,7 @@ TEST_F(EngineTurns, AnAnswerGoesOnFromThemAsFromAWholePrompt) {
 TEST_F(EngineTurns, ATurnThatComesBackOtherwiseIsReadFromWhereItDiffers) {
   Engine engine(&decoder_, {.kept_bytes = 1 << 20});
   auto first = Read(engine, Job(Suffix({}, "How long?")));
-  AnswerFrom(engine, std::move(first[0]));
+  EXPECT_EQ(AnswerFrom(engine, std::move(first[0])), "14 days");
   const Tokens next = Suffix({{"How long?", "14 nights"}}, "And why?");
   const auto second = Read(engine, Job(next, {kLease}));
   const size_t same = Suffix({}, "How long?").size() + Encode("14 ").size();
@@ -232,7 +210,7 @@ TEST_F(EngineTurns, PassagesReadTogetherGoOnFromTheSamePrompt) {
     Add(&job.rest, suffix);
     job.sampling.max_tokens = 64;
     job.origin.block.collection = 1;
-    job.origin.commit = 1;
+    job.origin.asker.commit = 1;
     auto stream = engine.Start(std::move(job));
     EXPECT_TRUE(stream.ok());
     std::string out;
@@ -266,7 +244,7 @@ TEST_F(EngineTurns, WhateverIsForgottenTakesAllOfThemAlong) {
   Read(engine, Job(Suffix({}, "How long?")));  // of a view before that
   EXPECT_EQ(engine.kept_blocks().turns(), 0u);
   ReadJob later = Job(Suffix({}, "How long?"));
-  later.commit = 5;
+  later.asker.commit = 5;
   Read(engine, std::move(later));
   EXPECT_EQ(engine.kept_blocks().turns(), 3u);
 }
@@ -306,7 +284,7 @@ TEST_F(EngineTurns, TheyStayWithinAQuarterOfTheBudget) {
   for (int i = 0; i < 30; ++i) {
     ReadJob job = Job(Suffix({}, "Question " + std::to_string(i) + " of the conversation?"),
                       {"the lease " + std::to_string(i)});
-    job.conversation = i % 2 == 0;
+    job.asker.conversation = i % 2 == 0;
     Read(engine, std::move(job));
     EXPECT_LE(engine.kept_blocks().turn_bytes(), budget / 4);
     EXPECT_LE(engine.kept_blocks().turn_bytes() + engine.kept_blocks().bytes(), budget);
@@ -357,13 +335,8 @@ TEST(GeneratorTurns, AConversationIsTheSameWithAndWithoutWhatIsKept) {
     request.commit = 1;
     for (const char* text : {"Sick leave is 14 days a year. Ask the office.",
                              "Parking is free for all who work on the quay."}) {
-      Hit hit;
-      hit.passage.id = request.hits.size() + 1;
-      hit.passage.document_id = "doc-" + std::to_string(hit.passage.id);
-      hit.passage.text = std::string(text) + std::string(300, '.');
-      hit.passage.end = hit.passage.text.size();
-      hit.score = hit.dense_score = .9;
-      request.hits.push_back(hit);
+      request.hits.push_back(
+          testing::HitOf(request.hits.size() + 1, std::string(text) + std::string(300, '.'), .9));
     }
     std::vector<Answer> answers;
     for (const char* question :

@@ -12,6 +12,7 @@
 #include "ingest/formats/ocr_data.h"
 #include "ingest/formats/parser.h"
 #include "ingest/jail.h"
+#include "tests/ingest/picture_reading.h"
 #include "tests/testing/made_files.h"
 #include "tests/testing/made_scans.h"
 
@@ -43,30 +44,15 @@ std::string Base64(std::string_view bytes) {
   return out;
 }
 
-class PicturesWithin : public ::testing::Test {
+class PicturesWithin : public PictureReading {
  protected:
-  void SetUp() override {
-    if (OcrAtStart().languages.empty()) GTEST_SKIP() << "tesseract-ocr is not installed";
-  }
   std::string Read(std::string_view name, std::string_view bytes) {
-    std::string out;
-    const auto parsed = jail_.Parse(
-        {.name = name, .mime_type = "", .password = "", .bytes = bytes},
-        [&](ParsedPart part) {
-          last_ = part.document;
-          out += part.status.ok() ? part.document.text : std::string(part.status.message());
-          return OkStatus();
-        },
-        Context());
-    return parsed.ok() ? out : parsed.status().ToString();
+    return ReadAs([](const ParsedDocument& document) { return document.text; }, name, bytes);
   }
   double WithWords() {
     const auto at = last_.metadata.find("ocr_pictures");
     return at == last_.metadata.end() ? 0 : std::get<double>(at->second);
   }
-
-  Jail jail_{{.parser_path = VADE_PARSE_BINARY, .with_ocr = true}};
-  ParsedDocument last_;
 };
 
 std::string DocxParagraph(std::string_view words, std::string_view picture = "") {

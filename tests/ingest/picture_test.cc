@@ -13,6 +13,7 @@
 #include "ingest/formats/ocr_data.h"
 #include "ingest/ingest.h"
 #include "ingest/jail.h"
+#include "tests/ingest/picture_reading.h"
 #include "tests/testing/hashing_embedder.h"
 #include "tests/testing/made_scans.h"
 #include "tests/testing/memory_store.h"
@@ -26,25 +27,15 @@ using ::testing::HasSubstr;
 
 constexpr const char* kWords = "The boiler in the cellar is serviced every year in May.";
 
-class Pictures : public ::testing::Test {
+class Pictures : public PictureReading {
  protected:
-  void SetUp() override {
-    if (OcrAtStart().languages.empty()) GTEST_SKIP() << "tesseract-ocr is not installed";
-  }
-
-  // In the jail: "type text", or "type title: text" where they differ; the reason when it is none.
+  // "type text".
   std::string Read(std::string_view name, std::string_view bytes) {
-    std::string out;
-    const auto parsed = jail_.Parse(
-        {.name = name, .mime_type = "", .password = "", .bytes = bytes},
-        [&](ParsedPart part) {
-          last_ = part.document;
-          out += part.status.ok() ? StrCat(part.document.mime_type, " ", part.document.text)
-                                  : std::string(part.status.message());
-          return OkStatus();
+    return ReadAs(
+        [](const ParsedDocument& document) {
+          return StrCat(document.mime_type, " ", document.text);
         },
-        Context());
-    return parsed.ok() ? out : parsed.status().ToString();
+        name, bytes);
   }
   std::string Fact(const std::string& key) {
     const auto at = last_.metadata.find(key);
@@ -52,9 +43,6 @@ class Pictures : public ::testing::Test {
     const auto* number = std::get_if<double>(&at->second);
     return number != nullptr ? StrCat(*number) : std::get<std::string>(at->second);
   }
-
-  Jail jail_{{.parser_path = VADE_PARSE_BINARY, .with_ocr = true}};
-  ParsedDocument last_;
 };
 
 TEST_F(Pictures, AreReadWhateverTheirFormatAndName) {

@@ -150,6 +150,14 @@ class ScriptedDecoder : public Decoder {
     std::lock_guard lock(mutex_);
     return batches_;
   }
+  size_t tokens_read() const {  // in all batches
+    std::lock_guard lock(mutex_);
+    size_t tokens = 0;
+    for (const Batch& batch : batches_) {
+      for (const auto& item : batch.tokens) tokens += item.size();
+    }
+    return tokens;
+  }
   int forks() const { return forks_; }
   int saves() const { return saves_; }
   int appends() const { return appends_; }
