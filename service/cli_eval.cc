@@ -15,7 +15,7 @@ namespace vade {
 namespace {
 
 struct EvalFlags {
-  std::string dataset, variant, report, against;
+  std::string dataset, variant, report, records, against;
   size_t limit = 0;
   uint64_t seed = 0;
   int k = 5;
@@ -102,6 +102,8 @@ Status RunAnswers(CliSession& session, const EvalFlags& flags) {
   ASSIGN_OR_RETURN(auto records, EvalAnswers(api, dataset, collection, options, Progress(session),
                                              session.ctx()));
   RETURN_IF_ERROR(Print(session, old, AnswerEvalJson(records)));
+  if (!flags.records.empty())
+    RETURN_IF_ERROR(WriteFileAtomically(flags.records, AnswerRecordLines(records)));
   if (flags.report.empty()) return OkStatus();
   return WriteFileAtomically(flags.report,
                              AnswerReportHtml("vade eval answers " + dataset.name, records));
@@ -145,6 +147,7 @@ void AddEvalCommands(CLI::App& app, CliSession& session) {
   answers->add_option("-k", flags->k, "Passages to find")
       ->check(CLI::Range(1, kMaxAskPassages))
       ->capture_default_str();
+  answers->add_option("--records", flags->records, "Write a line of JSON for each question");
   answers->add_flag("--strict", flags->strict, "Say only sentences that a passage supports");
   answers->add_option("--join", flags->join, "As of vade ask")
       ->check(CLI::IsMember({"never", "detected", "always"}));

@@ -79,6 +79,8 @@ std::string RetrievalEvalJson(const RetrievalEval& eval);
 // The same numbers for people: one a line, kinds indented.
 std::string EvalLines(const std::string& json);
 std::string AnswerEvalJson(const std::vector<AnswerRecord>& records);
+// A line of JSON a question, in their order: what a comparison pair by pair needs.
+std::string AnswerRecordLines(const std::vector<AnswerRecord>& records);
 std::string AnswerReportHtml(const std::string& title, const std::vector<AnswerRecord>& records);
 // Lines "field: old -> new" for the numbers that two --json outputs share. INVALID_ARGUMENT: no
 // JSON.

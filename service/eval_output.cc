@@ -186,6 +186,30 @@ std::string AnswerEvalJson(const std::vector<AnswerRecord>& records) {
   return JsonText(json);
 }
 
+std::string AnswerRecordLines(const std::vector<AnswerRecord>& records) {
+  std::string lines;
+  for (const AnswerRecord& r : records) {
+    const Json line = {{"id", r.question->id},
+                       {"lang", r.question->lang},
+                       {"kind", r.question->kind},
+                       {"impossible", r.question->is_impossible},
+                       {"answer", r.answer},
+                       {"abstained", r.abstained},
+                       {"reason", r.reason},
+                       {"em", Rate(r.score.em)},
+                       {"f1", Rate(r.score.f1)},
+                       {"contains", Rate(r.score.contains)},
+                       {"gold_rank", r.gold_rank},
+                       {"citations", r.citations},
+                       {"right_citations", r.right_citations},
+                       {"confidence", Rate(r.confidence)},
+                       {"first_token_ms", Rate(r.first_token_ms)},
+                       {"total_ms", Rate(r.total_ms)}};
+    lines += JsonText(line) + "\n";
+  }
+  return lines;
+}
+
 std::string AnswerReportHtml(const std::string& title, const std::vector<AnswerRecord>& records) {
   return StrCat(
       "<!doctype html><html><head><meta charset=\"utf-8\"><title>", Escape(title),

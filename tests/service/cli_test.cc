@@ -557,8 +557,9 @@ TEST_F(CliServed, AnEvaluationRunsThroughAService) {
   EXPECT_EQ(retrieval["queries"], 1);
   EXPECT_EQ(retrieval["recall@1"], 1.0);
   const std::string old = dir_.Write("old.json", "{\"contains\":0.25}");
-  const Ran ran = RunServed({"eval", "answers", dir_.File("set"), "--json", "--report",
-                             dir_.File("r.html"), "--against", old});
+  const Ran ran =
+      RunServed({"eval", "answers", dir_.File("set"), "--json", "--report", dir_.File("r.html"),
+                 "--records", dir_.File("r.jsonl"), "--against", old});
   EXPECT_EQ(ran.status, 0) << ran.Shown();
   const Json answers = Object(ran);
   EXPECT_EQ(answers["contains"], 1.0) << ran.Shown();
@@ -566,6 +567,12 @@ TEST_F(CliServed, AnEvaluationRunsThroughAService) {
   EXPECT_EQ(answers["citation_recall"], 1.0) << ran.Shown();
   EXPECT_TRUE(ran.Says("contains: 0.25 -> 1.0  (+0.7500)")) << ran.Shown();
   EXPECT_TRUE(FileExists(dir_.File("r.html")));
+  const auto lines = ReadFile(dir_.File("r.jsonl"), 4096);
+  ASSERT_TRUE(lines.ok()) << lines.status().message();
+  const Json record = Json::parse(*lines, nullptr, false);
+  EXPECT_EQ(record.value("id", ""), "q");
+  EXPECT_EQ(record.value("contains", 0.0), 1.0);
+  EXPECT_EQ(record.value("gold_rank", 0), 1);
 }
 
 }  // namespace
