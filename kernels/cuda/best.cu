@@ -224,8 +224,8 @@ void BestLogits(const BestLogitsArgs& args, Stream stream) {
                          .chunk_values = plan.chunk_values,
                          .count = args.count};
   const Global<float> greatest(args.greatest, args.row_count);
-  Launch("BestOfChunksKernel", plan.of_chunks, stream, BestOfChunksKernel, view);
-  Launch("BestOfRowsKernel", plan.of_rows, stream, BestOfRowsKernel, view, greatest);
+  Launch<BestOfChunksKernel>(plan.of_chunks, stream, view);
+  Launch<BestOfRowsKernel>(plan.of_rows, stream, view, greatest);
   if (args.sums == nullptr) return;
   const SumView sums = {.logits = view.logits,
                         .greatest = {args.greatest, args.row_count},
@@ -235,7 +235,7 @@ void BestLogits(const BestLogitsArgs& args, Stream stream) {
                         .width = args.width,
                         .chunks = plan.chunks,
                         .chunk_values = plan.chunk_values};
-  Launch("BestSumsKernel", plan.of_sums, stream, BestSumsKernel, sums);
+  Launch<BestSumsKernel>(plan.of_sums, stream, sums);
 }
 
 }  // namespace vade::kernels::cuda
