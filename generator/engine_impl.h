@@ -115,9 +115,9 @@ struct Engine::Impl {
     std::vector<int32_t> wanted = {};
     std::vector<int32_t> scored = {};  // whose next tokens' probabilities are summed
     int matched = 0;
-    // Of the wanted rows the best logits alone, for a sampler's temperature; 0: all of them.
-    int best = 0;
-    float temperature = 1;
+    // Of the wanted rows the best logits alone, for a sampler's temperature.
+    WantedBest best = {};
+    double temperature = 1;
   };
 
   Impl(Decoder* decoder, const EngineOptions& options);

@@ -177,7 +177,10 @@ std::optional<Engine::Impl::Piece> Engine::Impl::PieceOf(Task* task, size_t* roo
   const bool guesses = task->sampled() > 0 && task->unread() == 1 && !task->request->search;
   if (guesses) GuessFor(task, &piece);
   if (guesses && decoder->max_best() > 0) {  // what a first token is asked besides needs all
-    piece.best = task->sampler->WantedBest(decoder->max_best());
+    const auto next = piece.tokens.subspan(piece.tokens.size() - piece.guessed());
+    piece.best = task->sampler->Wanted(decoder->max_best(), next);
+    const std::vector<int32_t>& apart = piece.best.apart;
+    if (!apart.empty() && apart.back() >= decoder->info().vocab_size) piece.best = {};
     piece.temperature = task->sampler->temperature();
   }
   return piece;
@@ -219,7 +222,7 @@ void Engine::Impl::Step(std::vector<Piece> pieces) {
     AddScores(piece, scores.first(piece.scored.size()));
     scores = scores.subspan(piece.scored.size());
     Advance(piece);
-    size_t& row = piece.best > 0 ? best_row : whole_row;
+    size_t& row = piece.best.count > 0 ? best_row : whole_row;
     if (!piece.wanted.empty()) Finish(piece, *logits, row);
     row += piece.wanted.size();
   }
@@ -274,9 +277,11 @@ Result<Logits> Engine::Impl::Forward(const std::vector<Piece>& pieces) {
     item.tokens = piece.tokens;
     item.wanted = piece.wanted;
     item.scored = piece.scored;
-    item.best = piece.best;
+    item.best = piece.best.count;
+    item.weights = piece.best.weights;
+    item.apart = piece.best.apart;
     item.temperature = piece.temperature;
-    (piece.best > 0 ? best : rows) += piece.wanted.size();
+    (piece.best.count > 0 ? best : rows) += piece.wanted.size();
     items.push_back(item);
   }
   ASSIGN_OR_RETURN(Logits logits, decoder->Forward(items, step_context));
@@ -347,8 +352,8 @@ void Engine::Impl::Finish(const Piece& piece, const Logits& logits, size_t row) 
   size_t held = 0;
   for (;; ++held) {
     const size_t length = task->tokens.size();
-    goes_on = piece.best > 0 ? TakeBest(task, logits, row + held)
-                             : TakeNext(task, logits.row(row + held));
+    goes_on = piece.best.count > 0 ? TakeBest(task, logits, row + held)
+                                   : TakeNext(task, logits.row(row + held));
     if (!goes_on || held == guessed) break;
     if (task->tokens[length] != piece.tokens[held + 1]) break;
     ++task->read;  // as a guess it lies in the sequence
@@ -419,7 +424,10 @@ bool Engine::Impl::TakeNext(Task* task, std::span<const float> logits) {
 
 // Of a token behind the first. Where the best logits do not tell, all of them do.
 bool Engine::Impl::TakeBest(Task* task, const Logits& logits, size_t i) {
-  Result<std::optional<SampledToken>> sampled = task->sampler->NextOf(logits.best[i]);
+  const auto part = [&](int32_t begin, int32_t count) {
+    return decoder->RowPart(logits.forward, i, begin, count);
+  };
+  Result<std::optional<SampledToken>> sampled = task->sampler->NextOf(logits.best[i], part);
   if (sampled.ok() && *sampled) return Deliver(task, **std::move(sampled));
   Status status = sampled.status();
   if (status.ok()) {

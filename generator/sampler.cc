@@ -5,15 +5,13 @@
 #include <cmath>
 #include <limits>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/strings.h"
+#include "generator/cuts.h"
 
 namespace vade {
 namespace {
 
-// Weights below this share of the greatest one cannot be told from 0 in what follows.
-constexpr double kNegligibleExponent = -32;
 // The distribution at temperature 1 is only reported, so a coarser cut saves most of the
 // exponentials.
 constexpr double kReportExponent = -20;
@@ -22,10 +20,6 @@ constexpr size_t kMaxStops = 16;
 constexpr size_t kMaxStopBytes = 256;
 constexpr size_t kMaxLogitBiases = 1024;
 constexpr double kBanningBias = -100;  // at or below: the token is banned, whatever its logit
-
-constexpr float kBanned = -std::numeric_limits<float>::infinity();
-
-using Candidate = std::pair<double, int32_t>;  // (weight, id)
 
 Result<size_t> CheckedArgmax(std::span<const float> logits) {
   if (logits.empty()) return Internal("the decoder returned no logits");
@@ -58,94 +52,6 @@ constexpr double kInverse[kTaylorTerms + 1] = {0,        1.0,      1.0 / 2,  1.0
 float ToLogit(double x) {
   constexpr double kMost = std::numeric_limits<float>::max();
   return static_cast<float>(std::clamp(x, -kMost, kMost));
-}
-
-// More probable first; the lower id wins a tie.
-bool Heavier(const Candidate& a, const Candidate& b) {
-  return a.first != b.first ? a.first > b.first : a.second < b.second;
-}
-
-double TotalWeight(const std::vector<Candidate>& candidates) {
-  double total = 0;
-  for (const Candidate& candidate : candidates) total += candidate.first;
-  return total;
-}
-
-void CutToNumber(std::vector<Candidate>* candidates, size_t top_k) {
-  if (top_k >= candidates->size()) return;
-  std::nth_element(candidates->begin(), candidates->begin() + (top_k - 1), candidates->end(),
-                   Heavier);
-  candidates->resize(top_k);
-  std::sort(candidates->begin(), candidates->end(), Heavier);  // one order, whatever the library
-}
-
-// Keeps the first, in the strict total order `before`, whose mass reaches `share` of the whole.
-// Sorts no more than it needs.
-template <typename Before>
-void CutToMass(std::vector<Candidate>* candidates, double share, const Before& before) {
-  const double wanted = TotalWeight(*candidates) * share;
-  size_t sorted = 0;
-  double mass = 0;
-  for (size_t keep = 0; keep < candidates->size(); ++keep) {
-    if (keep == sorted) {
-      sorted = std::min(candidates->size(), std::max<size_t>(64, sorted * 4));
-      const auto begin = candidates->begin() + keep, end = candidates->begin() + sorted;
-      std::nth_element(begin, end - 1, candidates->end(), before);
-      std::sort(begin, end, before);
-    }
-    mass += (*candidates)[keep].first;
-    if (mass >= wanted) {
-      candidates->resize(keep + 1);
-      return;
-    }
-  }
-}
-
-// CutToMass where the weight of the whole is `total` to within kBestSumError, and candidates beyond
-// these weigh `beyond` at most. False where that does not tell which are kept.
-bool CutToUncertainMass(std::vector<Candidate>* candidates, double share, double total,
-                        double beyond) {
-  std::sort(candidates->begin(), candidates->end(), Heavier);
-  const double least = total * (1 - kBestSumError) * share;
-  const double most = total * (1 + kBestSumError) * share;
-  double mass = 0;
-  for (size_t keep = 0; keep < candidates->size(); ++keep) {
-    const double weight = (*candidates)[keep].first;
-    if (weight <= beyond) return false;
-    mass += weight;
-    if (mass < least) continue;
-    if (mass < most) return false;
-    candidates->resize(keep + 1);
-    return true;
-  }
-  return false;
-}
-
-// Locally typical sampling (Meister et al. 2022). The surprise of a token is -log p, the expected
-// one is the entropy; both hold the same log of the total weight, so their difference is that of
-// the token's logit and the mean logit, over the temperature, and needs no logarithm.
-template <typename LogitOf>
-void CutToTypical(std::vector<Candidate>* candidates, double share, const LogitOf& logit_of,
-                  float max) {
-  double mean = 0;  // relative to max, which keeps the digits
-  for (const auto& [weight, id] : *candidates) {
-    mean += weight * (static_cast<double>(logit_of(id)) - max);
-  }
-  mean /= TotalWeight(*candidates);
-  auto distance = [&](int32_t id) {
-    return std::abs(static_cast<double>(logit_of(id)) - max - mean);
-  };
-  CutToMass(candidates, share, [&](const Candidate& a, const Candidate& b) {
-    const double da = distance(a.second), db = distance(b.second);
-    return da != db ? da < db : Heavier(a, b);
-  });
-}
-
-void CutToShareOfGreatest(std::vector<Candidate>* candidates, double share) {
-  double greatest = 0;
-  for (const Candidate& candidate : *candidates) greatest = std::max(greatest, candidate.first);
-  std::erase_if(*candidates,
-                [&](const Candidate& candidate) { return candidate.first < share * greatest; });
 }
 
 // The `count` greatest with the logarithms of their probabilities. A walk with a short sorted list:
@@ -310,28 +216,6 @@ Result<SampledToken> Sampler::Next(std::span<const float> logits) {
   return Report(logits, id, max, ReportSum(logits, max));
 }
 
-int Sampler::WantedBest(int limit) const {
-  constexpr double kLeastTemperature = 1e-6;  // of a float
-  const Sampling& s = sampling_;
-  if (limit == 0 || changes_logits() || s.top_logprobs > 0) return 0;
-  if (s.temperature == 0) return 1;
-  const bool to_number = s.top_k > 0 && s.top_k < limit;
-  const bool to_mass = s.top_k == 0 && s.typical_p == 1 && (s.top_p < 1 || s.min_p > 0);
-  return s.temperature > kLeastTemperature && (to_number || to_mass) ? limit : 0;
-}
-
-Result<std::optional<SampledToken>> Sampler::NextOf(const BestLogits& best) {
-  if (!best.finite || best.best.empty()) return std::optional<SampledToken>();
-  const auto& [greatest, max] = best.best[0];
-  const std::optional<int32_t> id = sampling_.temperature > 0 ? DrawOf(best) : greatest;
-  if (!id) return std::optional<SampledToken>();
-  const auto is_it = [&](const auto& token) { return token.first == *id; };
-  const float logit = std::ranges::find_if(best.best, is_it)->second;
-  RETURN_IF_ERROR(Accept(*id));
-  return std::optional<SampledToken>(
-      {*id, DeterministicExp(static_cast<double>(logit) - max) / best.sum});
-}
-
 SampledToken Sampler::Report(std::span<const float> logits, int32_t id, float max,
                              double sum) const {
   SampledToken token{id, DeterministicExp(static_cast<double>(logits[id]) - max) / sum};
@@ -353,7 +237,7 @@ Result<std::vector<RankedToken>> Sampler::Rank(std::span<const float> logits, si
   const double sum = ReportSum(logits, max);
   std::vector<RankedToken> ranked;
   for (const auto& [id, score] : MostProbable(ranked_from, count, max, sum)) {
-    if (ranked_from[id] != kBanned) ranked.push_back({Report(logits, id, max, sum), score});
+    if (ranked_from[id] != kBannedLogit) ranked.push_back({Report(logits, id, max, sum), score});
   }
   return ranked;
 }
@@ -377,7 +261,7 @@ Status Sampler::ChangeLogits(std::span<const float> logits) {
   if (constraint_) Ban(constraint_->Allowed());
   if (biased()) RETURN_IF_ERROR(AddBias());
   if (penalized()) Penalize();
-  if (std::any_of(changed_.begin(), changed_.end(), [](float x) { return x != kBanned; })) {
+  if (std::any_of(changed_.begin(), changed_.end(), [](float x) { return x != kBannedLogit; })) {
     return OkStatus();
   }
   if (!biased()) return Internal("the form of the answer allows no token of the model");
@@ -393,7 +277,7 @@ void Sampler::Ban(std::span<const uint64_t> allowed) {
     if (bits == ~uint64_t{0}) continue;
     const size_t end = std::min(begin + 64, changed_.size());
     for (size_t i = begin; i < end; ++i) {
-      if ((bits >> (i - begin) & 1) == 0) changed_[i] = kBanned;
+      if ((bits >> (i - begin) & 1) == 0) changed_[i] = kBannedLogit;
     }
   }
 }
@@ -404,28 +288,31 @@ Status Sampler::AddBias() {
       return InvalidArgument(StrCat("logit_bias names token ", id, "; the model has tokens 0 to ",
                                     changed_.size() - 1));
     }
-    float& logit = changed_[id];
-    if (bias <= kBanningBias) {
-      logit = kBanned;
-    } else if (logit != kBanned) {
-      logit = ToLogit(logit + bias);
-    }
+    changed_[id] = Biased(changed_[id], bias);
   }
   return OkStatus();
 }
 
-// The penalty of CTRL (Keskar et al. 2019) divides; a negative logit is multiplied, for division
-// would make its token more probable. Then the two that are subtracted.
+float Sampler::Biased(float logit, double bias) {
+  if (bias <= kBanningBias) return kBannedLogit;
+  return logit == kBannedLogit ? logit : ToLogit(logit + bias);
+}
+
 void Sampler::Penalize() {
   for (const auto& [id, count] : occurrences_) {
     if (static_cast<size_t>(id) >= changed_.size()) continue;  // of rows that were longer
-    float& logit = changed_[id];
-    if (logit == kBanned) continue;
-    double x = logit;
-    x = x > 0 ? x / sampling_.repetition_penalty : x * sampling_.repetition_penalty;
-    x -= sampling_.frequency_penalty * count + sampling_.presence_penalty;
-    logit = ToLogit(x);
+    changed_[id] = Penalized(changed_[id], count);
   }
+}
+
+// The penalty of CTRL (Keskar et al. 2019) divides; a negative logit is multiplied, for division
+// would make its token more probable. Then the two that are subtracted.
+float Sampler::Penalized(float logit, int count) const {
+  if (logit == kBannedLogit) return logit;
+  double x = logit;
+  x = x > 0 ? x / sampling_.repetition_penalty : x * sampling_.repetition_penalty;
+  x -= sampling_.frequency_penalty * count + sampling_.presence_penalty;
+  return ToLogit(x);
 }
 
 int32_t Sampler::Draw(std::span<const float> logits, float max) {
@@ -451,46 +338,6 @@ int32_t Sampler::Take() {
     if (left < 0) return id;
   }
   return candidates_.back().second;  // rounding left a trifle over
-}
-
-// Draw() among the best, where what is beyond them cannot have a part in it.
-std::optional<int32_t> Sampler::DrawOf(const BestLogits& best) {
-  // Equal weights come of logits that differ by less than this.
-  constexpr double kTrifle = 1e-9;
-  const float max = best.best[0].second;
-  candidates_.clear();
-  for (const auto& [id, logit] : best.best) {
-    const double x = (static_cast<double>(logit) - max) / sampling_.temperature;
-    if (x > kNegligibleExponent) candidates_.emplace_back(DeterministicExp(x), id);
-  }
-  // The others are negligible as well where one of these is.
-  const bool all = candidates_.size() < best.best.size() ||
-                   best.best.size() == static_cast<size_t>(best.vocab_size);
-  const double beyond = all ? 0 : candidates_.back().first * (1 + kTrifle);  // nothing weighs more
-  const auto top_k = static_cast<size_t>(sampling_.top_k);
-  const bool to_number = top_k > 0 && top_k < candidates_.size();
-  const bool to_mass = top_k == 0 && sampling_.top_p < 1;
-  const bool to_share =
-      top_k == 0 && !to_mass && beyond < sampling_.min_p;  // the greatest weighs 1
-  if (!all && !to_number && !to_mass && !to_share) return std::nullopt;
-  if (!all && !to_number && sampling_.typical_p < 1) return std::nullopt;
-
-  std::ranges::sort(candidates_, {}, &Candidate::second);  // as over all tokens
-  if (to_number) CutToNumber(&candidates_, top_k);
-  if (to_number && candidates_.back().first <= beyond) return std::nullopt;
-  if (sampling_.typical_p < 1) {
-    const std::unordered_map<int32_t, float> logits(best.best.begin(), best.best.end());
-    const auto logit_of = [&](int32_t id) { return logits.at(id); };
-    CutToTypical(&candidates_, sampling_.typical_p, logit_of, max);
-  }
-  if (!all && to_mass) {
-    if (!CutToUncertainMass(&candidates_, sampling_.top_p, best.tempered_sum, beyond))
-      return std::nullopt;
-  } else if (sampling_.top_p < 1) {
-    CutToMass(&candidates_, sampling_.top_p, Heavier);
-  }
-  if (sampling_.min_p > 0) CutToShareOfGreatest(&candidates_, sampling_.min_p);
-  return Take();
 }
 
 double ProbabilityOf(std::span<const float> logits, std::span<const int32_t> ids) {

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -67,6 +68,13 @@ struct RankedToken {
   double score = 0;  // natural logarithm
 };
 
+// What a row is chosen from where not all of its logits are at hand.
+struct WantedBest {
+  int count = 0;                    // of the greatest logits; 0: all logits are wanted
+  bool weights = false;             // BestLogits::weights too
+  std::vector<int32_t> apart = {};  // tokens to be set apart, ascending
+};
+
 class Sampler {
  public:
   // Preconditions: CheckSampling(sampling) is OK; the constraint is at its beginning, or where the
@@ -83,18 +91,18 @@ class Sampler {
   // too; the penalties count it.
   Result<SampledToken> Next(std::span<const float> logits);
 
-  // How many of the greatest logits NextOf() can do with, of at most `limit` that can be had. 0:
-  // none; what changes logits, reports alternatives or draws without a cut wants all of them.
-  int WantedBest(int limit) const;
-  // For BestLogits::tempered_sum: 1 where nothing is drawn.
-  float temperature() const {
-    return sampling_.temperature > 0 ? static_cast<float>(sampling_.temperature) : 1;
-  }
+  // What NextOf() can do with, of at most `limit` of the greatest logits, even after tokens of
+  // `next` have been accepted. Forms, and cuts that so few do not tell, want all logits.
+  WantedBest Wanted(int limit, std::span<const int32_t> next = {}) const;
+  // For BestLogits::tempered_sum and weights: 1 where nothing is drawn.
+  double temperature() const { return sampling_.temperature > 0 ? sampling_.temperature : 1; }
+  // Logits [begin, begin + count) of the row.
+  using RowPart = std::function<Result<std::vector<float>>(int32_t begin, int32_t count)>;
   // As Next() over the row that these are the best of: the same token, or nothing, where only the
   // whole row tells. Nothing has happened then. A probability is right to within kBestSumError of
-  // itself. Preconditions: WantedBest() says how many; tempered_sum is for the sampling's
-  // temperature.
-  Result<std::optional<SampledToken>> NextOf(const BestLogits& best);
+  // itself. `part` is asked once at most, where weights are wanted; its errors are returned.
+  // Preconditions: Wanted() said what; sums and weights are for the sampling's temperature.
+  Result<std::optional<SampledToken>> NextOf(const BestLogits& best, const RowPart& part);
 
   // The `count` likeliest tokens of what Next() could choose at temperature 0, likeliest first (the
   // lower id wins a tie), for a search over several at once: one of them goes on with Accept().
@@ -116,10 +124,23 @@ class Sampler {
   SampledToken Report(std::span<const float> logits, int32_t id, float max, double sum) const;
   void Ban(std::span<const uint64_t> allowed);
   Status AddBias();
+  static float Biased(float logit, double bias);
   void Penalize();
+  float Penalized(float logit, int count) const;
   int32_t Draw(std::span<const float> logits, float max);
-  std::optional<int32_t> DrawOf(const BestLogits& best);
   int32_t Take();
+
+  // sampler_best.cc; logits by token
+  using Apart = std::vector<std::pair<int32_t, float>>;
+  bool cuts_nothing() const;
+  std::vector<int32_t> ChangedTokens(std::span<const int32_t> next) const;
+  std::optional<Apart> ChangeApart(const BestLogits& best) const;
+  std::optional<std::pair<int32_t, float>> ChooseOf(const BestLogits& best, const Apart& apart);
+  std::optional<int32_t> DrawOf(const BestLogits& best);
+  Result<std::optional<std::pair<int32_t, float>>> DrawByWeights(const BestLogits& best,
+                                                                 const Apart& apart,
+                                                                 const RowPart& part);
+  SampledToken ReportOf(const BestLogits& best, const std::pair<int32_t, float>& chosen) const;
 
   Sampling sampling_;
   std::unique_ptr<TokenConstraint> constraint_;

@@ -196,9 +196,13 @@ class Backend {
   struct BestArgs {
     BufferHandle logits;  // [rows, width]
     int width = 0;
-    std::span<const int32_t> rows;        // which
-    std::span<const float> temperatures;  // [rows.size()], above 0
-    uint32_t count = 0;                   // 1..MaxBest(width)
+    std::span<const int32_t> rows;         // which
+    std::span<const double> temperatures;  // [rows.size()], above 0
+    uint32_t count = 0;                    // 1..MaxBest(width)
+    bool weights = false;                  // BestLogits::weights are wanted
+    // [rows.size()], or none: the tokens that are set apart (BestLogits::apart), ascending, each
+    // below `width`.
+    std::span<const std::span<const int32_t>> apart = {};
   };
   virtual Result<std::vector<BestLogits>> FindBest(const BestArgs&) {
     return Unimplemented("this backend hands out whole rows of logits");

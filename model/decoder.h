@@ -48,7 +48,11 @@ struct ForwardItem {
   // Not 0: of the wanted rows so many of the greatest logits are returned, as Logits::best, and not
   // all of them. At most Decoder::max_best(). For what `temperature` (above 0): BestLogits says.
   int best = 0;
-  float temperature = 1;
+  double temperature = 1;
+  bool weights = false;  // BestLogits::weights too
+  // Tokens, ascending, whose logits are returned by themselves for each of these rows, as
+  // BestLogits::apart: the best are those of the others. Only with `best`.
+  std::span<const int32_t> apart = {};
 };
 
 // Names one Forward of a decoder.
@@ -119,6 +123,11 @@ class Decoder {
   // All logits of row i of the `best` of a Forward, while none has come after it;
   // FAILED_PRECONDITION then. So who asks for the best is the decoder's only caller.
   virtual Result<std::vector<float>> WholeRow(ForwardNumber /*forward*/, size_t /*i*/) {
+    return Unimplemented("this decoder returns whole rows");
+  }
+  // Of these the ones of tokens [begin, begin + count); OUT_OF_RANGE beyond the vocabulary.
+  virtual Result<std::vector<float>> RowPart(ForwardNumber /*forward*/, size_t /*i*/,
+                                             int32_t /*begin*/, int32_t /*count*/) {
     return Unimplemented("this decoder returns whole rows");
   }
 };

@@ -105,35 +105,44 @@ Status Transformer::ReadHead(std::span<const HeadRow> rows, Logits* logits) {
       if (!some[i].wanted || some[i].best > 0) continue;
       const size_t begin = logits->values.size();
       logits->values.resize(begin + width);
-      RETURN_IF_ERROR(ReadRow(static_cast<int32_t>(i), std::span(logits->values).subspan(begin)));
+      RETURN_IF_ERROR(
+          ReadRow(static_cast<int32_t>(i), 0, std::span(logits->values).subspan(begin)));
     }
     RETURN_IF_ERROR(ReadBest(some, logits));
   }
   return OkStatus();
 }
 
-Status Transformer::ReadRow(int32_t row, std::span<float> values) {
-  return backend_->Download(workspace_.logits, static_cast<uint64_t>(row) * values.size_bytes(),
+Status Transformer::ReadRow(int32_t row, int32_t begin, std::span<float> values) {
+  const uint64_t first = static_cast<uint64_t>(row) * static_cast<uint64_t>(config_.vocab_size) +
+                         static_cast<uint64_t>(begin);
+  return backend_->Download(workspace_.logits, first * sizeof(float),
                             {reinterpret_cast<uint8_t*>(values.data()), values.size_bytes()});
 }
 
-// Rows that want one and rows that want many are found apart: one costs far less.
+// Rows that want one and rows that want many are found by themselves: one costs far less.
 Status Transformer::ReadBest(std::span<const HeadRow> rows, Logits* logits) {
-  std::map<int, std::vector<int32_t>> by_count;
+  std::map<std::pair<int, bool>, std::vector<int32_t>> by_wish;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (!rows[i].wanted || rows[i].best == 0) continue;
-    by_count[rows[i].best].push_back(static_cast<int32_t>(i));
+    by_wish[{rows[i].best, rows[i].weights}].push_back(static_cast<int32_t>(i));
     best_rows_.push_back({static_cast<int32_t>(i)});
   }
   std::map<int32_t, BestLogits> by_row;
-  for (const auto& [count, which] : by_count) {
-    std::vector<float> temperatures;
-    for (int32_t row : which) temperatures.push_back(rows[static_cast<size_t>(row)].temperature);
+  for (const auto& [wish, which] : by_wish) {
+    std::vector<double> temperatures;
+    std::vector<std::span<const int32_t>> apart;
+    for (int32_t row : which) {
+      temperatures.push_back(rows[static_cast<size_t>(row)].temperature);
+      apart.push_back(rows[static_cast<size_t>(row)].apart);
+    }
     ASSIGN_OR_RETURN(auto found, backend_->FindBest({.logits = workspace_.logits,
                                                      .width = config_.vocab_size,
                                                      .rows = which,
                                                      .temperatures = temperatures,
-                                                     .count = static_cast<uint32_t>(count)}));
+                                                     .count = static_cast<uint32_t>(wish.first),
+                                                     .weights = wish.second,
+                                                     .apart = apart}));
     for (size_t i = 0; i < which.size(); ++i) by_row[which[i]] = std::move(found[i]);
   }
   for (auto& [row, best] : by_row) logits->best.push_back(std::move(best));
@@ -145,13 +154,25 @@ int Transformer::max_best() const {
 }
 
 Result<std::vector<float>> Transformer::WholeRow(ForwardNumber forward, size_t i) {
+  return RowPart(forward, i, 0, config_.vocab_size);
+}
+
+Result<std::vector<float>> Transformer::RowPart(ForwardNumber forward, size_t i, int32_t begin,
+                                                int32_t count) {
   std::lock_guard lock(forward_mutex_);
   if (forward.value != last_forward_.value || i >= best_rows_.size()) {
     return FailedPrecondition("the logits of a step are gone: another one came after it");
   }
-  if (!best_rows_[i].kept.empty()) return best_rows_[i].kept;
-  std::vector<float> values(static_cast<size_t>(config_.vocab_size));
-  RETURN_IF_ERROR(ReadRow(best_rows_[i].row, values));
+  if (begin < 0 || count < 0 || begin > config_.vocab_size - count) {
+    return OutOfRange(
+        StrCat("tokens ", begin, " and ", count, " on of a vocabulary of ", config_.vocab_size));
+  }
+  const BestRow& row = best_rows_[i];
+  if (!row.kept.empty()) {
+    return std::vector<float>(row.kept.begin() + begin, row.kept.begin() + begin + count);
+  }
+  std::vector<float> values(static_cast<size_t>(count));
+  RETURN_IF_ERROR(ReadRow(row.row, begin, values));
   return values;
 }
 
@@ -160,7 +181,7 @@ Status Transformer::KeepBestRows() {
   for (BestRow& best : best_rows_) {
     if (!best.kept.empty()) continue;
     best.kept.resize(static_cast<size_t>(config_.vocab_size));
-    RETURN_IF_ERROR(ReadRow(best.row, best.kept));
+    RETURN_IF_ERROR(ReadRow(best.row, 0, best.kept));
   }
   return OkStatus();
 }
@@ -213,6 +234,20 @@ Status Transformer::CheckPositions(const ForwardItem& item, const PagedSequence&
   return OkStatus();
 }
 
+namespace {
+
+Status CheckAscending(std::span<const int32_t> values, size_t end, std::string_view what) {
+  int64_t last = -1;
+  for (int32_t value : values) {
+    if (value <= last || value >= static_cast<int64_t>(end))
+      return InvalidArgument(StrCat(what, " must ascend below ", end, ", got ", value));
+    last = value;
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 // Ascending positions below the context also bound the length.
 Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) const {
   Reading reading;
@@ -231,29 +266,20 @@ Result<Transformer::Reading> Transformer::CheckItem(const ForwardItem& item) con
     return InvalidArgument(StrCat("of the best logits there are up to ", max_best(),
                                   ", for a temperature above 0; ", item.best, " were asked for"));
   }
+  if (item.best == 0 && !item.apart.empty()) {
+    return InvalidArgument("tokens can be set apart where the best of the others are asked for");
+  }
+  RETURN_IF_ERROR(CheckAscending(item.apart, static_cast<size_t>(config_.vocab_size),
+                                 "tokens that are set apart"));
   RETURN_IF_ERROR(CheckPositions(item, *reading.sequence, &reading.positions));
   return reading;
 }
 
-namespace {
-
-Status CheckAscending(std::span<const int32_t> rows, size_t end, std::string_view what) {
-  int64_t last = -1;
-  for (int32_t row : rows) {
-    if (row <= last || row >= static_cast<int64_t>(end))
-      return InvalidArgument(StrCat(what, " rows must ascend below ", end, ", got ", row));
-    last = row;
-  }
-  return OkStatus();
-}
-
-}  // namespace
-
 // Appends what is to be made of the item's rows to `rows`.
 Status Transformer::CheckHeadRows(const ForwardItem& item, Reading* reading,
                                   std::vector<HeadRow>* rows) {
-  RETURN_IF_ERROR(CheckAscending(item.wanted, item.tokens.size(), "wanted"));
-  RETURN_IF_ERROR(CheckAscending(item.scored, item.tokens.size() - 1, "scored"));
+  RETURN_IF_ERROR(CheckAscending(item.wanted, item.tokens.size(), "wanted rows"));
+  RETURN_IF_ERROR(CheckAscending(item.scored, item.tokens.size() - 1, "scored rows"));
   std::set_union(item.wanted.begin(), item.wanted.end(), item.scored.begin(), item.scored.end(),
                  std::back_inserter(reading->head_rows));
   for (int32_t row : reading->head_rows) {
@@ -262,7 +288,9 @@ Status Transformer::CheckHeadRows(const ForwardItem& item, Reading* reading,
     rows->push_back({.target = scored ? item.tokens[static_cast<size_t>(row) + 1] : -1,
                      .wanted = wanted,
                      .best = item.best,
-                     .temperature = item.temperature});
+                     .temperature = item.temperature,
+                     .weights = item.weights,
+                     .apart = item.apart});
   }
   return OkStatus();
 }

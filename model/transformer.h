@@ -42,6 +42,8 @@ class Transformer final : public Decoder {
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override;
   int max_best() const override;
   Result<std::vector<float>> WholeRow(ForwardNumber forward, size_t i) override;
+  Result<std::vector<float>> RowPart(ForwardNumber forward, size_t i, int32_t begin,
+                                     int32_t count) override;
 
   void set_device(std::string name) { info_.device = std::move(name); }
   const DecoderConfig& config() const { return config_; }
@@ -73,7 +75,9 @@ class Transformer final : public Decoder {
     int32_t target = -1;  // its log probability is returned; negative: none is
     bool wanted = false;  // its logits are
     int best = 0;         // not all of them
-    float temperature = 1;
+    double temperature = 1;
+    bool weights = false;
+    std::span<const int32_t> apart = {};  // the item's
   };
 
   Transformer() = default;
@@ -93,7 +97,7 @@ class Transformer final : public Decoder {
   Status RunLayers(const Step& step, const Context& ctx);
   Status ProjectHead(size_t first, size_t count);
   Status ReadHead(std::span<const HeadRow> rows, Logits* logits);
-  Status ReadRow(int32_t row, std::span<float> values);
+  Status ReadRow(int32_t row, int32_t begin, std::span<float> values);  // from that token on
   Status ReadBest(std::span<const HeadRow> rows, Logits* logits);
   Status KeepBestRows();
 

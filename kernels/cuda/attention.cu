@@ -360,15 +360,14 @@ template <KvType kType, int kEach>
 void LaunchAttend(const AttendArgs& args, Stream stream) {
   const AttendView view = ViewOf(args);
   const uint32_t heads = args.shape.kv_heads;
-  Launch("AttendKernel",
-         {.grid_x = args.item_count,
-          .grid_y = heads,
-          .block = kAttendThreads,
-          .shared_bytes = AttendSharedBytes(args.shape.head_dim)},
-         stream, AttendKernel<kType, kEach>, view);
+  Launch<AttendKernel<kType, kEach>>({.grid_x = args.item_count,
+                                      .grid_y = heads,
+                                      .block = kAttendThreads,
+                                      .shared_bytes = AttendSharedBytes(args.shape.head_dim)},
+                                     stream, view);
   if (args.merge_count == 0) return;
-  Launch("MergeKernel", {.grid_x = args.merge_count, .grid_y = heads, .block = 32 * kAttendPairs},
-         stream, MergeKernel<kEach>, view);
+  Launch<MergeKernel<kEach>>(
+      {.grid_x = args.merge_count, .grid_y = heads, .block = 32 * kAttendPairs}, stream, view);
 }
 
 template <KvType kType>

@@ -47,6 +47,11 @@ class Global {
   VADE_DEVICE void Store(size_t byte, U value) const {
     *reinterpret_cast<U*>(reinterpret_cast<unsigned char*>(data_) + byte) = value;
   }
+  // The value before. Launches that depend on no order of these alone.
+  template <typename U>
+  VADE_DEVICE U AtomicAdd(size_t i, U value) const {
+    return atomicAdd(reinterpret_cast<U*>(data_) + i, value);
+  }
   VADE_DEVICE bool IsNull() const { return data_ == nullptr; }
 
  private:

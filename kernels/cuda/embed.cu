@@ -19,10 +19,10 @@ __global__ void __launch_bounds__(256)
 
 void Embed(const EmbedArgs& args, Stream stream) {
   if (args.count == 0) return;
-  Launch("EmbedKernel", PlanRows(args.count), stream, EmbedKernel, args.type,
-         Global<const uint8_t>(args.table, args.table_bytes),
-         Global<const int32_t>(args.tokens, args.count), args.cols,
-         Global<float>(args.x, size_t{args.count} * args.cols));
+  Launch<EmbedKernel>(PlanRows(args.count), stream, args.type,
+                      Global<const uint8_t>(args.table, args.table_bytes),
+                      Global<const int32_t>(args.tokens, args.count), args.cols,
+                      Global<float>(args.x, size_t{args.count} * args.cols));
 }
 
 }  // namespace vade::kernels::cuda

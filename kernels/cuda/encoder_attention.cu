@@ -357,9 +357,8 @@ void PackHeads(const float* qkv, const HeadCodes& heads, Stream stream) {
   if (heads.rows == 0) return;
   const HeadsView view = ViewOf<uint8_t, float>(heads);
   const Global<const float> rows(qkv, size_t{heads.rows} * 3 * heads.heads * heads.head_dim);
-  Launch("PackRowsKernel", PlanHeadRows(heads.rows), stream, PackRowsKernel, view, rows);
-  Launch("PackValuesKernel", PlanHeadValues(heads.text_count, heads.heads), stream,
-         PackValuesKernel, view, rows);
+  Launch<PackRowsKernel>(PlanHeadRows(heads.rows), stream, view, rows);
+  Launch<PackValuesKernel>(PlanHeadValues(heads.text_count, heads.heads), stream, view, rows);
 }
 
 void AttendTexts(const AttendTextsArgs& args, Stream stream) {
@@ -370,8 +369,7 @@ void AttendTexts(const AttendTextsArgs& args, Stream stream) {
                            {args.items, args.item_count},
                            {args.out, size_t{h.rows} * h.heads * h.head_dim},
                            1.0f / root * kLog2E};
-  Launch("AttendTextsKernel", PlanAttendTexts(args.item_count, h.heads), stream, AttendTextsKernel,
-         view);
+  Launch<AttendTextsKernel>(PlanAttendTexts(args.item_count, h.heads), stream, view);
 }
 
 }  // namespace vade::kernels::cuda

@@ -79,8 +79,8 @@ void MultiplyCodes(const MultiplyCodesArgs& args, Stream stream) {
                                    .y = args.y,
                                    .y_stride = args.y_stride},
                                   EncoderStride(args.cols));
-  Launch("CodesKernel", PlanCodes(view.tiles, view.tokens), stream, CodesKernel, view,
-         Global<const float>(args.scales, 2 * size_t{args.tokens}));
+  Launch<CodesKernel>(PlanCodes(view.tiles, view.tokens), stream, view,
+                      Global<const float>(args.scales, 2 * size_t{args.tokens}));
 }
 
 }  // namespace vade::kernels::cuda

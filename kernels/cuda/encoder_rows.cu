@@ -198,15 +198,15 @@ void EmbedNorm(const EmbedNormArgs& args, Stream stream) {
                           .positions = {args.positions, size_t{args.position_count} * args.cols},
                           .tokens = {args.tokens, args.rows},
                           .places = {args.places, args.rows}};
-  Launch("EmbedNormKernel", PlanEncoderRows(args.rows), stream, EmbedNormKernel, view,
-         ViewOf(args.norm, args.x, args.out, args.rows, args.cols));
+  Launch<EmbedNormKernel>(PlanEncoderRows(args.rows), stream, view,
+                          ViewOf(args.norm, args.x, args.out, args.rows, args.cols));
 }
 
 void AddNorm(const AddNormArgs& args, Stream stream) {
   if (args.rows == 0) return;
-  Launch("AddNormKernel", PlanEncoderRows(args.rows), stream, AddNormKernel,
-         Global<const float>(args.y, size_t{args.rows} * args.cols),
-         ViewOf(args.norm, args.x, args.out, args.rows, args.cols));
+  Launch<AddNormKernel>(PlanEncoderRows(args.rows), stream,
+                        Global<const float>(args.y, size_t{args.rows} * args.cols),
+                        ViewOf(args.norm, args.x, args.out, args.rows, args.cols));
 }
 
 void RowsToCodes(const RowsToCodesArgs& args, Stream stream) {
@@ -215,9 +215,9 @@ void RowsToCodes(const RowsToCodesArgs& args, Stream stream) {
   const Global<float> x(args.x, size_t{args.rows} * args.cols);
   const CodesView out = ViewOf(args.out, args.rows, args.cols);
   if (args.of == RowsToCodesArgs::Of::kGelu) {
-    Launch("RowsToCodesKernel", plan, stream, RowsToCodesKernel<true>, x, out);
+    Launch<RowsToCodesKernel<true>>(plan, stream, x, out);
   } else {
-    Launch("RowsToCodesKernel", plan, stream, RowsToCodesKernel<false>, x, out);
+    Launch<RowsToCodesKernel<false>>(plan, stream, x, out);
   }
 }
 
@@ -228,7 +228,7 @@ void PoolTexts(const PoolTextsArgs& args, Stream stream) {
                          .out = {args.out, size_t{args.text_count} * args.cols},
                          .cols = args.cols,
                          .mean = args.pool == PoolTextsArgs::Pool::kMean};
-  Launch("PoolKernel", PlanEncoderRows(args.text_count), stream, PoolKernel, view);
+  Launch<PoolKernel>(PlanEncoderRows(args.text_count), stream, view);
 }
 
 }  // namespace vade::kernels::cuda

@@ -100,9 +100,9 @@ void StoreKeysValues(const StoreArgs& args, Stream stream) {
                           .pages = {args.pages, args.pool_bytes}};
   const LaunchPlan plan = PlanStore(args.rows, shape.kv_heads, shape.head_dim);
   switch (shape.type) {
-    case KvType::kF32: return Launch("StoreKernel", plan, stream, StoreKernel<KvType::kF32>, view);
-    case KvType::kF16: return Launch("StoreKernel", plan, stream, StoreKernel<KvType::kF16>, view);
-    case KvType::kQ8: return Launch("StoreKernel", plan, stream, StoreKernel<KvType::kQ8>, view);
+    case KvType::kF32: return Launch<StoreKernel<KvType::kF32>>(plan, stream, view);
+    case KvType::kF16: return Launch<StoreKernel<KvType::kF16>>(plan, stream, view);
+    case KvType::kQ8: return Launch<StoreKernel<KvType::kQ8>>(plan, stream, view);
     case KvType::kQ4: break;  // CudaBackend::ShapeOf lets none through
   }
 }
@@ -118,7 +118,7 @@ void CopyTokens(const CopyTokensArgs& args, Stream stream) {
                          .words = args.row_bytes / 2,
                          .count = bytes / 2,
                          .out = args.way == CopyTokensArgs::Way::kOut};
-  Launch("CopyTokensKernel", PlanElements(view.count), stream, CopyTokensKernel, view);
+  Launch<CopyTokensKernel>(PlanElements(view.count), stream, view);
 }
 
 }  // namespace vade::kernels::cuda

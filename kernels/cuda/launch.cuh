@@ -1,4 +1,6 @@
-// How a kernel is started. The one place with <<< >>>.
+// How a kernel is started. The one place with <<< >>>. The kernel is a template argument, so that
+// the emulation knows of every instance that can be started, whether or not anything starts it: a
+// test fails where no suite does (tests/tools/cuda_coverage.py).
 #pragma once
 
 #include "kernels/cuda/device.cuh"
@@ -11,15 +13,14 @@
 namespace vade::kernels::cuda {
 
 // Errors are found by the caller's next check (runtime_device.cc), as for everything on a stream.
-template <typename... Parameters, typename... Arguments>
-void Launch(const char*, const LaunchPlan& plan, Stream stream, void (*kernel)(Parameters...),
-            Arguments... arguments) {
+template <auto* kKernel, typename... Arguments>
+void Launch(const LaunchPlan& plan, Stream stream, Arguments... arguments) {
   if (plan.shared_bytes > (48u << 10)) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+    cudaFuncSetAttribute(kKernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(plan.shared_bytes));
   }
-  kernel<<<dim3(plan.grid_x, plan.grid_y), dim3(plan.block), plan.shared_bytes,
-           static_cast<cudaStream_t>(stream.handle)>>>(arguments...);
+  kKernel<<<dim3(plan.grid_x, plan.grid_y), dim3(plan.block), plan.shared_bytes,
+            static_cast<cudaStream_t>(stream.handle)>>>(arguments...);
 }
 
 }  // namespace vade::kernels::cuda

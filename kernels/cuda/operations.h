@@ -131,6 +131,18 @@ struct LogProbabilityArgs {
 };
 void LogProbabilities(const LogProbabilityArgs& args, Stream stream);
 
+// Tokens whose logits are wanted by themselves: the greatest and their tempered sums are of the
+// others. Row i of BestLogitsArgs has tokens lists[3 i] up to lists[3 i + 1], counted in `lists`,
+// ascending; their logits go to values[lists[3 i + 2]] and on.
+struct ApartArgs {
+  const int32_t* lists = nullptr;  // [list_words]; null: no row has any
+  uint32_t list_words = 0, value_count = 0;
+  float* values = nullptr;
+  uint32_t* marks = nullptr;  // scratch, [row_count, MarkWords(width)]
+  float* greatest = nullptr;  // scratch, [row_count]: of the row's `values`
+};
+constexpr uint32_t MarkWords(uint32_t width) { return width / 32 + 1; }
+
 // Of rows of logits, the `count` greatest (the lower token first among equals) and what the others
 // weigh. Arrays are those of PlanBest.
 struct BestLogitsArgs {
@@ -138,15 +150,19 @@ struct BestLogitsArgs {
   uint32_t logit_rows = 0, width = 0;
   const int32_t* rows = nullptr;  // [row_count], which
   uint32_t row_count = 0, count = 0;
-  const float* temperatures = nullptr;  // [row_count], above 0
-  uint64_t* chunk_keys = nullptr;       // scratch, [row_count, chunks, count]
+  const double* temperatures = nullptr;  // [row_count], above 0
+  uint64_t* chunk_keys = nullptr;        // scratch, [row_count, chunks, count]
   uint64_t* keys = nullptr;   // [row_count, count], in no order: BestToken, BestLogit; 0: no more
   float* greatest = nullptr;  // [row_count]
   uint32_t* finite =
       nullptr;  // [row_count, chunks]: 0 where a logit is no number; keys are void then
-  // [row_count, chunks, 2]: of e^(logit - greatest) above kBestExponent, and of the same over the
-  // temperature. Null: they are not wanted, nor are temperatures.
+  // [row_count, chunks, 2]: of e^(logit - greatest) above kBestExponent, over all tokens, and of
+  // the same over the temperature without those that are set apart, whose greatest is not looked at
+  // then. Null: they are not wanted, nor are temperatures.
   float* sums = nullptr;
+  // [row_count, chunks]: the latter as doubles, above kWeightExponent. Null: they are not wanted.
+  double* weights = nullptr;
+  ApartArgs apart = {};
 };
 void BestLogits(const BestLogitsArgs& args, Stream stream);
 constexpr int32_t BestToken(uint64_t key) {

@@ -80,6 +80,7 @@ inline constexpr uint32_t kMaxBestChunks = 48;  // of a row: what they find fits
 inline constexpr uint32_t kBestScratchBytes = 256;
 inline constexpr float kBestExponent =
     -20;  // the sum leaves out what is below e^this of the largest
+inline constexpr double kWeightExponent = -32;  // the same of the weights
 struct BestPlan {
   uint32_t chunks = 1, chunk_values = 1;
   LaunchPlan of_chunks, of_rows, of_sums;

@@ -142,11 +142,11 @@ void Prepare(const PrepareArgs& args, Stream stream) {
                             .eps = args.eps};
   const LaunchPlan plan = PlanRows(args.rows);
   if (IsFloat(args.format)) {
-    Launch("PrepareFloatsKernel", plan, stream, PrepareFloatsKernel, view);
+    Launch<PrepareFloatsKernel>(plan, stream, view);
   } else if (IsSuper(args.format)) {
-    Launch("Prepare256Kernel", plan, stream, Prepare256Kernel, view);
+    Launch<Prepare256Kernel>(plan, stream, view);
   } else {
-    Launch("Prepare32Kernel", plan, stream, Prepare32Kernel, view);
+    Launch<Prepare32Kernel>(plan, stream, view);
   }
 }
 

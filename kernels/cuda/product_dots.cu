@@ -221,10 +221,10 @@ template <Format kFormat>
 void LaunchDots(const ProductView& view, Stream stream) {
   const LaunchPlan plan = PlanMatrixVector(view.tiles, view.slices, view.tokens);
   switch (VectorTokens(view.tokens)) {
-    case 1: return Launch("DotsKernel", plan, stream, DotsKernel<kFormat, 1>, view);
-    case 2: return Launch("DotsKernel", plan, stream, DotsKernel<kFormat, 2>, view);
-    case 4: return Launch("DotsKernel", plan, stream, DotsKernel<kFormat, 4>, view);
-    default: return Launch("DotsKernel", plan, stream, DotsKernel<kFormat, 8>, view);
+    case 1: return Launch<DotsKernel<kFormat, 1>>(plan, stream, view);
+    case 2: return Launch<DotsKernel<kFormat, 2>>(plan, stream, view);
+    case 4: return Launch<DotsKernel<kFormat, 4>>(plan, stream, view);
+    default: return Launch<DotsKernel<kFormat, 8>>(plan, stream, view);
   }
 }
 

@@ -229,8 +229,7 @@ __global__ void __launch_bounds__(kThreads) TensorsKernel(ProductView view) {
 
 template <Format kFormat>
 void LaunchTensors(const ProductView& view, Stream stream) {
-  Launch("TensorsKernel", PlanMatrix(view.tiles, view.tokens), stream, TensorsKernel<kFormat>,
-         view);
+  Launch<TensorsKernel<kFormat>>(PlanMatrix(view.tiles, view.tokens), stream, view);
 }
 
 }  // namespace

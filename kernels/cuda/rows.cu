@@ -58,17 +58,17 @@ __global__ void __launch_bounds__(kThreads)
 
 void LogProbabilities(const LogProbabilityArgs& args, Stream stream) {
   if (args.rows == 0) return;
-  Launch("LogProbabilityKernel", PlanRows(args.rows), stream, LogProbabilityKernel,
-         Global<const float>(args.logits, size_t{args.rows} * args.width),
-         Global<const int32_t>(args.targets, args.rows), args.width,
-         Global<float>(args.out, args.rows));
+  Launch<LogProbabilityKernel>(PlanRows(args.rows), stream,
+                               Global<const float>(args.logits, size_t{args.rows} * args.width),
+                               Global<const int32_t>(args.targets, args.rows), args.width,
+                               Global<float>(args.out, args.rows));
 }
 
 void KeepRows(const KeepRowsArgs& args, Stream stream) {
   if (args.kept == 0) return;
-  Launch("KeepRowsKernel", PlanElements(args.width), stream, KeepRowsKernel,
-         Global<float>(args.rows, size_t{args.row_count} * args.width),
-         Global<const int32_t>(args.keep, args.kept), args.kept, args.width);
+  Launch<KeepRowsKernel>(PlanElements(args.width), stream,
+                         Global<float>(args.rows, size_t{args.row_count} * args.width),
+                         Global<const int32_t>(args.keep, args.kept), args.kept, args.width);
 }
 
 }  // namespace vade::kernels::cuda

@@ -83,7 +83,7 @@ void ScanScores(const ScanScoresArgs& args, Stream stream) {
       .padded_rows = args.padded_rows,
       .pieces = pieces,
       .lift = args.lift};
-  Launch("ScoresKernel", PlanScan(args.padded_rows, args.stride), stream, ScoresKernel, view);
+  Launch<ScoresKernel>(PlanScan(args.padded_rows, args.stride), stream, view);
 }
 
 }  // namespace vade::kernels::cuda

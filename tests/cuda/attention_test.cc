@@ -393,14 +393,15 @@ TEST_P(DeviceAttention, TokensGoOutOfThePagesAndBackIn) {
   EXPECT_EQ(back, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, DeviceAttention,
-                         ::testing::Values(Param{KvType::kF32, 32}, Param{KvType::kF16, 16},
-                                           Param{KvType::kF16, 48}, Param{KvType::kQ8, 64},
-                                           Param{KvType::kQ8, 128}, Param{KvType::kQ8, 256}),
-                         [](const auto& kind) {
-                           return std::string(KvTypeName(kind.param.type)) + "_" +
-                                  std::to_string(kind.param.head_dim);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DeviceAttention,
+    ::testing::Values(Param{KvType::kF32, 32}, Param{KvType::kF32, 64}, Param{KvType::kF32, 128},
+                      Param{KvType::kF32, 256}, Param{KvType::kF16, 16}, Param{KvType::kF16, 48},
+                      Param{KvType::kF16, 128}, Param{KvType::kF16, 256}, Param{KvType::kQ8, 32},
+                      Param{KvType::kQ8, 64}, Param{KvType::kQ8, 128}, Param{KvType::kQ8, 256}),
+    [](const auto& kind) {
+      return std::string(KvTypeName(kind.param.type)) + "_" + std::to_string(kind.param.head_dim);
+    });
 
 // --- rows
 // ------------------------------------------------------------------------------------------

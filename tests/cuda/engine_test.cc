@@ -21,7 +21,11 @@ std::string Faults(Kernel kernel, LaunchPlan plan = kOneBlock) {
   static const Kernel* running;
   running = &kernel;
   void (*start)() = [] { (*running)(); };
-  Launch("SeededKernel", plan, {}, start);
+  emulation::Engine::Get().Run({.grid = {plan.grid_x, plan.grid_y, 1},
+                                .block = {plan.block, 1, 1},
+                                .shared_bytes = plan.shared_bytes,
+                                .name = "SeededKernel"},
+                               start);
   return DeviceFaults();
 }
 

@@ -141,9 +141,9 @@ class ScriptedDecoder : public Decoder {
   void BeforeForward(ForwardHook hook) { forward_hook_ = std::move(hook); }
   // As a decoder of another device. Before use.
   void OfferBest(int limit) { max_best_ = limit; }
-  int whole_rows() const {
-    return whole_rows_;
-  }  // that were asked for although the best were there
+  // That were asked for although the best were there.
+  int whole_rows() const { return whole_rows_; }
+  int row_parts() const { return row_parts_; }
   void LimitPages(int tokens) { page_tokens_ = tokens; }  // of all sequences together
 
   std::vector<Batch> batches() const {
@@ -234,6 +234,15 @@ class ScriptedDecoder : public Decoder {
     ++whole_rows_;
     return best_rows_[i];
   }
+  Result<std::vector<float>> RowPart(ForwardNumber forward, size_t i, int32_t begin,
+                                     int32_t count) override {
+    std::lock_guard lock(mutex_);
+    if (forward.value != batches_.size() || i >= best_rows_.size())
+      return FailedPrecondition("the row is gone");
+    ++row_parts_;
+    const auto first = best_rows_[i].begin() + begin;
+    return std::vector<float>(first, first + count);
+  }
 
   Result<Logits> Forward(std::span<const ForwardItem> batch, const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
@@ -304,8 +313,10 @@ class ScriptedDecoder : public Decoder {
     best_rows_.emplace_back(logits->values.begin() + static_cast<long>(start),
                             logits->values.end());
     logits->values.resize(start);
+    const std::vector<float>& row = best_rows_.back();
     logits->best.push_back(
-        BestOf(best_rows_.back(), static_cast<size_t>(item.best), item.temperature));
+        BestOf(row, static_cast<size_t>(item.best), item.temperature, item.apart));
+    if (item.weights) AddWeights(row, item.temperature, 100, &logits->best.back());
   }
 
   void AppendRow(const std::vector<int32_t>& tokens, Logits* logits) {
@@ -360,7 +371,7 @@ class ScriptedDecoder : public Decoder {
   std::shared_ptr<std::atomic<int>> used_ = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<int>> alive_ = std::make_shared<std::atomic<int>>(0);
   std::atomic<int> forks_{0}, saves_{0}, appends_{0};
-  std::atomic<int> page_tokens_{0}, max_best_{0}, whole_rows_{0};
+  std::atomic<int> page_tokens_{0}, max_best_{0}, whole_rows_{0}, row_parts_{0};
   std::vector<std::vector<float>> best_rows_;  // of the last batch
   mutable std::mutex mutex_;
   std::vector<Batch> batches_;

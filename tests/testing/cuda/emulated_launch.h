@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/operations.h"
 #include "tests/testing/cuda/emulated_device.h"
+#include "tests/testing/cuda/kernels_run.h"
 
 namespace vade::emulation {
 
@@ -17,19 +18,27 @@ class WorkQueue {
   virtual void Enqueue(std::function<void()> work) = 0;
 };
 
+// The kernel of a Launch. It is there as soon as some code has that Launch, called or not.
+template <auto* kKernel>
+struct Launched {
+  static Kernel& Add() { return AddKernel(__PRETTY_FUNCTION__); }
+  static inline Kernel& kernel = Add();
+};
+
 }  // namespace vade::emulation
 
 namespace vade::kernels::cuda {
 
-template <typename... Parameters, typename... Arguments>
-void Launch(const char* name, const LaunchPlan& plan, Stream stream, void (*kernel)(Parameters...),
-            Arguments... arguments) {
+template <auto* kKernel, typename... Arguments>
+void Launch(const LaunchPlan& plan, Stream stream, Arguments... arguments) {
+  emulation::Kernel* const kernel = &emulation::Launched<kKernel>::kernel;
   std::function<void()> work = [=] {
     emulation::Engine::Get().Run({.grid = {plan.grid_x, plan.grid_y, 1},
                                   .block = {plan.block, 1, 1},
                                   .shared_bytes = plan.shared_bytes,
-                                  .name = name},
-                                 [&] { kernel(arguments...); });
+                                  .name = kernel->name.c_str(),
+                                  .kernel = kernel},
+                                 [&] { kKernel(arguments...); });
   };
   if (stream.handle == nullptr) return work();
   static_cast<emulation::WorkQueue*>(stream.handle)->Enqueue(std::move(work));

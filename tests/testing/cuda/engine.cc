@@ -183,6 +183,7 @@ void Engine::Write(Region& region, const void* at, size_t bytes, Site site, bool
   const size_t offset = static_cast<const uint8_t*>(at) - region.begin;
   const std::string wrong = region.shadow->Write(offset, bytes, By(atomic), first_block_);
   if (!wrong.empty()) Fail(StrCat("global memory, ", wrong, At(site)));
+  ++writes_;
 }
 
 uint8_t* Engine::Shared(size_t offset, size_t bytes) {
@@ -239,6 +240,7 @@ void Engine::Run(const LaunchShape& shape, const std::function<void()>& kernel) 
   kernel_ = &kernel;
   shape_ = &shape;
   failed_ = false;
+  writes_ = 0;
   first_block_ = next_block_;
   Dim3 at;
   for (at.z = 0; at.z < shape.grid.z && !failed_; ++at.z) {
@@ -247,6 +249,8 @@ void Engine::Run(const LaunchShape& shape, const std::function<void()>& kernel) 
     }
   }
   dead_.clear();
+  // Blocks that end at once, and what went wrong, prove nothing.
+  if (shape.kernel && writes_ > 0 && !failed_) shape.kernel->ran = true;
 }
 
 void Engine::RunBlock(const LaunchShape& shape, Dim3 block, const std::function<void()>&) {

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/testing/cuda/kernels_run.h"
 #include "tests/testing/cuda/shadow.h"
 
 namespace vade::emulation {
@@ -37,6 +38,7 @@ struct LaunchShape {
   Dim3 grid, block;
   size_t shared_bytes = 0;
   const char* name = "kernel";
+  Kernel* kernel = nullptr;  // of which is noted that it ran; null: of a test's own
 };
 
 // Memory that kernels may touch.
@@ -135,6 +137,7 @@ class Engine {
   bool failed_ = false;
   uint32_t next_block_ = 1, first_block_ = 1;
   uint64_t launches_ = 0;
+  uint64_t writes_ = 0;  // of the launch, to global memory
   Views* views_ = nullptr;
   std::vector<std::string> faults_;
 };
