@@ -55,6 +55,12 @@ struct CommitResult {
   bool created = false;  // false: an earlier revision was replaced
 };
 
+// A small fact that whoever fills a collection keeps with it.
+struct StoreNote {
+  std::string key;    // 1..16384 bytes
+  std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
+};
+
 // A new revision of one document in the making. Destroying it before Commit() leaves no trace.
 class DocumentWriter {
  public:
@@ -64,6 +70,8 @@ class DocumentWriter {
   // `vectors` is [passages.size(), dimension]. ids, document_id and text of the passages are set by
   // the store (text = that range of the document's text, which must have been added already).
   virtual Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) = 0;
+  // A note of the collection, put by the very write that makes the revision current, or not at all.
+  virtual Status PutNote(StoreNote note) = 0;
   // The times of its first and of this revision, of the store that it comes from; without them,
   // now.
   virtual void KeepTimes(int64_t created_unix_micros, int64_t updated_unix_micros) = 0;
@@ -161,12 +169,6 @@ struct ChangeList {
   // not of this store's past (a copy was restored). Nothing is listed; whoever follows the log must
   // start anew from `through`.
   bool trimmed = false;
-};
-
-// A small fact that whoever fills a collection keeps with it.
-struct StoreNote {
-  std::string key;    // 1..16384 bytes
-  std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
 };
 
 // A consistency report of Verify().
@@ -284,8 +286,8 @@ struct StoreOptions {
   // A scan of fewer bytes of codes reads them alone, four bits of each first where there are more:
   // few lie in the caches, and are scored sooner than twice in part.
   size_t nibbles_from_bytes = 4 << 20;
-  size_t flat_below = 4096;    // sealed segments smaller than this are scanned rather than walked
-  int hnsw_m = 16;             // links a node
+  size_t flat_below = 4096;  // sealed segments smaller than this are scanned rather than walked
+  int hnsw_m = 16;           // links a node
   int hnsw_ef_construction = 128;
   int hnsw_ef_search = 64;  // candidates kept in the walk; recall against speed
   // Collections whose codes and graphs would take more than this get cells instead (index/cells.h),

@@ -413,6 +413,29 @@ TEST_F(KeptTables, FollowTheirDocuments) {
   EXPECT_THAT(Of("missing"), ::testing::HasSubstr("NOT_FOUND"));
 }
 
+// Rows of one file that say the same, so that what is kept of one text would be taken for the
+// other's: read as text, "12" is a number, and only the file knows that it is none.
+TEST_F(KeptTables, StayThoseOfTheRevisionThatIsThereWhenACommitFails) {
+  const auto workbook = [](std::string_view cell) {
+    return testing::XlsxOf(
+        StrCat("<row r='1'><c r='A1' t='inlineStr'><is><t>Id</t></is></c><c r='B1' t='inlineStr'>"
+               "<is><t>N</t></is></c></row><row r='2'>",
+               cell, "<c r='B2'><v>3</v></c></row>"),
+        "", "");
+  };
+  ASSERT_TRUE(Put("a.xlsx", workbook("<c r='A2' t='inlineStr'><is><t>12</t></is></c>")).ok());
+  ASSERT_EQ(Of("a.xlsx"), "[Id; N]\ntext; number 3\n");
+  const auto kept_tables = store_.GetNote("default", TablesNoteKey("a.xlsx")).value();
+  for (const char* operation : {"together", "commit"}) {
+    store_.FailNext(operation, ResourceExhausted("the disk is full"));
+    EXPECT_FALSE(Put("a.xlsx", workbook("<c r='A2'><v>12</v></c>")).ok());
+    EXPECT_EQ(Of("a.xlsx"), "[Id; N]\ntext; number 3\n");
+    EXPECT_EQ(store_.GetNote("default", TablesNoteKey("a.xlsx")).value(), kept_tables);
+  }
+  ASSERT_TRUE(Put("a.xlsx", workbook("<c r='A2'><v>12</v></c>")).ok());
+  EXPECT_EQ(Of("a.xlsx"), "[Id; N]\nnumber 12; number 3\n");
+}
+
 TEST_F(KeptTables, OfDocumentsThatEarlierProgramsStoredComeFromTheText) {
   ASSERT_TRUE(Put("a.md", kPrices).ok());
   const std::vector<std::string> ids = {"a.md"};

@@ -115,8 +115,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     auto at = found->documents.find(document_id);
-    if (at == found->documents.end()) return std::optional<DocumentInfo>();
-    return std::optional<DocumentInfo>(at->second.info);
+    return at == found->documents.end() ? std::optional<DocumentInfo>() : at->second.info;
   }
 
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
@@ -124,7 +123,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     for (const auto& [id, stored] : found->documents) {
-      if (stored.info.content_hash == content_hash) return std::optional<DocumentInfo>(stored.info);
+      if (stored.info.content_hash == content_hash) return std::optional(stored.info);
     }
     return std::optional<DocumentInfo>();
   }
@@ -193,10 +192,7 @@ class MemoryStore : public Store {
   Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
-    for (const StoreNote& note : notes) {
-      if (note.value.empty()) found->notes.erase(note.key);
-      if (!note.value.empty()) found->notes[note.key] = note.value;
-    }
+    Keep(notes, found);
     return OkStatus();
   }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
@@ -341,6 +337,7 @@ class MemoryStore : public Store {
     std::vector<Passage> passages;
     std::vector<float> vectors;                         // [passages, dimension]
     std::optional<int64_t> created = {}, updated = {};  // kept times
+    std::vector<StoreNote> notes = {};                  // to be put as it commits
   };
   struct Collection {
     CollectionInfo info;
@@ -380,6 +377,11 @@ class MemoryStore : public Store {
       for (const Passage& passage : passages) RETURN_IF_ERROR(Stage(passage));
       staged_.vectors.insert(staged_.vectors.end(), vectors.begin(), vectors.end());
       store_->NoteBatch(passages.size());
+      return OkStatus();
+    }
+
+    Status PutNote(StoreNote note) override {
+      staged_.notes.push_back(std::move(note));
       return OkStatus();
     }
 
@@ -455,17 +457,15 @@ class MemoryStore : public Store {
 
   static bool ValidName(std::string_view name) {
     if (name.empty() || name.size() > 64 || name[0] == '.') return false;
-    return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             c == '_' || c == '.' || c == '-';
-    });
+    return name.find_first_not_of(
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+               "0123456789_.-") == std::string_view::npos;
   }
 
   static bool MayRead(const DocumentInfo& info, const std::vector<std::string>& groups) {
-    if (info.groups.empty()) return true;
-    return std::any_of(info.groups.begin(), info.groups.end(), [&](const std::string& group) {
-      return std::find(groups.begin(), groups.end(), group) != groups.end();
-    });
+    const auto& own = info.groups;
+    return own.empty() ||
+           std::find_first_of(own.begin(), own.end(), groups.begin(), groups.end()) != own.end();
   }
 
   static bool IsValidAt(const DocumentInfo& info, int64_t time) {
@@ -573,8 +573,16 @@ class MemoryStore : public Store {
     ++counts_.committed;
     const std::string id = staged.info.id;
     Log(commit_, StoreChange::Kind::kPut, found->info.id, id, !created);
+    Keep(std::exchange(staged.notes, {}), found);
     found->documents[id] = std::move(staged);
     return result;
+  }
+
+  static void Keep(std::span<const StoreNote> notes, Collection* collection) {
+    for (const StoreNote& note : notes) {
+      if (note.value.empty()) collection->notes.erase(note.key);
+      if (!note.value.empty()) collection->notes[note.key] = note.value;
+    }
   }
 
   const Clock& clock_;
