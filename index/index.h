@@ -60,6 +60,9 @@ struct StoreNote {
   std::string key;    // 1..16384 bytes
   std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
 };
+// Of the note that keeps a document's tables, whose bytes are ingestion's: it goes along in
+// exports.
+std::string TablesNoteKey(std::string_view document_id);
 
 // A new revision of one document in the making. Destroying it before Commit() leaves no trace.
 class DocumentWriter {
@@ -88,6 +91,8 @@ class CollectionReader {
   virtual uint64_t commit() const = 0;  // of the view
   // Nothing at the end. DATA_LOSS here and below: the store is damaged.
   virtual Result<std::optional<DocumentInfo>> NextDocument() = 0;
+  // What is kept under that document's TablesNoteKey(); "": nothing.
+  virtual Result<std::string> Tables() = 0;
   // The following bytes of that document's text, "" at its end; whole characters.
   virtual Result<std::string> NextText() = 0;
   // Its following passages in order, without their text, with their vectors [n, dimension]; none at
@@ -238,8 +243,9 @@ class Store {
                                            std::span<const std::string> document_ids,
                                            const Context& ctx) = 0;
 
-  // Notes of a collection live and die with it, travel in no export and change no view. A note that
-  // was put is durable together with the next commit: never after it.
+  // Notes of a collection live and die with it and change no view; of all of them only documents'
+  // tables travel in exports. A note that was put is durable together with the next commit: never
+  // after it.
   virtual Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) = 0;
   virtual Result<std::optional<std::string>> GetNote(std::string_view collection,
                                                      std::string_view key) = 0;

@@ -12,6 +12,11 @@ constexpr size_t kMaxNoteBytes = 64 << 20;
 
 }  // namespace
 
+std::string TablesNoteKey(std::string_view document_id) {
+  constexpr char kTables = 't';  // the kind of note (docs/formats.md)
+  return StrCat(kTables, document_id);
+}
+
 Status CheckNote(const StoreNote& note) {
   if (!note.key.empty() && note.key.size() <= kMaxNoteKeyBytes &&
       note.value.size() <= kMaxNoteBytes) {

@@ -276,6 +276,40 @@ TEST_F(StoredTables, DamagedBytesAreRefusedOrReadAsTables) {
   }
 }
 
+// What a writer of ours would never keep, as an import may bring it.
+class MisleadingTables : public StoredTables {
+ protected:
+  static std::string Encoded(std::vector<Table> tables) { return EncodeTables(tables, "hash"); }
+  bool AreRead(std::vector<Table> tables) {
+    return DecodeTables(Encoded(std::move(tables)), "hash", text_).has_value();
+  }
+};
+
+TEST_F(MisleadingTables, AreNoneThoughOnesThatAreSoundAreRead) {
+  ASSERT_EQ(tables_.size(), 1u);
+  EXPECT_TRUE(AreRead(tables_));
+  EXPECT_FALSE(AreRead({tables_[0], tables_[0]})) << "the same words again and again";
+  Table table = tables_[0];
+  table.rows.clear();
+  table.end = text_.find("| one");
+  EXPECT_FALSE(AreRead({table})) << "a header costs bytes of the text, not of what is read";
+  table = tables_[0];
+  table.rows[0][1].value.currency = std::string(65, 'E');
+  EXPECT_FALSE(AreRead({table})) << "each amount has a copy of its currency";
+  table.rows[0][1].value.currency = "\xff";
+  EXPECT_FALSE(AreRead({table})) << "messages take UTF-8 alone";
+}
+
+TEST_F(MisleadingTables, ThatCutACharacterAreNone) {
+  const std::string text = "| \u00fc |\n| --- |\n| \u00fc |";
+  std::vector<Table> tables = FindTables(text, kMarkdownType, {});
+  ASSERT_EQ(tables.size(), 1u);
+  ASSERT_EQ(tables[0].end, text.size());
+  EXPECT_TRUE(DecodeTables(Encoded(tables), "hash", text).has_value());
+  tables[0].end -= std::string_view("\xbc |").size();
+  EXPECT_FALSE(DecodeTables(Encoded(tables), "hash", text).has_value());
+}
+
 // The document of a file, through its parser.
 ParsedDocument Parsed(std::string_view name, const std::string& bytes) {
   ParsedDocument document;

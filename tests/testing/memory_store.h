@@ -36,8 +36,7 @@ class MemoryStore : public Store {
   explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
 
   // The next call of `operation` ("begin", "text", "passages", "commit" of one document, "together"
-  // of all that are committed at once, "search") after `skip`
-  // good ones returns `status`.
+  // of all that are committed at once, "search") after `skip` good ones returns `status`.
   void FailNext(std::string operation, Status status, int skip = 0) {
     std::lock_guard lock(mutex_);
     failures_[std::move(operation)] = {skip, std::move(status)};
@@ -200,8 +199,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     const auto at = found->notes.find(key);
-    if (at == found->notes.end()) return std::optional<std::string>();
-    return std::optional<std::string>(at->second);
+    return at == found->notes.end() ? std::optional<std::string>() : at->second;
   }
   Result<std::vector<StoreNote>> ListNotes(std::string_view collection, std::string_view prefix,
                                            std::string_view after, int limit) override {
@@ -264,9 +262,8 @@ class MemoryStore : public Store {
     ChangeList list;
     list.through = commit_;
     list.trimmed = commit > commit_ || commit < forgotten_;
-    if (list.trimmed) return list;
     for (const StoreChange& change : log_) {
-      if (change.commit <= commit) continue;
+      if (list.trimmed || change.commit <= commit) continue;
       const bool next_commit = list.changes.empty() || list.changes.back().commit < change.commit;
       if (next_commit && list.changes.size() >= static_cast<size_t>(limit)) {
         list.more = true;
@@ -289,8 +286,8 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     VerifyReport report;
     for (const auto& [name, collection] : collections_) {
-      report.documents += collection.documents.size();
       for (const auto& [id, stored] : collection.documents) {
+        ++report.documents;
         report.passages += stored.passages.size();
         report.vectors += stored.vectors.size() / static_cast<size_t>(collection.info.dimension);
       }
@@ -405,9 +402,8 @@ class MemoryStore : public Store {
                         FloorToCodePoint(text, passage.begin) == passage.begin &&
                         FloorToCodePoint(text, passage.end) == passage.end;
       if (!sane) {
-        return InvalidArgument(StrCat("document '", staged_.info.id, "': passage [", passage.begin,
-                                      ",", passage.end, ") is outside its text of ", text.size(),
-                                      " bytes"));
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': a passage [",
+                                      passage.begin, ",", passage.end, ") that is outside"));
       }
       Passage& stored = staged_.passages.emplace_back(passage);
       stored.document_id = staged_.info.id;
@@ -436,6 +432,10 @@ class MemoryStore : public Store {
       at_ = next_++;
       text_read_ = passages_read_ = false;
       return std::optional<DocumentInfo>(at_->second.info);
+    }
+    Result<std::string> Tables() override {
+      const auto at = collection_.notes.find(TablesNoteKey(at_->first));
+      return at == collection_.notes.end() ? std::string() : at->second;
     }
     Result<std::string> NextText() override {
       return std::exchange(text_read_, true) ? std::string() : at_->second.text;
