@@ -34,10 +34,11 @@
 #include "base/status.h"
 #include "generator/constraint.h"
 #include "generator/counts.h"
-#include "generator/generator.h"
 #include "generator/kept_blocks.h"
 #include "generator/prompt.h"
 #include "generator/sampler.h"
+#include "generator/sampling.h"
+#include "model/decoder.h"
 
 namespace vade {
 
