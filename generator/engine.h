@@ -106,8 +106,8 @@ struct EngineJob {
   Sampling sampling;
   Tokens watched;  // their summed probability at the first token is reported
   std::unique_ptr<TokenConstraint> constraint;  // of what may be sampled; null: none
-  Context ctx;                                  // its trace is not touched by the engine
-  TurnOrigin origin;                            // of a prompt; a reading has its own
+  Context ctx = {};                             // its trace is not touched by the engine
+  TurnOrigin origin = {};                       // of a prompt; a reading has its own
   std::unique_ptr<ReadBlock> from = nullptr;    // goes on from here; prefix and rest are not used
 };
 
