@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "index/export_format.h"
 #include "index/portable.h"
 #include "tests/index/store_fixture.h"
@@ -367,6 +368,17 @@ TEST_F(Export, OfAnEarlierProgramIsTaken) {
   auto other = OpenOther();
   EXPECT_EQ(Counts(Import(other.get(), bytes)), "4 created, 0 updated, 0 unchanged, 4 passages");
   EXPECT_EQ(Describe(other.get()), Describe(store_.get()));
+}
+
+TEST_F(Export, ThatAnEarlierProgramWroteIsTaken) {
+  const auto bytes =
+      ReadFile(VADE_SOURCE_DIR "/tests/testdata/export_version_1.vade", uint64_t{1} << 20);
+  ASSERT_TRUE(bytes.ok()) << bytes.status().ToString();
+  Open();
+  ASSERT_EQ(Counts(Import(store_.get(), *bytes)), "2 created, 0 updated, 0 unchanged, 2 passages");
+  EXPECT_EQ(Text("leave.md"), "Everyone has thirty days of leave a year. Gr\u00fc\u00dfe.\n");
+  EXPECT_EQ(store_->FindDocument("default", "prices.md")->value().title, "Prices");
+  EXPECT_EQ(Problems(), "");
 }
 
 TEST_F(Export, EndsWhenItIsCancelledAndLeavesWholeDocuments) {
