@@ -44,7 +44,7 @@ void ReadAll(const std::string& bytes) {
     Require(!header.status().message().empty());
     return;
   }
-  uint64_t text = 0;
+  uint64_t text = 0, tables = 0;
   vade::DocumentInfo document;
   for (;;) {
     const auto event = reader.Next();
@@ -55,8 +55,13 @@ void ReadAll(const std::string& bytes) {
     switch (event->kind) {
       case vade::ExportEvent::Kind::kDocument:
         document = event->info;
-        text = 0;
+        text = tables = 0;
         Require(vade::ValidateDocument(document).ok());
+        break;
+      case vade::ExportEvent::Kind::kTables:
+        Require(text == 0 && !event->text.empty());
+        tables += event->text.size();
+        Require(tables <= vade::kMaxExportTablesBytes);
         break;
       case vade::ExportEvent::Kind::kText:
         Require(vade::IsValidUtf8(event->text));

@@ -13,6 +13,7 @@
 // docs/formats.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -45,10 +46,17 @@ struct ForgottenDocument {
 };
 
 // What Verify() found.
+struct KeptFileProblem {
+  std::string line;      // "path: what is wrong", and why it is still there where it was to go
+  bool removed = false;  // it is gone
+};
 struct KeptFilesReport {
-  uint64_t files = 0, bytes = 0;      // that were looked at
-  uint64_t removed = 0;               // of those with a problem
-  std::vector<std::string> problems;  // "path: what is wrong", one line each
+  uint64_t files = 0, bytes = 0;  // that were looked at
+  std::vector<KeptFileProblem> problems;
+
+  uint64_t removed() const {
+    return static_cast<uint64_t>(std::ranges::count(problems, true, &KeptFileProblem::removed));
+  }
 };
 
 class BlockFiles {
@@ -87,6 +95,7 @@ class BlockFiles {
   enum class Repair { kNothing, kRemove };
   // Reads every file of the directory and names each that is truncated, damaged, another's under
   // this name, of a passage that is no more, or none of ours; removes them where that is asked for.
+  // What cannot be listed, examined or removed is named too, and stays.
   Result<KeptFilesReport> Verify(const IsCurrent& is_current, Repair repair, const Context& ctx);
 
   // The last commit whose changes have been forgotten here, as remembered in the directory; 0:

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "generator/generator.h"
 #include "generator/prompt.h"
 
 namespace vade {

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "base/unicode.h"
-#include "generator/generator.h"
+#include "generator/answer.h"
 #include "generator/terms.h"
 
 namespace vade {

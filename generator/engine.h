@@ -34,10 +34,11 @@
 #include "base/status.h"
 #include "generator/constraint.h"
 #include "generator/counts.h"
-#include "generator/generator.h"
 #include "generator/kept_blocks.h"
 #include "generator/prompt.h"
 #include "generator/sampler.h"
+#include "generator/sampling.h"
+#include "model/decoder.h"
 
 namespace vade {
 
@@ -105,8 +106,8 @@ struct EngineJob {
   Sampling sampling;
   Tokens watched;  // their summed probability at the first token is reported
   std::unique_ptr<TokenConstraint> constraint;  // of what may be sampled; null: none
-  Context ctx;                                  // its trace is not touched by the engine
-  TurnOrigin origin;                            // of a prompt; a reading has its own
+  Context ctx = {};                             // its trace is not touched by the engine
+  TurnOrigin origin = {};                       // of a prompt; a reading has its own
   std::unique_ptr<ReadBlock> from = nullptr;    // goes on from here; prefix and rest are not used
 };
 

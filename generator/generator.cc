@@ -81,12 +81,6 @@ AnswerWriter::Delivery DeliveryOf(const GenerateRequest& request) {
   return request.strict ? AnswerWriter::Delivery::kStrict : AnswerWriter::Delivery::kStreaming;
 }
 
-// A passage that by itself answers at this probability vouches for the answer: nothing of it is
-// withheld until more is known. (Not the probability that any passage answers: where two share it,
-// the likelier may still be the wrong one.) Below, the model may still decline by its own word: a
-// passage about the right thing that lacks what is asked for makes the question likely too.
-constexpr double kSureReading = 0.6;
-
 // A passage that by itself answers at this probability is asked too, where the best one does; of
 // the two the newer is believed. (Of 160 questions of xquad it is reached by a passage that does
 // not answer in two.)
@@ -271,8 +265,7 @@ Result<Answer> Generator::Impl::ReadAlone(const GenerateRequest& request, Readin
     RETURN_IF_ERROR(rounds->Read(ctx));
     if (ctx.trace() != nullptr) ctx.trace()->AddTime("prefill", rounds->prefill_ms());
     if (rounds->more() && rounds->answerable() < kEnough) continue;
-    const bool one_is_enough = rounds->best_answers() >= kSureReading;
-    ASSIGN_OR_RETURN(auto plan, PlanJoin(request, *rounds, one_is_enough));
+    ASSIGN_OR_RETURN(auto plan, PlanJoin(request, *rounds));
     if (plan && plan->hits != joined_hits) {
       joined_hits = plan->hits;
       ASSIGN_OR_RETURN(auto joined,

@@ -14,134 +14,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/context.h"
 #include "base/status.h"
+#include "generator/answer.h"
 #include "generator/counts.h"
+#include "generator/sampling.h"
 #include "index/passage.h"
 #include "model/decoder.h"
 
 namespace vade {
 
 class BlockFiles;
-
-// Where a part of the answer stands in a document. Byte offsets are half-open UTF-8.
-struct Citation {
-  uint64_t answer_begin = 0, answer_end = 0;  // the supported sentence in the answer
-  PassageId passage_id = 0;
-  std::string document_id;
-  uint64_t source_begin = 0, source_end = 0;  // in the document's text; at most two sentences
-  uint32_t page = 0;
-  std::string quote;  // exactly those bytes of the document, checked
-  int label = 0;      // the [n] of the block, from 1
-};
-
-// A passage that the answer does not rest on, and why.
-struct Omission {
-  PassageId passage_id = 0;
-  std::string document_id;
-  // "budget", "irrelevant", "weaker" (not read), "declined" (read: it does not answer)
-  std::string reason;
-};
-
-// What reading one passage alone said.
-struct ReadingFact {
-  PassageId passage_id = 0;
-  std::string document_id;
-  double answers = 0;  // 0..1, that the passage holds the answer
-  bool kept = false;   // its keys and values were at hand
-  // What `answers` was made of, as generator/reading.h has it.
-  double decline_probability = 0, question_gain = 0, score_gap = 0, lead = 0;
-};
-
-// What another passage says that very likely answers too.
-struct OtherAnswer {
-  PassageId passage_id = 0;
-  std::string document_id;
-  std::string text;
-  std::string valid_from;  // of its document, as in Hit
-  bool agrees = false;     // false: a conflict, which the reader should see
-};
-
-// Of passages that are read alone, prompt and cached tokens are summed over all of them and the
-// question read once without any. prompt_tokens - cached_tokens is what the decoder had to read.
-struct Usage {
-  uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, draft_accepted = 0;
-};
-
-// Another answer to the same prompt.
-struct Alternative {
-  std::string text;    // "" where it declines
-  std::string reason;  // as Answer::reason
-  double confidence = 0;
-  std::vector<Citation> citations;
-};
-
-// A token of the answer as the model saw it; nothing of sampling is in these figures.
-struct TokenChoice {
-  struct Ranked {
-    int32_t id = -1;
-    std::string bytes;           // of its text; may be part of a code point
-    double log_probability = 0;  // natural
-  };
-  Ranked chosen;
-  std::vector<Ranked> likeliest;  // Sampling::top_logprobs of them, likeliest first
-};
-
-struct Answer {
-  std::string text;        // without citation marks
-  bool abstained = false;  // the passages do not hold the answer
-  std::string reason;      // why it abstained, or why it stopped: "", "no_passages", "irrelevant",
-                           // "model_declined", "uncertain", "max_tokens", "unsupported"
-  double confidence = 0;   // 0..1
-  std::vector<Citation> citations;  // in the order of the answer
-  std::vector<Omission> omitted;
-  // The likeliest to answer first; none where all were read together.
-  std::vector<ReadingFact> readings;
-  int rounds = 0;                         // in which they were read
-  std::vector<OtherAnswer> others;        // of passages read alone
-  std::vector<Alternative> alternatives;  // Sampling::answers - 1 of them; none when it abstained
-  // Where Sampling::top_logprobs asks for them: the tokens of `text` with its marks, as they came.
-  std::vector<TokenChoice> tokens;
-  size_t joined = 0;  // passages that were read in one prompt after each was asked alone; 0: none
-  size_t considered = 0;  // of the hits, from the first: that were read, or omitted with a reason
-  Usage usage;
-};
-
-inline constexpr int kMaxAnswers = 8, kMaxBeams = 8;
-
-// How the next token is chosen; sampler.h says in which order. The penalties count the tokens of
-// the answer only: the prompt holds the passages, and an answer that must not repeat them could not
-// cite them.
-struct Sampling {
-  double temperature = 0;         // 0..100; 0: greedy
-  double top_p = 1;               // 1: off
-  int top_k = 0;                  // 0: off
-  double min_p = 0;               // 0..1, of the most probable token's probability; 0: off
-  double typical_p = 1;           // above 0; 1: off
-  double repetition_penalty = 1;  // 0.1..10; 1: off
-  double presence_penalty = 0;    // -2..2; 0: off
-  double frequency_penalty = 0;   // -2..2, times the occurrences; 0: off
-  // (token id, what is added to its logit), -100..100; -100 bans the token. At most 1024.
-  std::vector<std::pair<int32_t, double>> logit_bias = {};
-  int top_logprobs = 0;  // 0..20 alternatives reported with each token; 0: none
-  uint64_t seed = 0;     // same seed, same request: same bytes
-  // 1..8 answers to one prompt, drawn with the seeds from `seed` on; needs a temperature. Beyond
-  // the first they are Answer::alternatives.
-  int answers = 1;
-  int beams = 1;         // 1..8 continuations that are followed at a time (beam search); 1: off
-  int max_tokens = 256;  // of the answer, 1..8192; less where the decoder's context ends first
-  std::vector<std::string> stop = {};  // the answer ends before the first of these
-};
-
-// What form the answer must have; no token is sampled that does not fit. A model that would rather
-// decline refuses as always, in words. An answer that max_tokens cuts off is incomplete.
-struct AnswerForm {
-  enum class Kind { kFree, kJson, kJsonSchema, kGrammar } kind = Kind::kFree;
-  std::string definition = {};  // the schema (JSON) or the grammar (generator/grammar.h)
-};
 
 // Whether passages that were each asked alone are also read in one prompt, for an answer that none
 // of them has by itself: not; where the question and the readings say so; wherever two or more of

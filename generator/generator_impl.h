@@ -19,6 +19,12 @@
 
 namespace vade {
 
+// A passage that by itself answers at this probability vouches for the answer: nothing of it is
+// withheld until more is known. (Not the probability that any passage answers: where two share it,
+// the likelier may still be the wrong one.) Below, the model may still decline by its own word: a
+// passage about the right thing that lacks what is asked for makes the question likely too.
+inline constexpr double kSureReading = 0.6;
+
 struct Generator::Impl {
   Impl(Decoder* d, const ChatTemplate* chat, const GeneratorOptions& o)
       : decoder(d),
@@ -55,7 +61,7 @@ struct Generator::Impl {
   };
   // Nothing where it is not wanted, or fewer than two would help.
   Result<std::optional<JoinPlan>> PlanJoin(const GenerateRequest& request,
-                                           const ReadingRounds& rounds, bool one_is_enough) const;
+                                           const ReadingRounds& rounds) const;
   // `facts` of what was read before. Nothing when there is no room for an answer without a form.
   Result<std::optional<Answer>> WriteJoined(JoinPlan plan, Answer facts,
                                             std::unique_ptr<TokenConstraint>* constraint,

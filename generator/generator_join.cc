@@ -23,10 +23,10 @@ void OmitAllBut(const std::vector<Hit>& used, Answer* facts) {
 }  // namespace
 
 Result<std::optional<Generator::Impl::JoinPlan>> Generator::Impl::PlanJoin(
-    const GenerateRequest& request, const ReadingRounds& rounds, bool one_is_enough) const {
+    const GenerateRequest& request, const ReadingRounds& rounds) const {
   const Joining joining = request.joining.value_or(options.joining);
-  const bool detected =
-      joining == Joining::kDetected && !one_is_enough && AsksForSeveral(request.question);
+  const bool detected = joining == Joining::kDetected && rounds.best_answers() < kSureReading &&
+                        AsksForSeveral(request.question);
   if (joining != Joining::kAlways && !detected) return std::optional<JoinPlan>();
   JoinPlan plan;
   plan.hits = rounds.Helping();

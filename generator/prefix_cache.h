@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "generator/prompt.h"
+#include "model/decoder.h"
 
 namespace vade {
 

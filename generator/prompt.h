@@ -18,7 +18,10 @@
 #include <string_view>
 #include <vector>
 
-#include "generator/generator.h"
+#include "generator/sampling.h"
+#include "index/passage.h"
+#include "model/chat_template.h"
+#include "model/tokenizer.h"
 
 namespace vade {
 

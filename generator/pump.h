@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "generator/answer.h"
 #include "generator/answer_text.h"
 #include "generator/answer_writer.h"
 #include "generator/engine.h"

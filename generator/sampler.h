@@ -33,7 +33,7 @@
 
 #include "base/status.h"
 #include "generator/constraint.h"
-#include "generator/generator.h"
+#include "generator/sampling.h"
 #include "model/best_logits.h"
 
 namespace vade {

@@ -19,7 +19,8 @@ struct File {
 };
 
 // All but the file of the applied commit.
-Result<std::vector<File>> ListFiles(const std::string& directory, std::vector<std::string>* bad) {
+Result<std::vector<File>> ListFiles(const std::string& directory,
+                                    std::vector<KeptFileProblem>* bad) {
   std::vector<File> files;
   RETURN_IF_ERROR(WalkFiles(
       directory,
@@ -29,7 +30,7 @@ Result<std::vector<File>> ListFiles(const std::string& directory, std::vector<st
         return OkStatus();
       },
       [&](const std::string& path, const Status& status) {
-        bad->push_back(StrCat(RelativePath(path, directory), ": ", status.message()));
+        bad->push_back({.line = StrCat(RelativePath(path, directory), ": ", status.message())});
       }));
   return files;
 }
@@ -73,13 +74,15 @@ Result<KeptFilesReport> BlockFiles::Verify(const IsCurrent& is_current, Repair r
     report.bytes += file.bytes;
     ASSIGN_OR_RETURN(const std::string problem, ProblemOf(options_.directory, file, is_current));
     if (problem.empty()) continue;
-    report.problems.push_back(StrCat(file.path, ": ", problem));
+    KeptFileProblem& found = report.problems.emplace_back();
+    found.line = StrCat(file.path, ": ", problem);
     if (repair == Repair::kNothing) continue;
     const std::string full = JoinPath(options_.directory, file.path);
     std::lock_guard lock(mutex_);
-    RETURN_IF_ERROR(entries_.contains(file.path) ? Remove(file.path) : RemoveFile(full));
-    ++report.removed;
-    folders.insert(full.substr(0, full.rfind('/')));
+    const Status gone = entries_.contains(file.path) ? Remove(file.path) : RemoveFile(full);
+    found.removed = gone.ok();
+    if (!gone.ok()) found.line += StrCat("; ", gone.message());
+    if (gone.ok()) folders.insert(full.substr(0, full.rfind('/')));
   }
   // Durably, as every removal for a deleted document.
   for (const std::string& folder : folders) RETURN_IF_ERROR(SyncDirectory(folder));

@@ -21,6 +21,7 @@ class ViewReader : public CollectionReader {
   const CollectionInfo& info() const override { return state_->info; }
   uint64_t commit() const override { return view_->commit; }
   Result<std::optional<DocumentInfo>> NextDocument() override;
+  Result<std::string> Tables() override;
   Result<std::string> NextText() override;
   Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) override;
 
@@ -51,6 +52,13 @@ Result<std::optional<DocumentInfo>> ViewReader::NextDocument() {
   text_read_ = taken_ = 0;
   range_ = 0;
   return std::optional<DocumentInfo>(record_.info);
+}
+
+// As the view has them: they were put by the write that made the document current.
+Result<std::string> ViewReader::Tables() {
+  const std::string key = NoteKey(state_->id, TablesNoteKey(record_.info.id));
+  ASSIGN_OR_RETURN(auto tables, kv_.Get(Family::kDocuments, key, view_->snapshot));
+  return tables ? std::move(*tables) : std::string();
 }
 
 Result<std::string> ViewReader::NextText() {

@@ -97,6 +97,10 @@ Result<std::unique_ptr<CollectionReader>> ReadCollectionOf(const StoreCore& core
                                                            std::string_view collection);
 Result<uint64_t> DeleteDocumentsOf(StoreCore* core, std::string_view collection,
                                    std::span<const std::string> ids, const Context& ctx);
+// INVALID_ARGUMENT, with its sizes, when it is too large or has no key.
+Status CheckNote(const StoreNote& note);
+// What it is: put, or removed where its value is empty.
+void AddNote(CollectionId c, const StoreNote& note, KvBatch* batch);
 Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const StoreNote> notes);
 Result<std::optional<std::string>> GetNoteOf(const StoreCore& core, std::string_view collection,
                                              std::string_view key);

@@ -35,6 +35,7 @@ class StagedDocument : public DocumentWriter {
 
   Status AddText(std::string_view utf8) override;
   Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) override;
+  Status PutNote(StoreNote note) override;
   void KeepTimes(int64_t created, int64_t updated) override { times_ = {created, updated}; }
   Result<CommitResult> Commit(const Context& ctx) override;
 
@@ -77,6 +78,7 @@ class StagedDocument : public DocumentWriter {
   PostingsGatherer terms_;
   uint64_t word_count_ = 0;
   std::vector<PassageId> staged_keys_;  // 0 and the first ids of the batches: what `staged` lists
+  std::vector<StoreNote> notes_;
   std::optional<std::pair<int64_t, int64_t>> times_;  // created, updated; none: as it commits
   bool staged_ = false;                               // something of it is in the database
   CommitResult result_;
@@ -274,6 +276,13 @@ Status StagedDocument::AddPassages(std::span<const Passage> passages,
   return OkStatus();
 }
 
+Status StagedDocument::PutNote(StoreNote note) {
+  RETURN_IF_ERROR(Usable());
+  RETURN_IF_ERROR(CheckNote(note));
+  notes_.push_back(std::move(note));
+  return OkStatus();
+}
+
 Status StagedDocument::Prepare(const Context& ctx) {
   RETURN_IF_ERROR(Usable());
   RETURN_IF_ERROR(ctx.Check());
@@ -299,6 +308,7 @@ CommitRequest StagedDocument::Request() {
 Result<CommitResult> StagedDocument::Finish(const Result<uint64_t>& commit) {
   ASSIGN_OR_RETURN(result_.commit, commit);
   committed_ = true;
+  notes_.clear();
   return result_;
 }
 
@@ -336,6 +346,7 @@ void StagedDocument::PutRecords(CommitEdit& edit) {
     batch.Put(Family::kDocuments, VersionKey(collection_, info.id), Encode(*version));
   }
   for (PassageId first : staged_keys_) batch.Delete(Family::kStaged, StagedKey(key_, first));
+  for (const StoreNote& note : notes_) AddNote(collection_, note, &batch);
 }
 
 void StagedDocument::SetTimes(const std::optional<DocumentRecord>& old, int64_t now) {

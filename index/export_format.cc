@@ -18,11 +18,18 @@ namespace {
 
 enum FrameKind : uint8_t { kHeaderFrame = 1, kRecordsFrame = 2, kTrailerFrame = 3 };
 enum Packing : uint8_t { kPlain = 0, kZstd = 1 };
-enum RecordKind : uint8_t { kDocumentRecord = 1, kTextRecord = 2, kPassageRecord = 3 };
+enum RecordKind : uint8_t {
+  kDocumentRecord = 1,
+  kTextRecord = 2,
+  kPassageRecord = 3,
+  kTablesRecord = 4  // from version 2 on
+};
+
+constexpr uint32_t kOldestVersion = 1;
 
 constexpr size_t kFrameFactsBytes = 16;
 constexpr int kZstdLevel = 3;
-constexpr size_t kMaxTextPiece = 1 << 20;
+constexpr size_t kMaxPiece = 1 << 20;                    // of a text or of tables
 constexpr double kLeastNorm = 0.9, kGreatestNorm = 1.1;  // as the store has it
 constexpr int64_t kLatestMicros = 253402300799999999;    // of the year 9999
 
@@ -101,6 +108,15 @@ Status ExportWriter::AddDocument(const DocumentInfo& info) {
   AppendString(&record, EncodePortable(info));
   ++counts_.documents;
   return Append(record);
+}
+
+Status ExportWriter::AddTables(std::string_view tables) {
+  for (; !tables.empty(); tables.remove_prefix(std::min(tables.size(), kMaxPiece))) {
+    std::string record(1, static_cast<char>(kTablesRecord));
+    AppendString(&record, tables.substr(0, kMaxPiece));
+    RETURN_IF_ERROR(Append(record));
+  }
+  return OkStatus();
 }
 
 Status ExportWriter::AddText(std::string_view piece) {
@@ -187,19 +203,16 @@ Result<uint8_t> ExportReader::ReadFrame() {
 
 Result<ExportHeader> ExportReader::Begin() {
   std::string magic(kExportMagic.size(), '\0');
-  uint32_t version = 0;
   Status read = ReadExactly(magic.data(), magic.size());
-  if (read.ok()) read = ReadExactly(reinterpret_cast<char*>(&version), sizeof(version));
+  if (read.ok()) read = ReadExactly(reinterpret_cast<char*>(&version_), sizeof(version_));
   if (!read.ok() && read.code() != StatusCode::kInvalidArgument) return read;
   if (!read.ok() || magic != kExportMagic) {
     return InvalidArgument("this is no export; `vade export FILE` makes one");
   }
-  if (version != kExportVersion) {
-    return FailedPrecondition(StrCat("this export is of version ", version,
-                                     ", and this program "
-                                     "reads version ",
-                                     kExportVersion,
-                                     "; use the program that made it, or a newer one"));
+  if (version_ < kOldestVersion || version_ > kExportVersion) {
+    return FailedPrecondition(StrCat(
+        "this export is of version ", version_, ", and this program reads versions ",
+        kOldestVersion, " to ", kExportVersion, "; use the program that made it, or a newer one"));
   }
   ASSIGN_OR_RETURN(const uint8_t kind, ReadFrame());
   std::string_view collection, embedder;
@@ -251,6 +264,8 @@ Result<ExportEvent> ExportReader::ReadRecord() {
     case kDocumentRecord: return ReadDocument();
     case kTextRecord: return ReadText();
     case kPassageRecord: return ReadPassage();
+    case kTablesRecord:
+      if (version_ > 1) return ReadTables();
   }
   return Bad("it has a record of a kind that is not known");
 }
@@ -273,10 +288,24 @@ Result<ExportEvent> ExportReader::ReadDocument() {
     return Bad("a document has a number out of range");
   }
   open_ = true;
-  text_bytes_ = passages_ = 0;
+  text_bytes_ = passages_ = tables_bytes_ = 0;
   starts_.clear();
   ++counts_.documents;
   return ExportEvent{.kind = ExportEvent::Kind::kDocument, .info = info_};
+}
+
+// What they say is looked at when somebody asks for them, as it is of those that are kept.
+Result<ExportEvent> ExportReader::ReadTables() {
+  std::string_view piece;
+  ByteReader in(std::string_view(frame_).substr(at_));
+  if (!open_ || text_bytes_ > 0 || !in.ReadString(&piece)) return Bad("tables are misplaced");
+  at_ += in.position();
+  if (piece.empty() || piece.size() > kMaxPiece ||
+      piece.size() > kMaxExportTablesBytes - tables_bytes_) {
+    return Bad("a document has more of tables than any is kept with");
+  }
+  tables_bytes_ += piece.size();
+  return ExportEvent{.kind = ExportEvent::Kind::kTables, .text = piece};
 }
 
 Result<ExportEvent> ExportReader::ReadText() {
@@ -284,7 +313,7 @@ Result<ExportEvent> ExportReader::ReadText() {
   ByteReader in(std::string_view(frame_).substr(at_));
   if (!open_ || !in.ReadString(&piece)) return Bad("a piece of text is misplaced");
   at_ += in.position();
-  if (piece.empty() || piece.size() > kMaxTextPiece || passages_ > 0 ||
+  if (piece.empty() || piece.size() > kMaxPiece || passages_ > 0 ||
       piece.size() > info_.text_bytes - text_bytes_) {
     return Bad("a text is not as long as its document says");
   }

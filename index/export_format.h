@@ -15,11 +15,13 @@
 namespace vade {
 
 inline constexpr std::string_view kExportMagic = "VADEEXP1";
-inline constexpr uint32_t kExportVersion = 1;
+inline constexpr uint32_t kExportVersion = 2;
 inline constexpr size_t kExportFrameBytes = 1 << 20;      // a frame is closed when it has as many
 inline constexpr size_t kMaxExportFrameBytes = 4 << 20;   // unpacked
 inline constexpr size_t kMaxExportRatio = 256;            // unpacked to packed
 inline constexpr uint64_t kMaxExportTextBytes = 1 << 30;  // of one document
+// Of one document, as they are kept: several times what ingestion keeps at most.
+inline constexpr size_t kMaxExportTablesBytes = 16 << 20;
 
 // What an export says of itself. The collection's name is for people.
 struct ExportHeader {
@@ -35,14 +37,15 @@ struct ExportCounts {
   friend bool operator==(const ExportCounts&, const ExportCounts&) = default;
 };
 
-// The order: Begin, then for each document, by id, AddDocument, all of its text, all of its
-// passages; Finish. Errors are the sink's.
+// The order: Begin, then for each document, by id, AddDocument, its tables if it has any (and
+// text), all of its text, all of its passages; Finish. Errors are the sink's.
 class ExportWriter {
  public:
   explicit ExportWriter(ByteSink* sink) : sink_(sink) {}
   Status Begin(const ExportHeader& header);
   Status AddDocument(const DocumentInfo& info);
-  Status AddText(std::string_view piece);  // at most 1 MiB, whole characters
+  Status AddTables(std::string_view tables);  // at most kMaxExportTablesBytes
+  Status AddText(std::string_view piece);     // at most 1 MiB, whole characters
   Status AddPassage(const Passage& passage, std::span<const float> vector);
   Result<ExportCounts> Finish();
 
@@ -57,10 +60,10 @@ class ExportWriter {
 
 // What the reader comes upon next.
 struct ExportEvent {
-  enum class Kind : uint8_t { kDocument, kText, kPassage, kDocumentEnd, kEnd };
+  enum class Kind : uint8_t { kDocument, kTables, kText, kPassage, kDocumentEnd, kEnd };
   Kind kind = Kind::kEnd;
   DocumentInfo info = {};          // kDocument; text_bytes and passage_count of what follows
-  std::string_view text = {};      // kText; until the next call
+  std::string_view text = {};      // kText, and kTables: the following bytes; until the next call
   Passage passage = {};            // kPassage
   std::vector<float> vector = {};  // kPassage; [dimension], of unit length
 };
@@ -82,6 +85,7 @@ class ExportReader {
   Status Unpack(uint8_t packing, std::string_view stored, size_t size);
   Result<ExportEvent> ReadRecord();
   Result<ExportEvent> ReadDocument();
+  Result<ExportEvent> ReadTables();
   Result<ExportEvent> ReadText();
   Result<ExportEvent> ReadPassage();
   Status CheckVector(const std::vector<float>& vector) const;
@@ -90,6 +94,7 @@ class ExportReader {
   Status Bad(std::string_view what) const;
 
   ByteSource* const source_;
+  uint32_t version_ = kExportVersion;  // of the file
   ExportHeader header_;
   std::string frame_;
   size_t at_ = 0;  // of frame_
@@ -99,8 +104,8 @@ class ExportReader {
   // The document at hand:
   bool open_ = false;
   DocumentInfo info_;
-  uint64_t text_bytes_ = 0, passages_ = 0;  // so far
-  std::vector<bool> starts_;                // bytes of its text that begin a character
+  uint64_t text_bytes_ = 0, passages_ = 0, tables_bytes_ = 0;  // so far
+  std::vector<bool> starts_;  // bytes of its text that begin a character
 };
 
 }  // namespace vade

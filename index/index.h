@@ -55,6 +55,15 @@ struct CommitResult {
   bool created = false;  // false: an earlier revision was replaced
 };
 
+// A small fact that whoever fills a collection keeps with it.
+struct StoreNote {
+  std::string key;    // 1..16384 bytes
+  std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
+};
+// Of the note that keeps a document's tables, whose bytes are ingestion's: it goes along in
+// exports.
+std::string TablesNoteKey(std::string_view document_id);
+
 // A new revision of one document in the making. Destroying it before Commit() leaves no trace.
 class DocumentWriter {
  public:
@@ -64,6 +73,8 @@ class DocumentWriter {
   // `vectors` is [passages.size(), dimension]. ids, document_id and text of the passages are set by
   // the store (text = that range of the document's text, which must have been added already).
   virtual Status AddPassages(std::span<const Passage> passages, std::span<const float> vectors) = 0;
+  // A note of the collection, put by the very write that makes the revision current, or not at all.
+  virtual Status PutNote(StoreNote note) = 0;
   // The times of its first and of this revision, of the store that it comes from; without them,
   // now.
   virtual void KeepTimes(int64_t created_unix_micros, int64_t updated_unix_micros) = 0;
@@ -80,6 +91,8 @@ class CollectionReader {
   virtual uint64_t commit() const = 0;  // of the view
   // Nothing at the end. DATA_LOSS here and below: the store is damaged.
   virtual Result<std::optional<DocumentInfo>> NextDocument() = 0;
+  // What is kept under that document's TablesNoteKey(); "": nothing.
+  virtual Result<std::string> Tables() = 0;
   // The following bytes of that document's text, "" at its end; whole characters.
   virtual Result<std::string> NextText() = 0;
   // Its following passages in order, without their text, with their vectors [n, dimension]; none at
@@ -163,12 +176,6 @@ struct ChangeList {
   bool trimmed = false;
 };
 
-// A small fact that whoever fills a collection keeps with it.
-struct StoreNote {
-  std::string key;    // 1..16384 bytes
-  std::string value;  // at most 64 MiB; "" is no note: putting it removes the key
-};
-
 // A consistency report of Verify().
 struct VerifyReport {
   uint64_t documents = 0, passages = 0, vectors = 0;
@@ -236,8 +243,9 @@ class Store {
                                            std::span<const std::string> document_ids,
                                            const Context& ctx) = 0;
 
-  // Notes of a collection live and die with it, travel in no export and change no view. A note that
-  // was put is durable together with the next commit: never after it.
+  // Notes of a collection live and die with it and change no view; of all of them only documents'
+  // tables travel in exports. A note that was put is durable together with the next commit: never
+  // after it.
   virtual Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) = 0;
   virtual Result<std::optional<std::string>> GetNote(std::string_view collection,
                                                      std::string_view key) = 0;
@@ -284,8 +292,8 @@ struct StoreOptions {
   // A scan of fewer bytes of codes reads them alone, four bits of each first where there are more:
   // few lie in the caches, and are scored sooner than twice in part.
   size_t nibbles_from_bytes = 4 << 20;
-  size_t flat_below = 4096;    // sealed segments smaller than this are scanned rather than walked
-  int hnsw_m = 16;             // links a node
+  size_t flat_below = 4096;  // sealed segments smaller than this are scanned rather than walked
+  int hnsw_m = 16;           // links a node
   int hnsw_ef_construction = 128;
   int hnsw_ef_search = 64;  // candidates kept in the walk; recall against speed
   // Collections whose codes and graphs would take more than this get cells instead (index/cells.h),

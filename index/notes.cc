@@ -1,5 +1,6 @@
-// Notes of collections: keys C 'n' of `documents`, beside what views are made of. Written without
-// waiting for the disk: the log keeps their order, so that a later commit takes them along.
+// Notes of collections: keys C 'n' of `documents`, beside what views are made of. Those that come
+// by themselves are written without waiting for the disk: the log keeps their order, so that a
+// later commit takes them along.
 #include "base/strings.h"
 #include "index/core.h"
 
@@ -8,6 +9,13 @@ namespace {
 
 constexpr size_t kMaxNoteKeyBytes = 16384;
 constexpr size_t kMaxNoteBytes = 64 << 20;
+
+}  // namespace
+
+std::string TablesNoteKey(std::string_view document_id) {
+  constexpr char kTables = 't';  // the kind of note (docs/formats.md)
+  return StrCat(kTables, document_id);
+}
 
 Status CheckNote(const StoreNote& note) {
   if (!note.key.empty() && note.key.size() <= kMaxNoteKeyBytes &&
@@ -19,19 +27,21 @@ Status CheckNote(const StoreNote& note) {
                                 ", a value at most ", kMaxNoteBytes));
 }
 
-}  // namespace
+void AddNote(CollectionId c, const StoreNote& note, KvBatch* batch) {
+  const std::string key = NoteKey(c, note.key);
+  if (note.value.empty()) {
+    batch->Delete(Family::kDocuments, key);
+  } else {
+    batch->Put(Family::kDocuments, key, note.value);
+  }
+}
 
 Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const StoreNote> notes) {
   ASSIGN_OR_RETURN(const auto state, FindCollection(*core->committer->Current(), collection));
   KvBatch batch;
   for (const StoreNote& note : notes) {
     RETURN_IF_ERROR(CheckNote(note));
-    const std::string key = NoteKey(state->id, note.key);
-    if (note.value.empty()) {
-      batch.Delete(Family::kDocuments, key);
-    } else {
-      batch.Put(Family::kDocuments, key, note.value);
-    }
+    AddNote(state->id, note, &batch);
   }
   if (batch.empty()) return OkStatus();
   ASSIGN_OR_RETURN(const bool there, core->committer->Rearrange(state->id, batch));

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kStagedPassages = 256;
 // Committed together: one wait for the disk, and no more than a few megabytes of vectors held.
 constexpr size_t kDocumentsTogether = 64, kPassagesTogether = 4096;
+constexpr size_t kTablesBytesTogether = 16 << 20;
 
 Status ExportDocument(CollectionReader* reader, const DocumentInfo& info, ExportWriter* writer,
                       const Context& ctx) {
@@ -22,6 +23,11 @@ Status ExportDocument(CollectionReader* reader, const DocumentInfo& info, Export
                              kMaxExportTextBytes >> 20, " of one; split it"));
   }
   RETURN_IF_ERROR(writer->AddDocument(info));
+  ASSIGN_OR_RETURN(const std::string tables, reader->Tables());
+  // Longer ones are not ingestion's, and without text there are none.
+  if (tables.size() <= kMaxExportTablesBytes && info.text_bytes > 0) {
+    RETURN_IF_ERROR(writer->AddTables(tables));
+  }
   for (;;) {
     RETURN_IF_ERROR(ctx.Check());
     ASSIGN_OR_RETURN(const std::string piece, reader->NextText());
@@ -77,6 +83,7 @@ class Importer {
   Status Take(ExportEvent event, const Context& ctx) {
     switch (event.kind) {
       case ExportEvent::Kind::kDocument: return Open(event.info, ctx);
+      case ExportEvent::Kind::kTables: tables_.append(event.text); return OkStatus();
       case ExportEvent::Kind::kText: return writer_ ? writer_->AddText(event.text) : OkStatus();
       case ExportEvent::Kind::kPassage: return Add(std::move(event));
       case ExportEvent::Kind::kDocumentEnd: return Close(ctx);
@@ -89,6 +96,7 @@ class Importer {
  private:
   Status Open(const DocumentInfo& info, const Context& ctx) {
     RETURN_IF_ERROR(ctx.Check());
+    id_ = info.id;
     ASSIGN_OR_RETURN(const auto current, store_->FindDocument(collection_, info.id));
     if (current && ChangesNothing(*current, info)) {
       ++report_.unchanged;
@@ -115,13 +123,26 @@ class Importer {
     return OkStatus();
   }
 
+  // Those of a document that is there already too: an import may have left them behind.
+  Status KeepTables() {
+    StoreNote note{TablesNoteKey(id_), std::exchange(tables_, {})};
+    waiting_tables_bytes_ += note.value.size();
+    if (writer_ && !note.value.empty()) return writer_->PutNote(std::move(note));
+    ASSIGN_OR_RETURN(const auto kept, store_->GetNote(collection_, note.key));
+    if (kept.value_or("") == note.value) return OkStatus();
+    if (writer_) return writer_->PutNote(std::move(note));  // of the revision that goes
+    return note.value.empty() ? OkStatus() : store_->PutNotes(collection_, {&note, 1});
+  }
+
   Status Close(const Context& ctx) {
+    RETURN_IF_ERROR(KeepTables());
     if (!writer_) return OkStatus();
     RETURN_IF_ERROR(Stage());
     waiting_passages_ += staged_;
     waiting_.push_back({std::move(writer_), std::exchange(staged_, 0)});
-    const bool enough =
-        waiting_.size() >= kDocumentsTogether || waiting_passages_ >= kPassagesTogether;
+    const bool enough = waiting_.size() >= kDocumentsTogether ||
+                        waiting_passages_ >= kPassagesTogether ||
+                        waiting_tables_bytes_ >= kTablesBytesTogether;
     return enough ? CommitWaiting(ctx) : OkStatus();
   }
 
@@ -141,6 +162,7 @@ class Importer {
     }
     waiting_.clear();
     waiting_passages_ = 0;
+    waiting_tables_bytes_ = 0;
     return first;
   }
 
@@ -153,6 +175,9 @@ class Importer {
   const std::string& collection_;
   std::vector<Waiting> waiting_;  // staged whole, not committed yet
   uint64_t waiting_passages_ = 0;
+  size_t waiting_tables_bytes_ = 0;
+  std::string id_;                          // of the document at hand
+  std::string tables_;                      // of it
   std::unique_ptr<DocumentWriter> writer_;  // null: the document at hand is there already
   std::vector<Passage> passages_;           // not staged yet
   std::vector<float> vectors_;

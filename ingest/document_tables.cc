@@ -1,23 +1,14 @@
 #include "ingest/document_tables.h"
 
-#include "base/strings.h"
-
 namespace vade {
-namespace {
-
-constexpr char kTables = 't';  // the kind of note
-
-std::string KeyOf(std::string_view id) { return StrCat(kTables, id); }
-
-}  // namespace
 
 Status DocumentTables::AddNote(const std::string& document_id, std::string encoded,
                                std::vector<StoreNote>* notes) const {
   if (encoded.empty()) {
-    ASSIGN_OR_RETURN(const auto before, store_->GetNote(collection_, KeyOf(document_id)));
+    ASSIGN_OR_RETURN(const auto before, store_->GetNote(collection_, TablesNoteKey(document_id)));
     if (!before) return OkStatus();
   }
-  notes->push_back({KeyOf(document_id), std::move(encoded)});
+  notes->push_back({TablesNoteKey(document_id), std::move(encoded)});
   return OkStatus();
 }
 
@@ -29,7 +20,7 @@ Status DocumentTables::Forget(std::span<const std::string> document_ids) {
 
 Result<std::vector<Table>> DocumentTables::Of(const std::string& document_id) const {
   ASSIGN_OR_RETURN(const Document document, store_->GetDocument(collection_, document_id));
-  ASSIGN_OR_RETURN(const auto kept, store_->GetNote(collection_, KeyOf(document_id)));
+  ASSIGN_OR_RETURN(const auto kept, store_->GetNote(collection_, TablesNoteKey(document_id)));
   if (kept) {
     auto tables = DecodeTables(*kept, document.info.content_hash, document.text);
     if (tables) return std::move(*tables);

@@ -76,14 +76,14 @@ bool IsPublicV6(const uint8_t* a) {
 
 // What travels through a transfer's callbacks.
 struct Transfer {
-  const Context* ctx;
-  bool allow_private;
-  uint64_t max_bytes;
-  bool cut;  // what is beyond max_bytes is left out, instead of failing
-  std::string bytes;
+  const Context* ctx = nullptr;
+  bool allow_private = false;
+  uint64_t max_bytes = 0;
+  bool cut = false;  // what is beyond max_bytes is left out, instead of failing
+  std::string bytes = {};
   bool refused = false;  // an address
   bool too_large = false;
-  std::string etag, last_modified, location, type;
+  std::string etag = {}, last_modified = {}, location = {}, type = {};
 };
 
 curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* address) {

@@ -96,7 +96,7 @@ Result<std::optional<NearDocument>> NearDocuments::NearestTo(const Sketch& sketc
       const double likeness = Likeness(sketch, other->sketch);
       if (likeness < kNear || (nearest && nearest->likeness >= likeness)) continue;
       ASSIGN_OR_RETURN(const auto info, store_->FindDocument(collection_, id));
-      // What a run that died had prepared is not there.
+      // What is kept of a document goes a moment after it.
       if (info && info->content_hash == other->content_hash) nearest = NearDocument{id, likeness};
     }
   }

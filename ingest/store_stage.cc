@@ -74,8 +74,8 @@ double StoreStage::bytes_under_way() const {
 
 Status StoreStage::Begin(EmbeddedBatch* first, const Context& ctx) {
   const DocumentInfo& info = first->batch.job->info;
-  // Two revisions of one document follow each other: notes of the second replace those of the
-  // first.
+  // Two revisions of one document follow each other: what the second removes of the first one's
+  // notes is read from the store.
   const bool again = std::any_of(waiting_.begin(), waiting_.end(), [&](const OpenDocument& one) {
     return one.job->info.id == info.id;
   });
@@ -84,9 +84,8 @@ Status StoreStage::Begin(EmbeddedBatch* first, const Context& ctx) {
   open_.job = first->batch.job;
   open_.duplicate_of = std::move(first->duplicate_of);
   Announce(open_.job->file.get());
-  RETURN_IF_ERROR(near_.AddNotes(info.id, info.content_hash, open_.job->sketch, &notes_));
-  RETURN_IF_ERROR(tables_.AddNote(info.id, std::move(open_.job->tables), &notes_));
   open_.failure = StageText();
+  if (open_.failure.ok()) open_.failure = StageNotes();
   return UnlessAboutDocument(open_.failure);
 }
 
@@ -109,6 +108,17 @@ Status StoreStage::StageText() {
     RETURN_IF_ERROR(open_.writer->AddText(slice));
     rest.remove_prefix(slice.size());
   }
+  return OkStatus();
+}
+
+// They become current with the revision that they are of: a commit that fails leaves those of the
+// one before.
+Status StoreStage::StageNotes() {
+  Job& job = *open_.job;
+  std::vector<StoreNote> notes;
+  RETURN_IF_ERROR(near_.AddNotes(job.info.id, job.info.content_hash, job.sketch, &notes));
+  RETURN_IF_ERROR(tables_.AddNote(job.info.id, std::move(job.tables), &notes));
+  for (StoreNote& note : notes) RETURN_IF_ERROR(open_.writer->PutNote(std::move(note)));
   return OkStatus();
 }
 

@@ -59,6 +59,7 @@ class StoreStage {
   Status Begin(EmbeddedBatch* first, const Context& ctx);
   Status CheckEmbedder() const;
   Status StageText();
+  Status StageNotes();
   Status AddPassages(const EmbeddedBatch& embedded);
   Status End(const Context& ctx);
   Status Settle(const std::shared_ptr<Job>& job, Result<PutResult> result, const Context& ctx);
@@ -79,7 +80,8 @@ class StoreStage {
   std::vector<OpenDocument> waiting_;  // staged whole, or without anything to commit
   uint64_t waiting_passages_ = 0;
   SteadyClock::time_point oldest_;  // since when the first one waits
-  // To be put before the next commit, and what is to be put after it: one write instead of many.
+  // Records of files: to be put before the next commit, and what is to be put after it, in one
+  // write instead of many.
   std::vector<StoreNote> notes_;
 };
 

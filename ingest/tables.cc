@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/strings.h"
+#include "base/unicode.h"
 #include "ingest/blocks.h"
 #include "ingest/document.h"
 
@@ -23,6 +24,7 @@ constexpr uint8_t kVersion = 1;
 constexpr uint8_t kKindMask = 7, kRawForm = 31, kMaxScale = 9;
 constexpr uint64_t kMaxColumns = 16384;
 constexpr size_t kMaxCurrencies = 256;  // of a table; amounts in further ones are kept as numbers
+constexpr size_t kMaxCurrencyBytes = 64;
 
 // Their parsers write all numbers and dates in one way.
 constexpr std::string_view kPlainTypes[] = {
@@ -69,14 +71,14 @@ std::vector<Cell> CellsOf(std::string_view text, size_t begin, size_t end, size_
 // The words of the table in [begin, end) of the text: the header and then rows as wide as it, of at
 // most `most_cells` and, with the header, `most_bytes` together. No rows where the header alone has
 // too many bytes or columns.
-struct Words {
+struct TableWords {
   std::vector<Cell> header;
   std::vector<std::vector<Cell>> rows;
   bool cut = false;
 };
-Words WordsOf(std::string_view text, size_t begin, size_t end, size_t most_cells,
-              size_t most_bytes) {
-  Words words;
+TableWords WordsOf(std::string_view text, size_t begin, size_t end, size_t most_cells,
+                   size_t most_bytes) {
+  TableWords words;
   size_t bytes = 0;
   for (size_t line = 0; begin < end; ++line) {
     const size_t stop = std::min(text.find('\n', begin), end);
@@ -98,7 +100,7 @@ Words WordsOf(std::string_view text, size_t begin, size_t end, size_t most_cells
   return words;
 }
 
-CellStyle StyleOf(const Words& words) {
+CellStyle StyleOf(const TableWords& words) {
   StyleVotes votes;
   for (const auto& row : words.rows) {
     for (const Cell& cell : row) votes.Count(cell.text);
@@ -106,7 +108,7 @@ CellStyle StyleOf(const Words& words) {
   return votes.Style();
 }
 
-Table TableOf(Words words, uint64_t begin, uint64_t end) {
+Table TableOf(TableWords words, uint64_t begin, uint64_t end) {
   Table table;
   table.begin = begin;
   table.end = end;
@@ -193,33 +195,45 @@ bool ReadCellValue(ByteReader* in, const std::vector<std::string>& currencies, C
   return true;
 }
 
-bool ReadTable(ByteReader* in, std::string_view text, Table* table) {
+// What is left for the tables that follow: no more than FindTables() finds, whoever wrote the bytes
+// (an import may bring those of somebody who made them to mislead).
+struct Left {
+  size_t cells = kMaxTableCells, bytes = kMaxTableBytes;
+  uint64_t from = 0;  // behind the table before
+};
+
+bool ReadTable(ByteReader* in, std::string_view text, Left* left, Table* table) {
   uint64_t begin = 0, length = 0, columns = 0, rows = 0, currency_count = 0;
   uint8_t cut = 0;
   if (!in->ReadVarint(&begin) || !in->ReadVarint(&length) || !in->ReadVarint(&columns) ||
       !in->ReadVarint(&rows) || !in->Read(&cut) || !in->ReadVarint(&currency_count)) {
     return false;
   }
-  if (begin > text.size() || length > text.size() - begin || columns == 0 ||
-      columns > kMaxColumns || rows > in->remaining() / columns ||
-      currency_count > kMaxCurrencies) {
+  if (begin < left->from || begin > text.size() || length > text.size() - begin || columns == 0 ||
+      columns > kMaxColumns || rows == 0 || rows > left->cells / columns ||
+      rows > in->remaining() / columns || currency_count > kMaxCurrencies) {
     return false;
   }
+  const uint64_t end = begin + length;
+  if (FloorToCodePoint(text, begin) != begin || FloorToCodePoint(text, end) != end) return false;
   std::vector<std::string> currencies(currency_count);
   for (std::string& currency : currencies) {
     std::string_view sign;
-    if (!in->ReadString(&sign)) return false;
+    if (!in->ReadString(&sign) || sign.size() > kMaxCurrencyBytes || !IsValidUtf8(sign)) {
+      return false;
+    }
     currency = sign;
   }
-  Words words = WordsOf(text, begin, begin + length, rows * columns, text.size());
+  TableWords words = WordsOf(text, begin, end, rows * columns, left->bytes);
   if (words.header.size() != columns || words.rows.size() != rows) return false;
-  *table = TableOf(std::move(words), begin, begin + length);
+  *table = TableOf(std::move(words), begin, end);
   table->cut = cut != 0;
   for (auto& row : table->rows) {
     for (TableCell& cell : row) {
       if (!ReadCellValue(in, currencies, &cell.value)) return false;
     }
   }
+  *left = {left->cells - rows * columns, left->bytes - std::min<size_t>(left->bytes, length), end};
   return true;
 }
 
@@ -249,7 +263,7 @@ std::vector<Table> FindTables(std::string_view text, std::string_view mime_type,
   const auto scanner = ScanBlocks(text, mime_type);
   for (Block block; tables.size() < kMaxTables && cells_left > 0 && scanner->Next(&block);) {
     if (block.kind != BlockKind::kTable) continue;
-    Words words = WordsOf(text, block.begin, block.end, cells_left, bytes_left);
+    TableWords words = WordsOf(text, block.begin, block.end, cells_left, bytes_left);
     if (words.rows.empty()) continue;
     const CellStyle style = plain ? CellStyle() : StyleOf(words);
     std::vector<CellValue> values;
@@ -308,8 +322,9 @@ std::optional<std::vector<Table>> DecodeTables(std::string_view encoded,
     return std::nullopt;
   }
   std::vector<Table> tables(count);
+  Left left;
   for (Table& table : tables) {
-    if (!ReadTable(&in, text, &table)) return std::nullopt;
+    if (!ReadTable(&in, text, &left, &table)) return std::nullopt;
   }
   if (in.remaining() > 0) return std::nullopt;
   return tables;

@@ -34,7 +34,7 @@ Status ChangeFollower::Forget(const StoreChange& change, Generator* generator) {
   return forgotten;
 }
 
-// Notes are written beside a commit, not in it: whoever deleted may have died before they went. A
+// Notes go after a delete, not with it: whoever deleted may have died before they went. A
 // document of that name that is put just now may lose its note with them; then its tables are what
 // its text says.
 Status ChangeFollower::ForgetNotes(const std::vector<StoreChange>& changes) {

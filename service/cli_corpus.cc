@@ -276,16 +276,16 @@ Status RunWarm(CliSession& session) {
   return OkStatus();
 }
 
-void PrintVerified(const VerifyReport& report, const KeptFilesReport& kept, bool repaired) {
+void PrintVerified(const VerifyReport& report, const KeptFilesReport& kept) {
   for (const std::string& problem : report.problems)
     std::printf("problem: %s\n", ShownLine(problem).c_str());
   std::printf("%llu documents, %llu passages, %llu vectors, %zu problems\n",
               static_cast<unsigned long long>(report.documents),
               static_cast<unsigned long long>(report.passages),
               static_cast<unsigned long long>(report.vectors), report.problems.size());
-  for (const std::string& problem : kept.problems)
-    std::printf("%s: kept passage %s\n", repaired ? "removed" : "problem",
-                ShownLine(problem).c_str());
+  for (const KeptFileProblem& problem : kept.problems)
+    std::printf("%s: kept passage %s\n", problem.removed ? "removed" : "problem",
+                ShownLine(problem.line).c_str());
   std::printf("%llu files of kept passages, %llu bytes, %zu problems\n",
               static_cast<unsigned long long>(kept.files),
               static_cast<unsigned long long>(kept.bytes), kept.problems.size());
@@ -299,11 +299,17 @@ Status RunVerify(CliSession& session, const VerifyFlags& flags) {
   if (session.options.json) {
     std::printf("%s\n", VerifyJson(report, kept).c_str());
   } else {
-    PrintVerified(report, kept, flags.repair);
+    PrintVerified(report, kept);
   }
   if (!report.problems.empty())
     return DataLoss("the store does not agree with itself; the problems stand above");
-  if (kept.removed < kept.problems.size()) {
+  const uint64_t left = kept.problems.size() - kept.removed();
+  if (left > 0 && flags.repair) {
+    return DataLoss(StrCat(left,
+                           " files or folders of kept passages are no good and are still "
+                           "there; why stands above"));
+  }
+  if (left > 0) {
     return DataLoss(
         "files of kept passages are no good; `vade verify --repair` removes them, and what they "
         "held is read again when it is needed");

@@ -7,17 +7,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/strings.h"
 
 namespace vade {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
+using Time = SteadyClock::time_point;
+
 constexpr size_t kMostHead = 8 << 10;
-constexpr std::chrono::milliseconds kPatience(5000);
+constexpr size_t kMostConnections = 8;
 
 // A bound listening socket of the first address that the name has, or -1.
 int Listen(const std::string& host, const std::string& port) {
@@ -48,6 +55,14 @@ int PortOf(int listener) {
   if (getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0) return 0;
   return ntohs(at.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&at)->sin6_port
                                         : reinterpret_cast<sockaddr_in*>(&at)->sin_port);
+}
+
+bool IsTransient(int error) { return error == EAGAIN || error == EINTR; }
+
+// Rounded up: poll() is not to return a moment too early again and again.
+int MillisUntil(Time time) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - SteadyClock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, INT_MAX));
 }
 
 std::string Reply(const std::string& status, const std::string& type, const std::string& body) {
@@ -92,61 +107,67 @@ HttpPage::~HttpPage() {
   close(stop_);
 }
 
+struct HttpPage::Connection {
+  explicit Connection(int socket, Time end) : fd(socket), deadline(end) {}
+  ~Connection() { close(fd); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  short awaited() const { return answer.empty() ? POLLIN : POLLOUT; }
+
+  const int fd;
+  const Time deadline;
+  std::string head;    // so far
+  std::string answer;  // "": the head is not there yet
+  size_t sent = 0;     // of the answer
+};
+
 void HttpPage::Run() {
-  for (;;) {
-    pollfd ready[2] = {{listener_, POLLIN, 0}, {stop_, POLLIN, 0}};
-    if (poll(ready, 2, -1) < 0) continue;  // a signal
-    if (ready[1].revents != 0) return;
-    const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (connection < 0) {  // gone again, or no descriptor is left: not in a tight loop
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      continue;
-    }
-    Serve(connection);
-    close(connection);
+  for (Connections open;;) {
+    std::vector<pollfd> ready = {{stop_, POLLIN, 0}, {listener_, POLLIN, 0}};
+    for (const Connection& one : open) ready.push_back({one.fd, one.awaited(), 0});
+    const int wait = open.empty() ? -1 : MillisUntil(open.front().deadline);
+    if (poll(ready.data(), ready.size(), wait) < 0) continue;  // a signal
+    if (ready[0].revents != 0) return;
+    auto polled = ready.begin() + 2;
+    open.remove_if([&](Connection& one) {
+      const bool moves = (polled++)->revents != 0;
+      return (moves && !Advance(&one)) || SteadyClock::now() >= one.deadline;
+    });
+    if (ready[1].revents != 0) Accept(&open);
   }
 }
 
-// False: the time is over, or the page is to end.
-bool HttpPage::Wait(int connection, short events, Deadline deadline) const {
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
-    pollfd ready[2] = {{connection, events, 0}, {stop_, POLLIN, 0}};
-    const int count = poll(ready, 2, static_cast<int>(left.count()));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0 || ready[1].revents != 0) return false;
-    return true;
+void HttpPage::Accept(Connections* open) const {
+  const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (connection < 0) {  // gone again, or no descriptor is left: not in a tight loop
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return;
   }
+  if (open->size() == kMostConnections) open->pop_front();
+  open->emplace_back(connection, SteadyClock::now() + page_.patience);
 }
 
-// Up to the empty line; "" when the peer goes, is too slow or says too much.
-std::string HttpPage::ReadHead(int connection, Deadline deadline) const {
-  std::string head;
-  char part[1024];
-  while (head.find("\r\n\r\n") == std::string::npos) {
-    if (head.size() > kMostHead || !Wait(connection, POLLIN, deadline)) return "";
-    const ssize_t got = recv(connection, part, sizeof(part), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (got <= 0) return "";
+// One step, without waiting. False: the connection has come to its end.
+bool HttpPage::Advance(Connection* connection) const {
+  if (connection->answer.empty()) {
+    char part[2048];
+    const ssize_t got = recv(connection->fd, part, sizeof(part), MSG_DONTWAIT);
+    if (got < 0) return IsTransient(errno);
+    if (got == 0) return false;
+    std::string& head = connection->head;
     head.append(part, static_cast<size_t>(got));
+    const bool whole = head.find("\r\n\r\n") != std::string::npos;
+    if (!whole && head.size() <= kMostHead) return true;
+    connection->answer = Answer(whole ? head : "");
   }
-  return head;
-}
-
-void HttpPage::Serve(int connection) const {
-  const Deadline deadline = std::chrono::steady_clock::now() + kPatience;
-  const std::string answer = Answer(ReadHead(connection, deadline));
-  for (size_t sent = 0; sent < answer.size();) {
-    if (!Wait(connection, POLLOUT, deadline)) return;
-    const ssize_t more =
-        send(connection, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (more < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (more <= 0) return;
-    sent += static_cast<size_t>(more);
-  }
-  (void)shutdown(connection, SHUT_WR);
+  const std::string_view rest = std::string_view(connection->answer).substr(connection->sent);
+  const ssize_t more = send(connection->fd, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (more < 0) return IsTransient(errno);
+  connection->sent += static_cast<size_t>(more);
+  if (connection->sent < connection->answer.size()) return true;
+  (void)shutdown(connection->fd, SHUT_WR);
+  return false;
 }
 
 std::string HttpPage::Answer(const std::string& head) const {

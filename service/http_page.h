@@ -1,12 +1,14 @@
-// One page over plain HTTP, for a machine that asks for it now and then: one connection at a time,
-// one answer a connection, closed by this side. Private to service/.
+// One page over plain HTTP, for a machine that asks for it now and then: one answer a connection,
+// closed by this side. Private to service/.
 //
-// Requests are hostile: at most 8 KiB of a head, five seconds for all of it with the answer. Others
-// wait as long; the end of the page does not.
+// Requests are hostile: at most 8 KiB of a head, five seconds for all of it with the answer. One
+// thread serves up to eight connections at once, so that one that says nothing keeps nobody
+// waiting; when a further one comes, the oldest is let go.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <thread>
@@ -18,9 +20,10 @@ namespace vade {
 class HttpPage {
  public:
   struct Page {
-    std::string path;  // "/metrics"; everything else is not found
-    std::string type;  // of the content
-    std::function<std::string()> body;
+    std::string path;                          // "/metrics"; everything else is not found
+    std::string type;                          // of the content
+    std::function<std::string()> body;         // called from the page's thread
+    std::chrono::milliseconds patience{5000};  // with one request, the answer included
   };
   // `address` is HOST:PORT, port 0 takes a free one. INVALID_ARGUMENT, or UNAVAILABLE when it
   // cannot be had.
@@ -33,11 +36,11 @@ class HttpPage {
 
  private:
   HttpPage(int listener, int stop, std::string address, Page page);
+  struct Connection;
+  using Connections = std::list<Connection>;  // the oldest first
   void Run();
-  using Deadline = std::chrono::steady_clock::time_point;
-  void Serve(int connection) const;
-  bool Wait(int connection, short events, Deadline deadline) const;
-  std::string ReadHead(int connection, Deadline deadline) const;
+  void Accept(Connections* open) const;
+  bool Advance(Connection* connection) const;
   std::string Answer(const std::string& head) const;
 
   const int listener_, stop_;  // an event: written once, at the end

@@ -338,6 +338,8 @@ std::string CollectionsJson(const std::vector<CollectionInfo>& collections) {
 }
 
 std::string VerifyJson(const VerifyReport& report, const KeptFilesReport& kept) {
+  Json kept_problems = Json::array();
+  for (const KeptFileProblem& problem : kept.problems) kept_problems.push_back(problem.line);
   return JsonText(Json{{"documents", report.documents},
                        {"passages", report.passages},
                        {"vectors", report.vectors},
@@ -345,8 +347,8 @@ std::string VerifyJson(const VerifyReport& report, const KeptFilesReport& kept) 
                        {"kept",
                         {{"files", kept.files},
                          {"bytes", kept.bytes},
-                         {"removed", kept.removed},
-                         {"problems", kept.problems}}}});
+                         {"removed", kept.removed()},
+                         {"problems", std::move(kept_problems)}}}});
 }
 
 std::string_view OutcomeName(IngestOutcome outcome) {

@@ -47,6 +47,17 @@ void CopyTimes(const StageTimes& times, const Context& ctx) {
   for (const auto& [stage, milliseconds] : times) ctx.trace()->SetTime(stage, milliseconds);
 }
 
+// The request of a method that is about one document.
+template <typename Request>
+Result<Request> AboutDocument(const std::string& collection, const std::string& document_id) {
+  RETURN_IF_ERROR(CheckCollectionName(collection));
+  RETURN_IF_ERROR(CheckDocumentId(document_id));
+  Request message;
+  message.set_collection(collection);
+  message.set_document_id(document_id);
+  return message;
+}
+
 class RemoteApi final : public Api {
  public:
   RemoteApi(std::string address, const std::shared_ptr<grpc::Channel>& channel)
@@ -78,11 +89,8 @@ class RemoteApi final : public Api {
 
   Result<Document> GetDocument(const std::string& collection, const std::string& document_id,
                                const Context& ctx) override {
-    RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckDocumentId(document_id));
-    v1::GetDocumentRequest message;
-    message.set_collection(collection);
-    message.set_document_id(document_id);
+    ASSIGN_OR_RETURN(const auto message,
+                     AboutDocument<v1::GetDocumentRequest>(collection, document_id));
     v1::GetDocumentResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
       return corpus_->GetDocument(rpc, message, &response);
@@ -96,11 +104,8 @@ class RemoteApi final : public Api {
   Result<std::optional<NearDocument>> FindNearDuplicate(const std::string& collection,
                                                         const std::string& document_id,
                                                         const Context& ctx) override {
-    RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckDocumentId(document_id));
-    v1::FindNearDuplicateRequest message;
-    message.set_collection(collection);
-    message.set_document_id(document_id);
+    ASSIGN_OR_RETURN(const auto message,
+                     AboutDocument<v1::FindNearDuplicateRequest>(collection, document_id));
     v1::FindNearDuplicateResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
       return corpus_->FindNearDuplicate(rpc, message, &response);
@@ -112,11 +117,8 @@ class RemoteApi final : public Api {
   Result<std::vector<Table>> GetTables(const std::string& collection,
                                        const std::string& document_id,
                                        const Context& ctx) override {
-    RETURN_IF_ERROR(CheckCollectionName(collection));
-    RETURN_IF_ERROR(CheckDocumentId(document_id));
-    v1::GetTablesRequest message;
-    message.set_collection(collection);
-    message.set_document_id(document_id);
+    ASSIGN_OR_RETURN(const auto message,
+                     AboutDocument<v1::GetTablesRequest>(collection, document_id));
     v1::GetTablesResponse response;
     RETURN_IF_ERROR(Call(ctx, [&](grpc::ClientContext* rpc) {
       return corpus_->GetTables(rpc, message, &response);

@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "base/context.h"
 #include "base/strings.h"
 #include "base/threads.h"
 #include "bench/quality/wordings.h"
@@ -33,6 +34,7 @@
 #include "generator/json_value.h"
 #include "generator/prompt.h"
 #include "generator/sampler.h"
+#include "model/decoder.h"
 
 namespace vade {
 namespace {

@@ -103,11 +103,15 @@ uint32_t CommonSplits(const AttendShape& a, const AttendShape& b) {
   return splits;
 }
 
+// Whether the keys of a span are walked by one block, or by one for each split of them, whose
+// results are then merged.
+enum class KeyWalk { kWhole, kSplit };
+
 // Builds the plan span by span.
 class AttendPlanner {
  public:
-  AttendPlanner(std::span<const AttendShape> spans, uint32_t group, bool split)
-      : spans_(spans), group_(group), split_(split) {
+  AttendPlanner(std::span<const AttendShape> spans, uint32_t group, KeyWalk walk)
+      : spans_(spans), group_(group), walk_(walk) {
     plan_.shared = FindSharedKeys(spans, group);
   }
 
@@ -128,7 +132,8 @@ class AttendPlanner {
  private:
   void AddGroup(uint32_t number) {
     const SharedKeys group = plan_.shared[number];
-    const uint32_t pairs = group.rows * group_, pieces = split_ ? group.splits : 1;
+    const uint32_t pairs = group.rows * group_;
+    const uint32_t pieces = walk_ == KeyWalk::kSplit ? group.splits : 1;
     MergeItem merge;
     merge.shared_partial = static_cast<int32_t>(plan_.partials);
     merge.shared_count = static_cast<int32_t>(pieces);
@@ -158,7 +163,7 @@ class AttendPlanner {
                          .pair_begin = static_cast<int32_t>(begin),
                          .pair_end = static_cast<int32_t>(end),
                          .split_end = static_cast<int32_t>(splits)};
-      if (shared_splits == 0 && (!split_ || splits == 1)) {
+      if (shared_splits == 0 && (walk_ == KeyWalk::kWhole || splits == 1)) {
         plan_.items.push_back(item);
         continue;
       }
@@ -185,7 +190,7 @@ class AttendPlanner {
 
   std::span<const AttendShape> spans_;
   uint32_t group_;
-  bool split_;
+  KeyWalk walk_;
   AttendPlan plan_;
 };
 
@@ -222,7 +227,8 @@ AttendPlan PlanAttention(std::span<const AttendShape> spans, uint32_t group, uin
   for (const AttendShape& span : spans) {
     blocks += uint64_t{CeilDiv(uint64_t{span.row_count} * group, kAttendPairs)} * kv_heads;
   }
-  return AttendPlanner(spans, group, blocks < enough_blocks).Plan();
+  const KeyWalk walk = blocks < enough_blocks ? KeyWalk::kSplit : KeyWalk::kWhole;
+  return AttendPlanner(spans, group, walk).Plan();
 }
 
 LaunchPlan PlanScan(uint32_t padded_rows, uint32_t stride) {

@@ -1,6 +1,9 @@
 #include "generator/block_files.h"
 
 #include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -65,9 +68,9 @@ TEST_F(BlockFilesTest, WhatWasSavedIsLoadedAlsoByTheNextProcess) {
 // What is wrong with each file, by its path.
 std::map<std::string, std::string> ProblemsOf(const KeptFilesReport& report) {
   std::map<std::string, std::string> problems;
-  for (const std::string& problem : report.problems) {
-    const size_t colon = problem.find(": ");
-    problems[problem.substr(0, colon)] = problem.substr(colon + 2);
+  for (const auto& [line, removed] : report.problems) {
+    const size_t colon = line.find(": ");
+    problems[line.substr(0, colon)] = line.substr(colon + 2) + (removed ? " (removed)" : "");
   }
   return problems;
 }
@@ -110,7 +113,7 @@ TEST_F(BlockFilesTest, VerifyNamesWhatIsDamagedTruncatedSwappedOrStale) {
 
   const KeptFilesReport found = verify(BlockFiles::Repair::kNothing);
   EXPECT_EQ(found.files, 8u);
-  EXPECT_EQ(found.removed, 0u);
+  EXPECT_EQ(found.removed(), 0u);
   auto problems = ProblemsOf(found);
   EXPECT_EQ(problems.size(), 6u);
   auto says = [&](const std::string& path, const std::string& what) {
@@ -124,7 +127,7 @@ TEST_F(BlockFilesTest, VerifyNamesWhatIsDamagedTruncatedSwappedOrStale) {
   says(path_of(6), "stale: document 'gone.md'");
   says(dir_.path() + "/kv/stray", "no kept passage");
 
-  EXPECT_EQ(verify(BlockFiles::Repair::kRemove).removed, 6u);
+  EXPECT_EQ(verify(BlockFiles::Repair::kRemove).removed(), 6u);
   const KeptFilesReport clean = verify(BlockFiles::Repair::kNothing);
   EXPECT_EQ(clean.files, 2u);
   EXPECT_TRUE(clean.problems.empty());
@@ -132,6 +135,50 @@ TEST_F(BlockFilesTest, VerifyNamesWhatIsDamagedTruncatedSwappedOrStale) {
   EXPECT_EQ(files->bytes(), clean.bytes);
   EXPECT_EQ(Load(*files, keys[3], 100), Bytes(100, 'a'));
   EXPECT_EQ(Load(*files, keys[0], 100), "absent");
+}
+
+// While it lives this thread can read the folder, and change nothing in it; as root neither.
+class ReadOnlyFolder {
+ public:
+  explicit ReadOnlyFolder(const std::string& path) : path_(path) {
+    std::filesystem::permissions(path_, std::filesystem::perms(0555));
+    EXPECT_EQ(syscall(SYS_capget, &header_, before_), 0);
+    __user_cap_data_struct without[2] = {before_[0], before_[1]};
+    without[0].effective &= ~(1u << CAP_DAC_OVERRIDE);
+    EXPECT_EQ(syscall(SYS_capset, &header_, without), 0);
+  }
+  ~ReadOnlyFolder() {
+    EXPECT_EQ(syscall(SYS_capset, &header_, before_), 0);
+    std::filesystem::permissions(path_, std::filesystem::perms(0755));
+  }
+
+ private:
+  __user_cap_header_struct header_ = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct before_[2] = {};
+  const std::string path_;
+};
+
+TEST_F(BlockFilesTest, VerifySaysWhatItCouldNotExamineOrRemove) {
+  auto files = Open();
+  const std::string folder = dir_.path() + "/kv";
+  std::filesystem::create_directories(folder + "/sub");
+  std::ofstream(folder + "/sub/gone") << "?";
+  std::ofstream(folder + "/stays") << "?";
+  std::filesystem::create_symlink("nowhere", folder + "/link");
+  Result<KeptFilesReport> report = Internal("not verified");
+  {
+    const ReadOnlyFolder locked(folder);
+    report = files->Verify([](const BlockKey&) { return true; }, BlockFiles::Repair::kRemove, {});
+  }
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->removed(), 1u);
+  auto problems = ProblemsOf(*report);
+  ASSERT_EQ(problems.size(), 3u);
+  EXPECT_EQ(problems["sub/gone"], "it is no kept passage (removed)");
+  EXPECT_EQ(problems["stays"].find("it is no kept passage; cannot remove"), 0u)
+      << problems["stays"];
+  EXPECT_EQ(problems["link"].find("cannot examine"), 0u) << problems["link"];
+  EXPECT_TRUE(std::filesystem::exists(folder + "/stays"));
 }
 
 TEST_F(BlockFilesTest, VerifyFindsEveryDamagedByte) {

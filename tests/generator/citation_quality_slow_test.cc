@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "base/strings.h"
 #include "generator/citations.h"
 #include "tests/generator/dataset.h"
 
@@ -24,7 +25,7 @@ struct Score {
   double sentence_precision() const { return static_cast<double>(right_sentence) / cited; }
 };
 
-std::string Folder() { return std::string(VADE_SOURCE_DIR) + "/../shared/data/xquad/"; }
+std::string Folder() { return StrCat(VADE_SOURCE_DIR, "/../shared/data/xquad/"); }
 
 // The byte where the answer stands; `answer_starts` counts code points.
 size_t AnswerByte(const JsonRow& question, const std::string& text) {

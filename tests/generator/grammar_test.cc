@@ -97,7 +97,7 @@ TEST(GrammarText, RulesNestWithoutABound) {
 
 TEST(GrammarText, RightRecursionOfAnyLengthIsNoNesting) {
   const auto grammar = Read("root ::= \"a\" root | \"b\"");
-  EXPECT_TRUE(grammar->Matches(std::string(100'000, 'a') + "b"));
+  EXPECT_TRUE(grammar->Matches(StrCat(std::string(100'000, 'a'), "b")));
   EXPECT_FALSE(grammar->Matches(std::string(100'000, 'a')));
 }
 
@@ -106,8 +106,9 @@ TEST(GrammarText, AnAmbiguousGrammarTakesEveryReading) {
   const std::string grammar =
       "root ::= list \";\"\nlist ::= item list | item\n"
       "item ::= \"a\" | \"a\" \"a\" | \"(\" list \")\" | \"(\" list \"]\"";
-  EXPECT_EQ(Taken(grammar, {std::string(60, 'a') + ";", "((a)aa];", "(a;", "((((aa)]))a;", ";"}),
-            (Texts{std::string(60, 'a') + ";", "((a)aa];", "((((aa)]))a;"}));
+  EXPECT_EQ(
+      Taken(grammar, {StrCat(std::string(60, 'a'), ";"), "((a)aa];", "(a;", "((((aa)]))a;", ";"}),
+      (Texts{StrCat(std::string(60, 'a'), ";"), "((a)aa];", "((((aa)]))a;"}));
 }
 
 TEST(GrammarText, StacksThatDifferBelowStayApart) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "index/export_format.h"
 #include "index/portable.h"
 #include "tests/index/store_fixture.h"
@@ -286,6 +287,100 @@ TEST_F(Export, OfAnEmptyCollectionIsAnExport) {
   EXPECT_EQ(other->GetCollection("hollow")->embedder_id, embedder_.id());
 }
 
+class ExportOfTables : public Export {
+ protected:
+  void PutWithTables(const std::string& id, const std::string& tables) {
+    DocumentInfo info;
+    info.id = id;
+    info.content_hash = "hash of " + id;
+    auto writer = *store_->BeginDocument("default", info);
+    ASSERT_EQ(writer->AddText("| a |\n| - |\n| 1 |\n"), OkStatus());
+    ASSERT_EQ(writer->PutNote({TablesNoteKey(id), tables}), OkStatus());
+    ASSERT_TRUE(writer->Commit(Context()).ok());
+  }
+  static std::string TablesOf(Store* store, const std::string& id) {
+    return store->GetNote("default", TablesNoteKey(id))->value_or("(none)");
+  }
+};
+
+TEST_F(ExportOfTables, BringsThemAlongAndNoOtherNote) {
+  Fill();
+  const std::string large =
+      Join(std::vector<std::string>(300'000, "0123456789"), "x");  // in pieces
+  PutWithTables("few", "a few bytes");
+  PutWithTables("large", large);
+  PutWithTables("none", "");
+  const StoreNote other_note{"f/a/file", "what ingestion knows of it"};
+  ASSERT_EQ(store_->PutNotes("default", {&other_note, 1}), OkStatus());
+  auto other = OpenOther();
+  ASSERT_TRUE(Import(other.get(), BytesOf(store_.get())).ok());
+  EXPECT_EQ(TablesOf(other.get(), "few"), "a few bytes");
+  EXPECT_EQ(TablesOf(other.get(), "large"), large);
+  EXPECT_EQ(TablesOf(other.get(), "none"), "(none)");
+  EXPECT_EQ(other->ListNotes("default", "", "", 100)->size(), 2u);
+  EXPECT_EQ(Describe(other.get()), Describe(store_.get()));
+}
+
+TEST_F(ExportOfTables, HasThoseOfItsView) {
+  OpenWithCollection();
+  PutWithTables("a", "of the view");
+  auto reader = *store_->ReadCollection("default");
+  StringSink sink;
+  PutWithTables("a", "of a later revision");
+  ASSERT_TRUE(ExportCollection(reader.get(), kNow, &sink, Context()).ok());
+  auto other = OpenOther();
+  ASSERT_TRUE(Import(other.get(), sink.bytes()).ok());
+  EXPECT_EQ(TablesOf(other.get(), "a"), "of the view");
+}
+
+TEST_F(ExportOfTables, TakesThePlaceOfWhatIsKept) {
+  OpenWithCollection();
+  PutWithTables("a", "tables");
+  PutWithTables("b", "");
+  const std::string bytes = BytesOf(store_.get());
+  Put("a", {"Another revision."});
+  PutWithTables("b", "of a revision that goes");
+  const StoreNote stale{TablesNoteKey("a"), "stale"};
+  ASSERT_EQ(store_->PutNotes("default", {&stale, 1}), OkStatus());
+  Put("b", {"Another revision."});
+  EXPECT_EQ(Counts(Import(store_.get(), bytes)), "0 created, 2 updated, 0 unchanged, 0 passages");
+  EXPECT_EQ(TablesOf(store_.get(), "a"), "tables");
+  EXPECT_EQ(TablesOf(store_.get(), "b"), "(none)");
+}
+
+TEST_F(ExportOfTables, BringsThemToADocumentThatCameWithoutThem) {
+  OpenWithCollection();
+  PutWithTables("a", "tables");
+  const std::string bytes = BytesOf(store_.get());
+  const StoreNote removed{TablesNoteKey("a"), ""};
+  ASSERT_EQ(store_->PutNotes("default", {&removed, 1}), OkStatus());
+  const std::string without = BytesOf(store_.get());
+  EXPECT_EQ(Counts(Import(store_.get(), bytes)), "0 created, 0 updated, 1 unchanged, 0 passages");
+  EXPECT_EQ(TablesOf(store_.get(), "a"), "tables");
+  ASSERT_TRUE(Import(store_.get(), without).ok());
+  EXPECT_EQ(TablesOf(store_.get(), "a"), "tables") << "a file that has none takes none away";
+}
+
+TEST_F(Export, OfAnEarlierProgramIsTaken) {
+  Fill();
+  std::string bytes = BytesOf(store_.get());
+  bytes[kExportMagic.size()] = 1;  // it differs in having no tables
+  auto other = OpenOther();
+  EXPECT_EQ(Counts(Import(other.get(), bytes)), "4 created, 0 updated, 0 unchanged, 4 passages");
+  EXPECT_EQ(Describe(other.get()), Describe(store_.get()));
+}
+
+TEST_F(Export, ThatAnEarlierProgramWroteIsTaken) {
+  const auto bytes =
+      ReadFile(VADE_SOURCE_DIR "/tests/testdata/export_version_1.vade", uint64_t{1} << 20);
+  ASSERT_TRUE(bytes.ok()) << bytes.status().ToString();
+  Open();
+  ASSERT_EQ(Counts(Import(store_.get(), *bytes)), "2 created, 0 updated, 0 unchanged, 2 passages");
+  EXPECT_EQ(Text("leave.md"), "Everyone has thirty days of leave a year. Gr\u00fc\u00dfe.\n");
+  EXPECT_EQ(store_->FindDocument("default", "prices.md")->value().title, "Prices");
+  EXPECT_EQ(Problems(), "");
+}
+
 TEST_F(Export, EndsWhenItIsCancelledAndLeavesWholeDocuments) {
   Fill();
   const std::string bytes = BytesOf(store_.get());
@@ -426,6 +521,44 @@ TEST_F(HostileExport, AnEmptyPassageIsRefused) {
   Document(Info("a", 3, 1), "abc");
   AddPassage(Range(1, 1));
   EXPECT_SAYS("no range");
+}
+TEST_F(HostileExport, TablesOfADocumentWithTextAreTaken) {
+  ASSERT_TRUE(writer_.AddDocument(Info("a", 3, 0)).ok());
+  ASSERT_TRUE(writer_.AddTables(std::string(kMaxExportTablesBytes, 't')).ok());
+  ASSERT_TRUE(writer_.AddText("abc").ok());
+  EXPECT_EQ(Verdict(), "sound");
+}
+TEST_F(HostileExport, TablesBeyondTheLimitAreRefused) {
+  ASSERT_TRUE(writer_.AddDocument(Info("a", 3, 0)).ok());
+  ASSERT_TRUE(writer_.AddTables(std::string(kMaxExportTablesBytes + 1, 't')).ok());
+  ASSERT_TRUE(writer_.AddText("abc").ok());
+  EXPECT_SAYS("more of tables");
+}
+TEST_F(HostileExport, TablesOfADocumentWithoutTextAreRefused) {
+  ASSERT_TRUE(writer_.AddDocument(Info("a", 0, 0)).ok());
+  ASSERT_TRUE(writer_.AddTables("t").ok());
+  EXPECT_SAYS("tables are misplaced");
+}
+TEST_F(HostileExport, TablesBehindTheTextAreRefused) {
+  Document(Info("a", 6, 0), "abc");
+  ASSERT_TRUE(writer_.AddTables("t").ok());
+  ASSERT_TRUE(writer_.AddText("def").ok());
+  EXPECT_SAYS("tables are misplaced");
+}
+TEST_F(HostileExport, TablesBeforeAnyDocumentAreRefused) {
+  ASSERT_TRUE(writer_.AddTables("t").ok());
+  EXPECT_SAYS("tables are misplaced");
+}
+TEST_F(HostileExport, TablesInAFileOfTheFirstVersionAreRefused) {
+  ASSERT_TRUE(writer_.AddDocument(Info("a", 3, 0)).ok());
+  ASSERT_TRUE(writer_.AddTables("t").ok());
+  ASSERT_TRUE(writer_.AddText("abc").ok());
+  ASSERT_TRUE(writer_.Finish().ok());
+  std::string bytes = sink_.bytes();
+  bytes[kExportMagic.size()] = 1;
+  StringSource source(bytes);
+  EXPECT_NE(CheckExport(&source, Context()).status().message().find("not known"),
+            std::string::npos);
 }
 TEST_F(HostileExport, TextThatPacksWithoutBoundIsStillTaken) {
   const std::string text(900000, 'a');

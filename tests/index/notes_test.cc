@@ -72,6 +72,57 @@ TEST_F(Notes, BelongToTheirCollectionAndGoWithIt) {
   EXPECT_EQ(Get("key"), "(none)");
 }
 
+class NotesOfARevision : public Notes {
+ protected:
+  std::unique_ptr<DocumentWriter> Begin(const std::string& note) {
+    DocumentInfo info;
+    info.id = "a";
+    auto writer = store_->BeginDocument("default", info);
+    EXPECT_TRUE(writer.ok()) << writer.status().ToString();
+    EXPECT_EQ((*writer)->PutNote({"key", note}), OkStatus());
+    return std::move(*writer);
+  }
+};
+
+TEST_F(NotesOfARevision, AreThereOnceItIs) {
+  OpenWithCollection();
+  auto first = Begin("first");
+  EXPECT_EQ(Get("key"), "(none)");
+  ASSERT_TRUE(first->Commit(Context()).ok());
+  EXPECT_EQ(Get("key"), "first");
+  ASSERT_TRUE(Begin("")->Commit(Context()).ok());
+  EXPECT_EQ(Get("key"), "(none)");
+}
+
+TEST_F(NotesOfARevision, AreNotThereWhenItIsDroppedOrCannotBeCommitted) {
+  OpenWithCollection();
+  ASSERT_TRUE(Begin("first")->Commit(Context()).ok());
+  Begin("dropped").reset();
+  EXPECT_EQ(Get("key"), "first");
+  CancelSource cancel;
+  cancel.Cancel();
+  auto cancelled = Begin("cancelled");
+  EXPECT_FALSE(cancelled->Commit(Context().WithCancel(cancel.token())).ok());
+  EXPECT_EQ(Get("key"), "first");
+  auto late = Begin("of another collection");
+  ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
+  EXPECT_EQ(late->Commit(Context()).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(
+      store_->CreateCollection(
+          {.name = "default", .embedder_id = embedder_.id(), .dimension = embedder_.dimension()}),
+      OkStatus());
+  EXPECT_EQ(late->Commit(Context()).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Get("key"), "(none)");
+}
+
+TEST_F(NotesOfARevision, AreCheckedWhenTheyAreGiven) {
+  OpenWithCollection();
+  auto writer = Begin("sound");
+  EXPECT_EQ(writer->PutNote({"", "value"}).code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(writer->Commit(Context()).ok());
+  EXPECT_EQ(writer->PutNote({"late", "value"}).code(), StatusCode::kFailedPrecondition);
+}
+
 TEST_F(Notes, WithoutAKeyAreRefused) {
   OpenWithCollection();
   EXPECT_EQ(Put("", "value").code(), StatusCode::kInvalidArgument);

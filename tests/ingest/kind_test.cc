@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/strings.h"
+
 namespace vade {
 namespace {
 
@@ -43,7 +45,8 @@ TEST(FileKind, RefusesByNameWhatCannotBeRead) {
                                "a", ""))
                 .message(),
             "a program (ELF) is not supported; convert it to a format that is");
-  const std::string bmp = std::string("BM\xe6\xe3\x8e\x01\0\0\0\0", 10) + std::string(9000, '\xff');
+  const std::string bmp =
+      StrCat(std::string("BM\xe6\xe3\x8e\x01\0\0\0\0", 10), std::string(9000, '\xff'));
   EXPECT_EQ(CheckKind(TellKind(bmp, "a", "")).message(),
             "a BMP image is not supported; convert it to a format that is");
   EXPECT_EQ(Kind("BM25 ranks documents by the words of a question.", "a"), "text");

@@ -276,6 +276,40 @@ TEST_F(StoredTables, DamagedBytesAreRefusedOrReadAsTables) {
   }
 }
 
+// What a writer of ours would never keep, as an import may bring it.
+class MisleadingTables : public StoredTables {
+ protected:
+  static std::string Encoded(std::vector<Table> tables) { return EncodeTables(tables, "hash"); }
+  bool AreRead(std::vector<Table> tables) {
+    return DecodeTables(Encoded(std::move(tables)), "hash", text_).has_value();
+  }
+};
+
+TEST_F(MisleadingTables, AreNoneThoughOnesThatAreSoundAreRead) {
+  ASSERT_EQ(tables_.size(), 1u);
+  EXPECT_TRUE(AreRead(tables_));
+  EXPECT_FALSE(AreRead({tables_[0], tables_[0]})) << "the same words again and again";
+  Table table = tables_[0];
+  table.rows.clear();
+  table.end = text_.find("| one");
+  EXPECT_FALSE(AreRead({table})) << "a header costs bytes of the text, not of what is read";
+  table = tables_[0];
+  table.rows[0][1].value.currency = std::string(65, 'E');
+  EXPECT_FALSE(AreRead({table})) << "each amount has a copy of its currency";
+  table.rows[0][1].value.currency = "\xff";
+  EXPECT_FALSE(AreRead({table})) << "messages take UTF-8 alone";
+}
+
+TEST_F(MisleadingTables, ThatCutACharacterAreNone) {
+  const std::string text = "| \u00fc |\n| --- |\n| \u00fc |";
+  std::vector<Table> tables = FindTables(text, kMarkdownType, {});
+  ASSERT_EQ(tables.size(), 1u);
+  ASSERT_EQ(tables[0].end, text.size());
+  EXPECT_TRUE(DecodeTables(Encoded(tables), "hash", text).has_value());
+  tables[0].end -= std::string_view("\xbc |").size();
+  EXPECT_FALSE(DecodeTables(Encoded(tables), "hash", text).has_value());
+}
+
 // The document of a file, through its parser.
 ParsedDocument Parsed(std::string_view name, const std::string& bytes) {
   ParsedDocument document;
@@ -411,6 +445,29 @@ TEST_F(KeptTables, FollowTheirDocuments) {
   EXPECT_EQ(Of("a.md"), "");
   EXPECT_EQ(Notes(), 0u) << "nothing stays behind";
   EXPECT_THAT(Of("missing"), ::testing::HasSubstr("NOT_FOUND"));
+}
+
+// Rows of one file that say the same, so that what is kept of one text would be taken for the
+// other's: read as text, "12" is a number, and only the file knows that it is none.
+TEST_F(KeptTables, StayThoseOfTheRevisionThatIsThereWhenACommitFails) {
+  const auto workbook = [](std::string_view cell) {
+    return testing::XlsxOf(
+        StrCat("<row r='1'><c r='A1' t='inlineStr'><is><t>Id</t></is></c><c r='B1' t='inlineStr'>"
+               "<is><t>N</t></is></c></row><row r='2'>",
+               cell, "<c r='B2'><v>3</v></c></row>"),
+        "", "");
+  };
+  ASSERT_TRUE(Put("a.xlsx", workbook("<c r='A2' t='inlineStr'><is><t>12</t></is></c>")).ok());
+  ASSERT_EQ(Of("a.xlsx"), "[Id; N]\ntext; number 3\n");
+  const auto kept_tables = store_.GetNote("default", TablesNoteKey("a.xlsx")).value();
+  for (const char* operation : {"together", "commit"}) {
+    store_.FailNext(operation, ResourceExhausted("the disk is full"));
+    EXPECT_FALSE(Put("a.xlsx", workbook("<c r='A2'><v>12</v></c>")).ok());
+    EXPECT_EQ(Of("a.xlsx"), "[Id; N]\ntext; number 3\n");
+    EXPECT_EQ(store_.GetNote("default", TablesNoteKey("a.xlsx")).value(), kept_tables);
+  }
+  ASSERT_TRUE(Put("a.xlsx", workbook("<c r='A2'><v>12</v></c>")).ok());
+  EXPECT_EQ(Of("a.xlsx"), "[Id; N]\nnumber 12; number 3\n");
 }
 
 TEST_F(KeptTables, OfDocumentsThatEarlierProgramsStoredComeFromTheText) {

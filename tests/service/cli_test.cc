@@ -2,6 +2,7 @@
 // a service.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "index/index.h"
@@ -208,6 +209,20 @@ TEST_F(Cli, VerifyNamesFilesOfKeptPassagesThatAreNoGoodAndRemovesThemWhenAskedTo
   EXPECT_EQ(repaired["kept"]["files"], 1);
   EXPECT_EQ(repaired["kept"]["removed"], 1);
   EXPECT_EQ(RunJson({"verify"})["kept"]["files"], 0);
+}
+
+TEST_F(Cli, VerifyDoesNotSayThatItRemovedWhatIsStillThere) {
+  MakeStore().reset();
+  dir_.Write("data/kv/stray", "?");
+  std::filesystem::create_symlink("nowhere", dir_.File("data/kv/link"));
+  const Ran repaired = Run({"verify", "--repair"});
+  EXPECT_EQ(repaired.status, 1) << repaired.Shown();
+  EXPECT_NE(repaired.out.find("removed: kept passage stray: "), std::string::npos)
+      << repaired.Shown();
+  EXPECT_NE(repaired.out.find("problem: kept passage link: cannot examine"), std::string::npos)
+      << repaired.Shown();
+  EXPECT_TRUE(repaired.Says("1 files or folders of kept passages are no good and are still there"))
+      << repaired.Shown();
 }
 
 TEST_F(Cli, DeletingNeedsNoModelAndSaysWhenThereWasNothing) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+#include "base/strings.h"
 #include "tests/testing/temp_dir.h"
 
 namespace vade {
@@ -48,7 +49,7 @@ TEST(Endpoint, WhatIsNoAddressIsNotReturned) {
         std::string("localhost:"), std::string("localhost:0"), std::string("localhost:65536"),
         std::string("localhost:-1"), std::string("a b:80"), std::string("a\nb:80"),
         std::string("unix:/tmp/x:80"), std::string("h\0st:80", 7), std::string("h\xc3\xb6st:80"),
-        std::string(513, 'a') + ":80"}) {
+        StrCat(std::string(513, 'a'), ":80")}) {
     dir.Write("endpoint", bytes);
     EXPECT_EQ(ReadEndpoint(dir.path()), std::nullopt) << "'" << bytes << "'";
   }

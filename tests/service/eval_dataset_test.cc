@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
 #include "tests/testing/temp_dir.h"
 
 namespace vade {
@@ -103,7 +104,7 @@ TEST_F(EvalDatasetFolder, QuestionsWithoutATextArePassedOverAndNamed) {
 }
 
 TEST_F(EvalDatasetFolder, DeepNestingIsRefusedRatherThanFollowed) {
-  dir_.Write("set/qa.jsonl", std::string(200000, '[') + "\n");
+  dir_.Write("set/qa.jsonl", StrCat(std::string(200000, '['), "\n"));
   ExpectRefused("line 1 is not a JSON object");
 }
 

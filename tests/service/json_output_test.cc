@@ -208,7 +208,7 @@ TEST(OtherJson, IsWhatTheManualSays) {
             "\"documents\":1,\"passages\":2}]}");
   VerifyReport report;
   report.problems = {"one"};
-  EXPECT_EQ(Json::parse(VerifyJson(report, {4, 900, 1, {"x.kv: it is stale"}})),
+  EXPECT_EQ(Json::parse(VerifyJson(report, {4, 900, {{"x.kv: it is stale", true}}})),
             Json({{"documents", 0},
                   {"passages", 0},
                   {"vectors", 0},

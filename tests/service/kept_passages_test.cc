@@ -162,9 +162,9 @@ TEST_F(KeptPassages, VerifyFindsFilesOfWhatTheStoreHasNoMore) {
       std::filesystem::copy_options::recursive | std::filesystem::copy_options::skip_existing);
   const KeptFilesReport stale = verify(BlockFiles::Repair::kRemove);
   ASSERT_EQ(stale.problems.size(), 2u);
-  for (const std::string& problem : stale.problems)
-    EXPECT_NE(problem.find("it is stale"), std::string::npos) << problem;
-  EXPECT_EQ(stale.removed, 2u);
+  for (const KeptFileProblem& problem : stale.problems)
+    EXPECT_NE(problem.line.find("it is stale"), std::string::npos) << problem.line;
+  EXPECT_EQ(stale.removed(), 2u);
   EXPECT_FALSE(AnyFileHolds("thirty days"));
   EXPECT_TRUE(verify(BlockFiles::Repair::kNothing).problems.empty());
 }

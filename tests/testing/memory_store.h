@@ -36,8 +36,7 @@ class MemoryStore : public Store {
   explicit MemoryStore(const Clock& clock = SystemClock()) : clock_(clock) {}
 
   // The next call of `operation` ("begin", "text", "passages", "commit" of one document, "together"
-  // of all that are committed at once, "search") after `skip`
-  // good ones returns `status`.
+  // of all that are committed at once, "search") after `skip` good ones returns `status`.
   void FailNext(std::string operation, Status status, int skip = 0) {
     std::lock_guard lock(mutex_);
     failures_[std::move(operation)] = {skip, std::move(status)};
@@ -115,8 +114,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     auto at = found->documents.find(document_id);
-    if (at == found->documents.end()) return std::optional<DocumentInfo>();
-    return std::optional<DocumentInfo>(at->second.info);
+    return at == found->documents.end() ? std::optional<DocumentInfo>() : at->second.info;
   }
 
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
@@ -124,7 +122,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     for (const auto& [id, stored] : found->documents) {
-      if (stored.info.content_hash == content_hash) return std::optional<DocumentInfo>(stored.info);
+      if (stored.info.content_hash == content_hash) return std::optional(stored.info);
     }
     return std::optional<DocumentInfo>();
   }
@@ -193,10 +191,7 @@ class MemoryStore : public Store {
   Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
-    for (const StoreNote& note : notes) {
-      if (note.value.empty()) found->notes.erase(note.key);
-      if (!note.value.empty()) found->notes[note.key] = note.value;
-    }
+    Keep(notes, found);
     return OkStatus();
   }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
@@ -204,8 +199,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     ASSIGN_OR_RETURN(Collection * found, Find(collection));
     const auto at = found->notes.find(key);
-    if (at == found->notes.end()) return std::optional<std::string>();
-    return std::optional<std::string>(at->second);
+    return at == found->notes.end() ? std::optional<std::string>() : at->second;
   }
   Result<std::vector<StoreNote>> ListNotes(std::string_view collection, std::string_view prefix,
                                            std::string_view after, int limit) override {
@@ -268,9 +262,8 @@ class MemoryStore : public Store {
     ChangeList list;
     list.through = commit_;
     list.trimmed = commit > commit_ || commit < forgotten_;
-    if (list.trimmed) return list;
     for (const StoreChange& change : log_) {
-      if (change.commit <= commit) continue;
+      if (list.trimmed || change.commit <= commit) continue;
       const bool next_commit = list.changes.empty() || list.changes.back().commit < change.commit;
       if (next_commit && list.changes.size() >= static_cast<size_t>(limit)) {
         list.more = true;
@@ -293,8 +286,8 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     VerifyReport report;
     for (const auto& [name, collection] : collections_) {
-      report.documents += collection.documents.size();
       for (const auto& [id, stored] : collection.documents) {
+        ++report.documents;
         report.passages += stored.passages.size();
         report.vectors += stored.vectors.size() / static_cast<size_t>(collection.info.dimension);
       }
@@ -341,6 +334,7 @@ class MemoryStore : public Store {
     std::vector<Passage> passages;
     std::vector<float> vectors;                         // [passages, dimension]
     std::optional<int64_t> created = {}, updated = {};  // kept times
+    std::vector<StoreNote> notes = {};                  // to be put as it commits
   };
   struct Collection {
     CollectionInfo info;
@@ -383,6 +377,11 @@ class MemoryStore : public Store {
       return OkStatus();
     }
 
+    Status PutNote(StoreNote note) override {
+      staged_.notes.push_back(std::move(note));
+      return OkStatus();
+    }
+
     void KeepTimes(int64_t created, int64_t updated) override {
       staged_.created = created;
       staged_.updated = updated;
@@ -403,9 +402,8 @@ class MemoryStore : public Store {
                         FloorToCodePoint(text, passage.begin) == passage.begin &&
                         FloorToCodePoint(text, passage.end) == passage.end;
       if (!sane) {
-        return InvalidArgument(StrCat("document '", staged_.info.id, "': passage [", passage.begin,
-                                      ",", passage.end, ") is outside its text of ", text.size(),
-                                      " bytes"));
+        return InvalidArgument(StrCat("document '", staged_.info.id, "': a passage [",
+                                      passage.begin, ",", passage.end, ") that is outside"));
       }
       Passage& stored = staged_.passages.emplace_back(passage);
       stored.document_id = staged_.info.id;
@@ -435,6 +433,10 @@ class MemoryStore : public Store {
       text_read_ = passages_read_ = false;
       return std::optional<DocumentInfo>(at_->second.info);
     }
+    Result<std::string> Tables() override {
+      const auto at = collection_.notes.find(TablesNoteKey(at_->first));
+      return at == collection_.notes.end() ? std::string() : at->second;
+    }
     Result<std::string> NextText() override {
       return std::exchange(text_read_, true) ? std::string() : at_->second.text;
     }
@@ -455,17 +457,15 @@ class MemoryStore : public Store {
 
   static bool ValidName(std::string_view name) {
     if (name.empty() || name.size() > 64 || name[0] == '.') return false;
-    return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             c == '_' || c == '.' || c == '-';
-    });
+    return name.find_first_not_of(
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+               "0123456789_.-") == std::string_view::npos;
   }
 
   static bool MayRead(const DocumentInfo& info, const std::vector<std::string>& groups) {
-    if (info.groups.empty()) return true;
-    return std::any_of(info.groups.begin(), info.groups.end(), [&](const std::string& group) {
-      return std::find(groups.begin(), groups.end(), group) != groups.end();
-    });
+    const auto& own = info.groups;
+    return own.empty() ||
+           std::find_first_of(own.begin(), own.end(), groups.begin(), groups.end()) != own.end();
   }
 
   static bool IsValidAt(const DocumentInfo& info, int64_t time) {
@@ -573,8 +573,16 @@ class MemoryStore : public Store {
     ++counts_.committed;
     const std::string id = staged.info.id;
     Log(commit_, StoreChange::Kind::kPut, found->info.id, id, !created);
+    Keep(std::exchange(staged.notes, {}), found);
     found->documents[id] = std::move(staged);
     return result;
+  }
+
+  static void Keep(std::span<const StoreNote> notes, Collection* collection) {
+    for (const StoreNote& note : notes) {
+      if (note.value.empty()) collection->notes.erase(note.key);
+      if (!note.value.empty()) collection->notes[note.key] = note.value;
+    }
   }
 
   const Clock& clock_;
