@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "model/cuda_backend.h"
@@ -147,6 +148,42 @@ TEST_F(CudaGraphs, StepsWithoutWantedRowsAreNotTakenForOthers) {
   };
   EXPECT_TRUE(SameBits(read(*recorded.decoder), read(*plain.decoder)));
   EXPECT_GE(recorded.counts().launched, 3u);
+}
+
+// What is found of a row's logits is no part of the recorded step; it may grow the scratch that is.
+TEST_F(CudaGraphs, TheBestOfRecordedStepsAreThoseOfSingleLaunches) {
+  const Loaded recorded = Load(), plain = Load(false);
+  const auto read = [](Decoder& decoder) {
+    const auto sequence = Must(decoder.NewSequence());
+    std::vector<BestLogits> all;
+    std::vector<int32_t> tokens = RandomTokens(9, 1), apart;
+    for (int step = 0; step < 12; ++step) {
+      const std::vector<int32_t> wanted = {static_cast<int32_t>(tokens.size()) - 1};
+      ForwardItem item{sequence.get(), tokens, {}, wanted};
+      item.best = step % 3 == 0 ? 256 : 1;
+      item.weights = step % 3 == 1;
+      item.temperature = 0.7;
+      item.apart = apart;
+      const Logits logits = Must(decoder.Forward({&item, 1}, Context()));
+      all.push_back(logits.best[0]);
+      const std::vector<float> row = Must(decoder.WholeRow(logits.forward, 0));
+      EXPECT_EQ(Must(decoder.RowPart(logits.forward, 0, 3, 9)),
+                std::vector<float>(row.begin() + 3, row.begin() + 12));
+      tokens = {all.back().best[0].first};
+      apart.insert(std::ranges::upper_bound(apart, tokens[0]), tokens[0]);
+    }
+    return all;
+  };
+  const auto a = read(*recorded.decoder), b = read(*plain.decoder);
+  for (size_t step = 0; step < a.size(); ++step) {
+    EXPECT_EQ(a[step].best, b[step].best) << step;
+    EXPECT_EQ(a[step].apart.size(), step);
+    EXPECT_EQ(a[step].apart, b[step].apart) << step;
+    EXPECT_EQ(a[step].weights, b[step].weights) << step;
+    EXPECT_EQ(a[step].sum, b[step].sum) << step;
+    EXPECT_EQ(a[step].tempered_sum, b[step].tempered_sum) << step;
+  }
+  EXPECT_GE(recorded.counts().launched, 6u);
 }
 
 TEST_F(CudaGraphs, AStepThatIsCancelledWhileItIsRecordedLeavesNothing) {
