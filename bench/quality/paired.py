@@ -10,16 +10,16 @@ interval from bootstrap samples of the questions; then how often each abstained,
 """
 
 import argparse
-import json
 import random
 import statistics
+
+import readings
 
 SAMPLES = 10_000
 
 
 def answerable(path):
-    rows = (json.loads(line) for line in open(path, encoding="utf-8"))
-    return {row["id"]: row for row in rows if not row["impossible"]}
+    return {row["id"]: row for row in readings.read_lines(path) if not row["impossible"]}
 
 
 def interval(differences, seed):
