@@ -1,22 +1,27 @@
 #include "generator/draft.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace vade {
 namespace {
 
 // Longer matches tell no more.
 constexpr size_t kLongestMatch = 16;
-// Before anything has been measured: what AVX2 machines show for a few tokens more.
-constexpr double kFirstExtraCost = 0.15;
-constexpr std::array<double, 4> kFirstRates = {0.35, 0.55, 0.7, 0.8};
+// Before anything has been measured: a guessed token, as a share of a step, and how often one
+// holds.
+constexpr double kFirstExtraCost = 0.1;
+constexpr std::array<double, 4> kFirstRates = {0.5, 0.75, 0.85, 0.9};
 constexpr double kFirstWeight = 4;
 // Old observations fade, so that the rates follow what is being asked.
 constexpr double kMostObservations = 200;
-constexpr double kSmoothing = 0.125;
+constexpr int kMostSteps = 8;
+// A step that took longer than so many times the expected was held up by something else.
+constexpr double kMostDelay = 2;
 constexpr double kLeastRate = 0.02;  // never so sure that a guess is wrong that none is tried again
 
-void Smooth(double* mean, double value) { *mean += kSmoothing * (value - *mean); }
+// Widths that are told apart: each up to a dozen, then a few together.
+int WidthOf(int guessed) { return guessed <= 12 ? guessed : (guessed + 3) / 4 * 4; }
 
 }  // namespace
 
@@ -45,10 +50,12 @@ size_t GuessRecord::Of(int matched) {
 }
 
 void GuessRecord::Observe(int matched, int guessed, int held) {
-  Counts& counts = counts_[Of(matched)];
-  counts.tried += std::min(held + 1, guessed);  // those behind the first wrong one were not judged
-  counts.held += held;
-  if (counts.tried > kMostObservations) {
+  const int judged = std::min(held + 1, guessed);  // those behind the first wrong one were not
+  for (int i = 0; i < judged; ++i) {
+    Counts& counts = counts_[Of(matched + i)];
+    counts.tried += 1;
+    if (i < held) counts.held += 1;
+    if (counts.tried <= kMostObservations) continue;
     counts.held *= kMostObservations / counts.tried;
     counts.tried = kMostObservations;
   }
@@ -60,36 +67,51 @@ double GuessRecord::Rate(int matched, const GuessRecord* before) const {
   return (counts_[i].held + kFirstWeight * prior) / (counts_[i].tried + kFirstWeight);
 }
 
-void GuessPolicy::ObserveStep(int answers, int guessed, double milliseconds) {
-  if (guessed == 0) {
-    const auto [it, fresh] = plain_ms_.try_emplace(answers, milliseconds);
-    if (!fresh) Smooth(&it->second, milliseconds);
-    return;
-  }
-  const auto plain = plain_ms_.find(answers);
-  if (plain == plain_ms_.end()) return;
-  const double extra = std::max(0.0, milliseconds - plain->second) / guessed;
-  if (extra_ms_ < 0) extra_ms_ = extra;
-  Smooth(&extra_ms_, extra);
+void StepTimes::Observe(int guessed, double milliseconds) {
+  const int width = WidthOf(guessed);
+  if (by_width_.count(0) > 0)
+    milliseconds = std::min(milliseconds, kMostDelay * Cost(width) * by_width_.at(0).milliseconds);
+  Mean& mean = by_width_[width];
+  mean.seen = std::min(mean.seen + 1, kMostSteps);
+  mean.milliseconds += (milliseconds - mean.milliseconds) / mean.seen;
 }
 
-double GuessPolicy::ExtraCost(int answers) const {
-  const auto plain = plain_ms_.find(answers);
-  if (extra_ms_ < 0 || plain == plain_ms_.end() || plain->second <= 0) return kFirstExtraCost;
-  return extra_ms_ / plain->second;
+double StepTimes::Cost(int guessed) const {
+  const double unseen = 1 + kFirstExtraCost * guessed;
+  const auto plain = by_width_.find(0);
+  if (plain == by_width_.end() || plain->second.milliseconds <= 0) return unseen;
+  const auto cost = [&](auto at) {
+    return std::max(1.0, at->second.milliseconds / plain->second.milliseconds);
+  };
+  const auto above = by_width_.lower_bound(guessed);
+  if (above != by_width_.end() && above->first == guessed) return cost(above);
+  const auto below = std::prev(above);  // the plain one, if no other
+  if (above == by_width_.end()) {
+    if (below == plain) return unseen;
+    return 1 + (cost(below) - 1) * guessed / below->first;
+  }
+  const double part = static_cast<double>(guessed - below->first) / (above->first - below->first);
+  return cost(below) + part * (cost(above) - cost(below));
+}
+
+void GuessPolicy::ObserveStep(int answers, int guessed, double milliseconds) {
+  times_[answers].Observe(guessed, milliseconds);
+}
+
+double GuessPolicy::Cost(int answers, int guessed) const {
+  const auto times = times_.find(answers);
+  return times == times_.end() ? StepTimes().Cost(guessed) : times->second.Cost(guessed);
 }
 
 int GuessPolicy::BestLength(int matched, const GuessRecord& answer, int answers,
                             int longest) const {
-  const double rate = std::max(kLeastRate, answer.Rate(matched, &all_));
-  const double cost = ExtraCost(answers);
   double best = 1;  // tokens in the time of a step without guesses
   double tokens = 1, power = 1;
   int length = 0;
   for (int n = 1; n <= longest; ++n) {
-    power *= rate;
+    power *= std::max(kLeastRate, answer.Rate(matched + n - 1, &all_));
     tokens += power;
-    const double speed = tokens / (1 + cost * n);
+    const double speed = tokens / Cost(answers, answers * n);
     if (speed > best) {
       best = speed;
       length = n;

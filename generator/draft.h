@@ -23,11 +23,12 @@ struct Guess {
 // long matches the first one counts, since the best passage stands first.
 Guess GuessNext(std::span<const int32_t> text, size_t begin, int longest);
 
-// How often guesses held, by the length of the match.
+// How often guessed tokens held, by the length of the match: each that holds makes it longer.
 class GuessRecord {
  public:
+  // The first `held` of `guessed` tokens behind a match of that length were right.
   void Observe(int matched, int guessed, int held);
-  // Of one guessed token, after those before it held; `before` counts as much as a few guesses.
+  // Of the next token behind a match of that length; `before` counts as much as a few guesses.
   double Rate(int matched, const GuessRecord* before) const;
 
  private:
@@ -39,21 +40,37 @@ class GuessRecord {
   std::array<Counts, kLengths> counts_;
 };
 
+// How long a step takes by the number of guessed tokens in it. Not linear: the first few may cost
+// nothing, and one more than a pass over the weights serves may cost as much as all before it.
+class StepTimes {
+ public:
+  void Observe(int guessed, double milliseconds);
+  // As a multiple of a step without guesses; between widths that were seen, on the line.
+  double Cost(int guessed) const;
+
+ private:
+  struct Mean {
+    double milliseconds = 0;
+    int seen = 0;
+  };
+  std::map<int, Mean> by_width_;
+};
+
 // What a longer guess costs and brings. One an engine; not thread-safe.
 class GuessPolicy {
  public:
   // A step took `milliseconds` that read one token for each of `answers` and `guessed` ones more.
   void ObserveStep(int answers, int guessed, double milliseconds);
   void ObserveGuess(int matched, int guessed, int held) { all_.Observe(matched, guessed, held); }
-  // The length in 0..longest that brings the most tokens in a given time; 0: guessing does not pay.
+  // The length in 0..longest that brings the most tokens in a given time, if all answers guess
+  // alike; 0: guessing does not pay.
   int BestLength(int matched, const GuessRecord& answer, int answers, int longest) const;
-  // What one more token costs, as a share of a step without guesses.
-  double ExtraCost(int answers) const;
+  // Of a step with so many guessed tokens, as a multiple of one without.
+  double Cost(int answers, int guessed) const;
 
  private:
   GuessRecord all_;
-  std::map<int, double> plain_ms_;  // of steps without guesses, by the number of answers
-  double extra_ms_ = -1;            // a guessed token, running mean; negative: not measured yet
+  std::map<int, StepTimes> times_;  // by the number of answers
 };
 
 }  // namespace vade

@@ -86,7 +86,7 @@ struct GeneratorOptions {
   int further_passages = 0;
   // Read at most at a time beyond an answer's last token (generator/draft.h); 0: off. Changes
   // nothing but the time an answer takes.
-  int guessed_tokens = 8;
+  int guessed_tokens = 7;
   int max_active = 8;    // answers in one batch
   int max_waiting = 32;  // beyond: RESOURCE_EXHAUSTED
 };

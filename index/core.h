@@ -102,6 +102,8 @@ Status CheckNote(const StoreNote& note);
 // What it is: put, or removed where its value is empty.
 void AddNote(CollectionId c, const StoreNote& note, KvBatch* batch);
 Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const StoreNote> notes);
+Status RemoveNotesIn(StoreCore* core, std::string_view collection, std::string_view document_id,
+                     std::span<const StoreNote> notes);
 Result<std::optional<std::string>> GetNoteOf(const StoreCore& core, std::string_view collection,
                                              std::string_view key);
 Result<std::vector<StoreNote>> ListNotesOf(const StoreCore& core, std::string_view collection,

@@ -247,6 +247,10 @@ class Store {
   // tables travel in exports. A note that was put is durable together with the next commit: never
   // after it.
   virtual Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) = 0;
+  // Removes the notes of these keys, which a deleted document left; nothing while a document of
+  // that id is current.
+  virtual Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
+                               std::span<const StoreNote> notes) = 0;
   virtual Result<std::optional<std::string>> GetNote(std::string_view collection,
                                                      std::string_view key) = 0;
   // Those whose keys begin with `prefix`, behind the key `after` ("": from the first), by key.

@@ -65,6 +65,10 @@ class LocalStore : public Store {
   Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
     return PutNotesIn(&core_, collection, notes);
   }
+  Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
+                       std::span<const StoreNote> notes) override {
+    return RemoveNotesIn(&core_, collection, document_id, notes);
+  }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
                                              std::string_view key) override {
     return GetNoteOf(core_, collection, key);

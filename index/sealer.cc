@@ -316,8 +316,18 @@ Status Sealer::SealApart(CollectionState* state, uint64_t commit, const Context&
   }
 }
 
+// Whether the collection has gone since, or has its vectors in another space.
+bool Sealer::Overtaken(const Job& job) const {
+  const auto view = core_->committer->Current();
+  const auto found = view->collections.find(job.state->info.name);
+  return found == view->collections.end() || found->second->space != job.state->space;
+}
+
 Status Sealer::RunJob(const Job& job) {
-  ASSIGN_OR_RETURN(const std::vector<Made> made, MakeParts(job));
+  const auto parts = MakeParts(job);
+  if (!parts.ok() && Overtaken(job)) return OkStatus();  // its folder went while it was written
+  RETURN_IF_ERROR(parts.status());
+  const std::vector<Made>& made = *parts;
   if (!Replace(job, made)) {
     RemoveSegments(*core_, job.state->space);
     return OkStatus();

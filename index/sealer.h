@@ -58,6 +58,7 @@ class Sealer {
   Result<std::vector<Made>> MakeParts(const Job& job);
   static void ReplaceIn(CollectionState* state, const Job& job, const std::vector<Made>& all);
   bool Replace(const Job& job, const std::vector<Made>& all);
+  bool Overtaken(const Job& job) const;
   Result<std::shared_ptr<const Segment>> MakeSegment(const Job& job, const VectorRows& rows,
                                                      const std::string& path, uint64_t number);
 

@@ -13,9 +13,12 @@ Status DocumentTables::AddNote(const std::string& document_id, std::string encod
 }
 
 Status DocumentTables::Forget(std::span<const std::string> document_ids) {
-  std::vector<StoreNote> notes;
-  for (const std::string& id : document_ids) RETURN_IF_ERROR(AddNote(id, "", &notes));
-  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
+  for (const std::string& id : document_ids) {
+    std::vector<StoreNote> notes;
+    RETURN_IF_ERROR(AddNote(id, "", &notes));
+    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, notes));
+  }
+  return OkStatus();
 }
 
 Result<std::vector<Table>> DocumentTables::Of(const std::string& document_id) const {

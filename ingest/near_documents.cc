@@ -67,10 +67,12 @@ Status NearDocuments::AddNotes(const std::string& document_id, std::string_view 
 }
 
 Status NearDocuments::Forget(std::span<const std::string> document_ids) {
-  std::vector<StoreNote> notes;
-  for (const std::string& id : document_ids)
+  for (const std::string& id : document_ids) {
+    std::vector<StoreNote> notes;
     RETURN_IF_ERROR(AddNotes(id, "", std::nullopt, &notes));
-  return notes.empty() ? OkStatus() : store_->PutNotes(collection_, notes);
+    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, notes));
+  }
+  return OkStatus();
 }
 
 Result<std::optional<NearDocument>> NearDocuments::Nearest(const std::string& document_id) const {

@@ -166,13 +166,62 @@ VADE_VNNI_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves, const 
   }
 }
 
+// Codes of 4 bits around their middle: then a group's sum of 32 products, at most 8 * 127 * 32 in
+// size, is a 16-bit word, and one multiplication of pairs of words, of which the upper scale is 0,
+// scales and adds it, where 32-bit ones take three operations.
+constexpr bool IsCentred(Format f) { return f == Format::kQ4Super; }
+constexpr int kMiddle = 8;
+
+// -kMiddle times the sums of a token's groups: what a group's sum starts with.
+template <int T>
+struct Starts {
+  alignas(32) int32_t of[T][8];
+};
+
+template <int T>
+VADE_VNNI_INLINE void SetStarts(const TokenRows& code_sums, Starts<T>& starts) {
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    __m128i words;
+    std::memcpy(&words, code_sums.first + static_cast<size_t>(t) * code_sums.stride, sizeof(words));
+    const __m256i scaled = _mm256_slli_epi32(_mm256_cvtepi16_epi32(words), 3);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(starts.of[t]),
+                       _mm256_sub_epi32(_mm256_setzero_si256(), scaled));
+  }
+}
+
+template <int R, int T>
+VADE_VNNI_INLINE Dots<R * T> StartDots(const Starts<T>& starts, int group) {
+  Dots<R* T> dots = ZeroDots<R * T>();
+  VADE_UNROLL for (int t = 0; t < T; ++t) {
+    const __m512i start = Broadcast32(reinterpret_cast<const uint8_t*>(&starts.of[t][group]));
+    VADE_UNROLL for (int r = 0; r < R; ++r) dots.even[r * T + t] = start;
+  }
+  return dots;
+}
+
+// `scales` have nothing in their upper words.
+template <int R, int T>
+VADE_VNNI_INLINE void AddWordTimes(const Dots<R * T>& dots, const __m512i (&scales)[R],
+                                   __m512i (&sums)[R * T]) {
+  VADE_UNROLL for (int i = 0; i < R * T; ++i) {
+    sums[i] = _mm512_dpwssd_epi32(sums[i], SumOf(dots, i), scales[i / T]);
+  }
+}
+
 // kQ4Super, kQ5Super: a scale for each group; pairs of groups have theirs in the bytes of 16-bit
 // words.
 template <Format F, bool kUnpacked, int R, int T>
 VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, const TokenRows& x,
-                                __m512i (&sums)[R * T]) {
+                                const TokenRows& code_sums, __m512i (&sums)[R * T]) {
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(F);
-  VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
+  Starts<T> starts;
+  if constexpr (IsCentred(F)) {
+    SetStarts(code_sums, starts);
+    DotSums<false, 4, R, T>(six_bits, code_sums, sums);
+    VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_slli_epi32(sums[i], 3);
+  } else {
+    VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
+  }
   TokenRows columns = x;
   for (int pair = 0; pair < 4; ++pair) {
     if constexpr (!kUnpacked) PrefetchAhead<2 * GroupBytes(F)>(codes.of[0]);
@@ -184,10 +233,15 @@ VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, 
         scales[r] = which == 0 ? _mm512_and_si512(words[r], _mm512_set1_epi32(255))
                                : _mm512_srli_epi32(words[r], 8);
       }
-      Dots<R* T> dots = ZeroDots<R * T>();
+      Dots<R* T> dots =
+          IsCentred(F) ? StartDots<R, T>(starts, 2 * pair + which) : ZeroDots<R * T>();
       AddHalfGroup<F, kUnpacked, 0, R, T>(codes, columns, dots);
       AddHalfGroup<F, kUnpacked, 1, R, T>(codes, columns, dots);
-      AddTimes<R, T>(dots, scales, sums);
+      if constexpr (IsCentred(F)) {
+        AddWordTimes<R, T>(dots, scales, sums);
+      } else {
+        AddTimes<R, T>(dots, scales, sums);
+      }
       Advance(codes, kStep);
       columns.first += 32;
     }
@@ -249,9 +303,9 @@ VADE_VNNI_INLINE void AddSuperBlock(const Pointers<R>& blocks, const Pointers<R>
         six_bits.of[r] = values[r];
       }
     }
-    AddGroups<F, kUnpacked, R, T>(six_bits, codes, x, dots);
-    AddScaled<false, R, T>(blocks, 0, records, dots, sums);
     const TokenRows sums32 = {records.first + offsetof(Prepared256, sums32), records.stride};
+    AddGroups<F, kUnpacked, R, T>(six_bits, codes, x, sums32, dots);
+    AddScaled<false, R, T>(blocks, 0, records, dots, sums);
     DotSums<false, 4, R, T>(At(six_bits, 128), sums32, dots);
     AddScaled<true, R, T>(blocks, kMinimumOffset, records, dots, sums);
   }
@@ -355,7 +409,9 @@ template <Format F>
 VADE_VNNI void UnpackRun(const BlockRun& run, uint8_t* codes, uint8_t* six_bits) {
   const uint8_t* block = run.packed;
   for (size_t i = 0; i < run.blocks; ++i, block += BlockBytes(F)) {
+    PrefetchAhead<CodesOffset(F)>(block);
     for (size_t group = 0; group < BlockCols(F) / 32; ++group, codes += kUnpackedGroupBytes) {
+      PrefetchAhead<GroupBytes(F)>(block + CodesOffset(F) + group * GroupBytes(F));
       UnpackGroup<F>(block + CodesOffset(F) + group * GroupBytes(F), codes);
     }
     if constexpr (F == Format::kQ4Super || F == Format::kQ5Super) {
@@ -370,7 +426,8 @@ constexpr RunFunctions Functions() {
   if constexpr (IsFloat(F) || F == Format::kQ8Block32) {
     return {AddRun<F, false>, nullptr, nullptr, kTokens};
   } else {
-    return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>, kTokens, AddPair<F>, kPairTokens};
+    return {AddRun<F, false>, AddRun<F, true>, UnpackRun<F>,       kTokens,
+            AddPair<F>,       kPairTokens,     IsSuper(F) ? 2u : 1};
   }
 }
 

@@ -38,7 +38,8 @@ class TileProduct {
     const size_t block_cols = BlockCols(w_.format);
     const size_t all_blocks = w_.cols / block_cols;
     const bool add_all = functions_.add_all != nullptr;
-    const bool unpack = functions_.unpack && (add_all || tokens_ > functions_.tokens_a_pass);
+    const bool unpack = functions_.unpack &&
+                        (add_all || tokens_ > functions_.packed_passes * functions_.tokens_a_pass);
     const size_t run_blocks = add_all || unpack ? kRunCols / block_cols : all_blocks;
     for (size_t block = 0; block < all_blocks; block += run_blocks) {
       BlockRun runs[2];

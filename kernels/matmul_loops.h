@@ -67,6 +67,7 @@ struct RunFunctions {
   size_t tokens_a_pass;
   AddPairFunction add_pair = nullptr;  // null: tiles are multiplied one by one
   size_t pair_tokens = 0;
+  size_t packed_passes = 1;  // for more, codes are unpacked once and not as they are multiplied
   // Of prepared rows that are used together, so that they stay in the L2 cache while tiles pass.
   size_t activation_bytes = 768 * 1024;
   // Called around the work on a number of tokens; may be null.

@@ -34,9 +34,8 @@ Status ChangeFollower::Forget(const StoreChange& change, Generator* generator) {
   return forgotten;
 }
 
-// Notes go after a delete, not with it: whoever deleted may have died before they went. A
-// document of that name that is put just now may lose its note with them; then its tables are what
-// its text says.
+// Notes go after a delete, not with it: whoever deleted may have died before they went. Those of a
+// document of that name that was put meanwhile stay.
 Status ChangeFollower::ForgetNotes(const std::vector<StoreChange>& changes) {
   std::map<uint32_t, std::vector<std::string>> deleted;
   for (const StoreChange& change : changes) {
@@ -48,16 +47,8 @@ Status ChangeFollower::ForgetNotes(const std::vector<StoreChange>& changes) {
   for (const CollectionInfo& collection : collections) {
     const auto found = deleted.find(collection.id);
     if (found == deleted.end()) continue;
-    std::vector<std::string>& ids = found->second;
-    Status status;
-    std::erase_if(ids, [&](const std::string& id) {
-      const auto info = store_->FindDocument(collection.name, id);
-      if (!info.ok()) status = info.status();
-      return !info.ok() || info->has_value();
-    });
-    RETURN_IF_ERROR(status);
-    RETURN_IF_ERROR(DocumentTables(store_, collection.name).Forget(ids));
-    RETURN_IF_ERROR(NearDocuments(store_, collection.name).Forget(ids));
+    RETURN_IF_ERROR(DocumentTables(store_, collection.name).Forget(found->second));
+    RETURN_IF_ERROR(NearDocuments(store_, collection.name).Forget(found->second));
   }
   return OkStatus();
 }

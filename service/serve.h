@@ -54,7 +54,7 @@
 //   answer.further_passages    hits beyond those asked for, 0 to 100, default 5: read where those do
 //                              not answer, before the documents are said to hold no answer
 //   answer.guessed_tokens      read at most at a time beyond an answer's last token, 0 to 64,
-//                              default 8, 0: off; changes the time that an answer takes, no word
+//                              default 7, 0: off; changes the time that an answer takes, no word
 //   answer.reading             alone (default): each passage is asked by itself, from what is kept
 //                              of it, and the answer goes on from the best one; together: all in one
 //                              prompt

@@ -2,7 +2,7 @@
 // passages of a data set, through the Generator, with guessing on and off in turn; says so when the
 // two differ in a single token's text, which they must not.
 //
-//   speculation_bench MODEL.gguf DATASET_DIR LANG QUESTIONS [PASSAGES=3] [GUESSED=8] [REPEAT=3]
+//   speculation_bench MODEL.gguf DATASET_DIR LANG QUESTIONS [PASSAGES=3] [GUESSED=7] [REPEAT=3]
 //
 // The right passage comes first, others of the set behind it. Prints tokens a second of decoding
 // (from the first token to the last), the ratio, and how many of the guesses held.
@@ -90,7 +90,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   const auto requests = Requests(argv[2], argv[3], number(4, 10), number(5, 3));
-  const int guessed = static_cast<int>(number(6, 8));
+  const int guessed = static_cast<int>(number(6, 7));
   std::vector<double> ratios;
   for (size_t repeat = 0; repeat < number(7, 3); ++repeat) {
     const Totals off = Run(decoder->get(), requests, 0),

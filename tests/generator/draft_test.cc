@@ -50,10 +50,40 @@ TEST(GuessRecord, LearnsPerLengthOfMatch) {
   EXPECT_NEAR(fresh.Rate(1, &record), record.Rate(1, nullptr), 1e-12);
 }
 
-TEST(GuessRecord, CountsOnlyWhatWasJudged) {
+TEST(GuessRecord, CountsOnlyWhatWasJudgedAndEachTokenByItsMatch) {
   GuessRecord record;
+  const double unseen = record.Rate(4, nullptr);
   for (int i = 0; i < 100; ++i) record.Observe(2, 8, 1);  // one held, one was wrong, six unknown
-  EXPECT_NEAR(record.Rate(2, nullptr), 0.5, 0.03);
+  EXPECT_GT(record.Rate(2, nullptr), 0.95);
+  EXPECT_LT(record.Rate(3, nullptr), 0.05);
+  EXPECT_EQ(record.Rate(4, nullptr), unseen);
+}
+
+TEST(StepTimes, AreOnTheLineBetweenWhatWasSeen) {
+  StepTimes times;
+  const double unseen = times.Cost(4);
+  EXPECT_GT(unseen, 1);
+  times.Observe(0, 20);
+  EXPECT_EQ(times.Cost(0), 1);
+  EXPECT_EQ(times.Cost(4), unseen);
+  times.Observe(3, 20);
+  times.Observe(7, 24);
+  times.Observe(8, 36);
+  EXPECT_NEAR(times.Cost(2), 1, 1e-9);
+  EXPECT_NEAR(times.Cost(5), 1.1, 1e-9);
+  EXPECT_NEAR(times.Cost(7), 1.2, 1e-9);
+  EXPECT_NEAR(times.Cost(8), 1.8, 1e-9);
+  EXPECT_NEAR(times.Cost(16), 2.6, 1e-9);
+}
+
+TEST(StepTimes, HardlyHeedAStepThatWasHeldUp) {
+  StepTimes times;
+  for (int i = 0; i < 10; ++i) times.Observe(0, 20);
+  for (int i = 0; i < 10; ++i) times.Observe(4, 22);
+  times.Observe(4, 2000);
+  EXPECT_LT(times.Cost(4), 1.3);
+  times.Observe(0, 2000);
+  EXPECT_GT(times.Cost(4), 0.9);
 }
 
 TEST(GuessPolicy, GuessesFarWhereGuessesHoldAndNotWhereTheyFail) {
@@ -75,11 +105,35 @@ TEST(GuessPolicy, StopsWhereATokenMoreCostsAsMuchAsAStep) {
   EXPECT_GT(policy.BestLength(1, record, 1, 8), 0);
   for (int i = 0; i < 20; ++i) policy.ObserveStep(1, 0, 50);
   for (int i = 0; i < 50; ++i) policy.ObserveStep(1, 4, 50 + 4 * 50);
-  EXPECT_NEAR(policy.ExtraCost(1), 1, 0.01);
+  EXPECT_NEAR(policy.Cost(1, 4), 5, 0.1);
   EXPECT_EQ(policy.BestLength(1, record, 1, 8), 0);
   for (int i = 0; i < 200; ++i) policy.ObserveStep(1, 4, 50 + 4 * 2);
-  EXPECT_NEAR(policy.ExtraCost(1), 0.04, 0.01);
-  EXPECT_GT(policy.BestLength(1, record, 1, 8), 2);
+  EXPECT_NEAR(policy.Cost(1, 4), 1.16, 0.01);
+  EXPECT_GE(policy.BestLength(1, record, 1, 8), 2);
+}
+
+TEST(GuessPolicy, StopsBeforeAWidthThatCostsMore) {
+  GuessPolicy policy;
+  GuessRecord good;
+  for (int i = 0; i < 100; ++i) good.Observe(4, 8, 8);
+  for (int i = 0; i < 20; ++i) {
+    policy.ObserveStep(1, 0, 20);
+    policy.ObserveStep(1, 7, 24);
+    policy.ObserveStep(1, 8, 38);
+  }
+  EXPECT_EQ(policy.BestLength(4, good, 1, 8), 7);
+}
+
+TEST(GuessPolicy, CountsTheGuessesOfAllAnswers) {
+  GuessPolicy policy;
+  GuessRecord good;
+  for (int i = 0; i < 100; ++i) good.Observe(4, 8, 8);
+  for (int i = 0; i < 20; ++i) {
+    policy.ObserveStep(4, 0, 20);
+    policy.ObserveStep(4, 4, 22);
+    policy.ObserveStep(4, 8, 120);
+  }
+  EXPECT_EQ(policy.BestLength(4, good, 4, 8), 1);
 }
 
 }  // namespace

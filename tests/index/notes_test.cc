@@ -115,6 +115,20 @@ TEST_F(NotesOfARevision, AreNotThereWhenItIsDroppedOrCannotBeCommitted) {
   EXPECT_EQ(Get("key"), "(none)");
 }
 
+TEST_F(NotesOfARevision, AreRemovedByKeyOnlyOnceTheDocumentIsGone) {
+  OpenWithCollection();
+  ASSERT_TRUE(Begin("first")->Commit(Context()).ok());
+  ASSERT_EQ(Put("other", "stays"), OkStatus());
+  const StoreNote left{"key", ""};
+  ASSERT_EQ(store_->RemoveNotesOf("default", "a", {&left, 1}), OkStatus());
+  EXPECT_EQ(Get("key"), "first");
+  ASSERT_TRUE(store_->DeleteDocuments("default", std::vector<std::string>{"a"}, {}).ok());
+  ASSERT_EQ(store_->RemoveNotesOf("default", "a", {&left, 1}), OkStatus());
+  EXPECT_EQ(Get("key"), "(none)");
+  EXPECT_EQ(Get("other"), "stays");
+  EXPECT_EQ(store_->RemoveNotesOf("nowhere", "a", {&left, 1}).code(), StatusCode::kNotFound);
+}
+
 TEST_F(NotesOfARevision, AreCheckedWhenTheyAreGiven) {
   OpenWithCollection();
   auto writer = Begin("sound");

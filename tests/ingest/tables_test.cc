@@ -426,6 +426,10 @@ class KeptTables : public ::testing::Test {
     return tables.ok() ? Shown(*tables) : tables.status().ToString();
   }
   size_t Notes() { return store_.ListNotes("default", "t", "", 1000).value().size(); }
+  void DropNote(const std::string& id) {
+    const StoreNote none{TablesNoteKey(id), ""};
+    EXPECT_TRUE(store_.PutNotes("default", {&none, 1}).ok());
+  }
 
   testing::MemoryStore store_;
   HashingEmbedder embedder_;
@@ -472,8 +476,7 @@ TEST_F(KeptTables, StayThoseOfTheRevisionThatIsThereWhenACommitFails) {
 
 TEST_F(KeptTables, OfDocumentsThatEarlierProgramsStoredComeFromTheText) {
   ASSERT_TRUE(Put("a.md", kPrices).ok());
-  const std::vector<std::string> ids = {"a.md"};
-  ASSERT_TRUE(DocumentTables(&store_, "default").Forget(ids).ok());
+  DropNote("a.md");
   EXPECT_EQ(Notes(), 0u);
   EXPECT_EQ(Of("a.md"), "[Item; Price]\ntext; money 5 $\n");
 }
@@ -492,9 +495,19 @@ TEST_F(KeptTables, KeepWhatOnlyTheFileKnew) {
       "", "");
   ASSERT_TRUE(Put("a.xlsx", file).ok());
   EXPECT_EQ(Of("a.xlsx"), "[Id; N]\ntext; number 3\n");
-  const std::vector<std::string> ids = {"a.xlsx"};
-  ASSERT_TRUE(DocumentTables(&store_, "default").Forget(ids).ok());
+  DropNote("a.xlsx");
   EXPECT_EQ(Of("a.xlsx"), "[Id; N]\nnumber 12; number 3\n") << "the text alone does not say it";
+}
+
+TEST_F(KeptTables, AreForgottenOnlyOnceTheDocumentIsGone) {
+  ASSERT_TRUE(Put("a.md", kPrices).ok());
+  const std::vector<std::string> ids = {"a.md"};
+  DocumentTables tables(&store_, "default");
+  ASSERT_TRUE(tables.Forget(ids).ok());
+  EXPECT_EQ(Notes(), 1u) << "it is there: put again, perhaps, a moment after it went";
+  ASSERT_TRUE(store_.DeleteDocuments("default", ids, Context()).ok());
+  ASSERT_TRUE(tables.Forget(ids).ok());
+  EXPECT_EQ(Notes(), 0u);
 }
 
 }  // namespace

@@ -194,6 +194,14 @@ class MemoryStore : public Store {
     Keep(notes, found);
     return OkStatus();
   }
+  Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
+                       std::span<const StoreNote> notes) override {
+    std::lock_guard lock(mutex_);
+    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    if (found->documents.count(std::string(document_id)) > 0) return OkStatus();
+    for (const StoreNote& note : notes) found->notes.erase(note.key);
+    return OkStatus();
+  }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
                                              std::string_view key) override {
     std::lock_guard lock(mutex_);

@@ -90,7 +90,7 @@ def main():
         ("--dataset", {"default": prompts.DATA / "xquad"}), ("--variant", {"choices": ("en", "zh"), "default": "en"}),
         ("--seed", {"type": int, "default": 1}), ("--max-tokens", {"type": int, "default": 96}),
         ("--least", {"type": int, "default": 8}),
-        ("--guessed", {"type": int, "default": 8, "help": "answer.guessed_tokens"}),
+        ("--guessed", {"type": int, "default": 7, "help": "answer.guessed_tokens"}),
         ("--lookup", {"type": int, "default": 10, "help": "num_pred_tokens; the rival's own default"}))
     side_by_side.print_system_info()
     table = side_by_side.Table("model", "language", "answers", *(f"{arm}, tokens/s" for arm in ARMS),
