@@ -71,9 +71,9 @@ struct GeneratorOptions {
   uint64_t kept_bytes = 0;  // of keys and values of passages in memory, within the decoder's pages
   // Within them: what was read for a question, for so long after its last use; 0: none.
   std::chrono::seconds turns_kept_for{600};
-  BlockFiles* block_files = nullptr;  // not owned; null: none are written
-  Joining joining = Joining::kNever;  // for requests that do not say
-  int history_tokens = 2048;          // budget for earlier turns
+  BlockFiles* block_files = nullptr;     // not owned; null: none are written
+  Joining joining = Joining::kDetected;  // for requests that do not say
+  int history_tokens = 2048;             // budget for earlier turns
   int max_prompt_tokens =
       4096;  // prefix, passages, history and question; capped by the decoder's context
   double min_dense_score =

@@ -169,10 +169,10 @@ VADE_VNNI_INLINE void AddScaled(const Pointers<R>& blocks, size_t halves, const 
 // Codes of 4 bits around their middle: then a group's sum of 32 products, at most 8 * 127 * 32 in
 // size, is a 16-bit word, and one multiplication of pairs of words, of which the upper scale is 0,
 // scales and adds it, where 32-bit ones take three operations.
-constexpr bool IsCentred(Format f) { return f == Format::kQ4Super; }
-constexpr int kMiddle = 8;
+constexpr bool SumsFitWords(Format f) { return f == Format::kQ4Super; }
+constexpr int kMiddleBits = 3;  // the middle is 8
 
-// -kMiddle times the sums of a token's groups: what a group's sum starts with.
+// -8 times the sums of a token's groups: what a group's sum starts with.
 template <int T>
 struct Starts {
   alignas(32) int32_t of[T][8];
@@ -183,7 +183,7 @@ VADE_VNNI_INLINE void SetStarts(const TokenRows& code_sums, Starts<T>& starts) {
   VADE_UNROLL for (int t = 0; t < T; ++t) {
     __m128i words;
     std::memcpy(&words, code_sums.first + static_cast<size_t>(t) * code_sums.stride, sizeof(words));
-    const __m256i scaled = _mm256_slli_epi32(_mm256_cvtepi16_epi32(words), 3);
+    const __m256i scaled = _mm256_slli_epi32(_mm256_cvtepi16_epi32(words), kMiddleBits);
     _mm256_store_si256(reinterpret_cast<__m256i*>(starts.of[t]),
                        _mm256_sub_epi32(_mm256_setzero_si256(), scaled));
   }
@@ -215,10 +215,10 @@ VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, 
                                 const TokenRows& code_sums, __m512i (&sums)[R * T]) {
   constexpr size_t kStep = kUnpacked ? kUnpackedGroupBytes : GroupBytes(F);
   Starts<T> starts;
-  if constexpr (IsCentred(F)) {
+  if constexpr (SumsFitWords(F)) {
     SetStarts(code_sums, starts);
     DotSums<false, 4, R, T>(six_bits, code_sums, sums);
-    VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_slli_epi32(sums[i], 3);
+    VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_slli_epi32(sums[i], kMiddleBits);
   } else {
     VADE_UNROLL for (int i = 0; i < R * T; ++i) sums[i] = _mm512_setzero_si512();
   }
@@ -234,10 +234,10 @@ VADE_VNNI_INLINE void AddGroups(const Pointers<R>& six_bits, Pointers<R> codes, 
                                : _mm512_srli_epi32(words[r], 8);
       }
       Dots<R* T> dots =
-          IsCentred(F) ? StartDots<R, T>(starts, 2 * pair + which) : ZeroDots<R * T>();
+          SumsFitWords(F) ? StartDots<R, T>(starts, 2 * pair + which) : ZeroDots<R * T>();
       AddHalfGroup<F, kUnpacked, 0, R, T>(codes, columns, dots);
       AddHalfGroup<F, kUnpacked, 1, R, T>(codes, columns, dots);
-      if constexpr (IsCentred(F)) {
+      if constexpr (SumsFitWords(F)) {
         AddWordTimes<R, T>(dots, scales, sums);
       } else {
         AddTimes<R, T>(dots, scales, sums);

@@ -59,7 +59,7 @@
 //                              of it, and the answer goes on from the best one; together: all in one
 //                              prompt
 //   answer.joining             whether passages that were asked alone are also read in one prompt, for
-//                              questions that do not say: never (default), detected, always
+//                              questions that do not say: never, detected (default), always
 //   answer.kept_bytes          of model.kv_bytes, for passages that were read; default 300M, at
 //                              most 60% of it; 0: none is kept
 //   answer.turns_kept_seconds  what was read for a question is kept so long after its last use, for when

@@ -99,10 +99,16 @@ class JoinedAnswers : public ::testing::Test {
   std::string streamed_;
 };
 
-TEST_F(JoinedAnswers, AreNotGivenUnasked) {
-  const Answer answer = Ask(Longer());
+TEST_F(JoinedAnswers, AreNotGivenWhereTheyAreRuledOut) {
+  GenerateRequest request = Longer();
+  request.joining = Joining::kNever;
+  const Answer answer = Ask(request);
   EXPECT_TRUE(answer.abstained);
   EXPECT_EQ(answer.joined, 0u);
+}
+
+TEST_F(JoinedAnswers, AreDetectedWhereARequestDoesNotSay) {
+  EXPECT_EQ(Ask(Longer()).text, both_);
 }
 
 TEST_F(JoinedAnswers, ComeFromThePassagesThatHelpReadInOnePrompt) {

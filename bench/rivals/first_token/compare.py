@@ -50,7 +50,7 @@ class Contest:
 
     def suitable(self, service):
         """Questions whose passages have 150 to 250 tokens in the mean, each with its prompts by number of passages."""
-        rows = prompts.sample(prompts.read(self.a.dataset, "qa", self.a.variant), 5 * self.a.questions, self.a.seed)
+        rows = prompts.sample(prompts.read(self.a.dataset, "qa", self.a.variant), 12 * self.a.questions, self.a.seed)
         asked = [row["question"] for row in rows]
         found = [service.search("corpus", question, max(self.a.passages)) for question in asked]
         program = side_by_side.program(self.a.bin, "prompt_tokens")
