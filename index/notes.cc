@@ -50,10 +50,8 @@ Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const 
 
 Status RemoveNotesIn(StoreCore* core, std::string_view collection, std::string_view document_id,
                      std::span<const StoreNote> notes) {
-  ASSIGN_OR_RETURN(const auto state, FindCollection(*core->committer->Current(), collection));
   const auto remove = [&](View* view, KvBatch* batch) -> Status {
-    const auto at = view->collections.find(std::string(collection));
-    if (at == view->collections.end() || at->second->id != state->id) return OkStatus();
+    ASSIGN_OR_RETURN(const auto state, FindCollection(*view, collection));
     ASSIGN_OR_RETURN(const auto current,
                      ReadDocument(*core->kv, nullptr, state->id, std::string(document_id)));
     if (current) return OkStatus();

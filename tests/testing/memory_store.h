@@ -1,7 +1,8 @@
 // A Store that lives in memory: the same contract as OpenStore()'s without files, segments or
 // terms. The whole store is one mutex and one map, so that a test sees only the module that it
 // tests. Search scans every vector and orders by cosine; term_score counts the question's words
-// that the passage holds. Tests make a call fail with FailNext().
+// that the passage holds. Tests make a call fail with FailNext(). Longer than files are here: it is
+// one class, of which each function is a few lines of the contract.
 #pragma once
 
 #include <algorithm>
