@@ -73,8 +73,7 @@ std::vector<int32_t> Sampler::ChangedTokens(std::span<const int32_t> next) const
     tokens.insert(tokens.end(), next.begin(), next.end());
   }
   std::ranges::sort(tokens);
-  const auto twice = std::ranges::unique(tokens);
-  tokens.erase(twice.begin(), twice.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   return tokens;
 }
 

@@ -103,7 +103,7 @@ Status CheckNote(const StoreNote& note);
 void AddNote(CollectionId c, const StoreNote& note, KvBatch* batch);
 Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const StoreNote> notes);
 Status RemoveNotesIn(StoreCore* core, std::string_view collection, std::string_view document_id,
-                     std::span<const StoreNote> notes);
+                     std::span<const std::string> keys);
 Result<std::optional<std::string>> GetNoteOf(const StoreCore& core, std::string_view collection,
                                              std::string_view key);
 Result<std::vector<StoreNote>> ListNotesOf(const StoreCore& core, std::string_view collection,

@@ -250,7 +250,7 @@ class Store {
   // Removes the notes of these keys, which a deleted document left; nothing while a document of
   // that id is current.
   virtual Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
-                               std::span<const StoreNote> notes) = 0;
+                               std::span<const std::string> keys) = 0;
   virtual Result<std::optional<std::string>> GetNote(std::string_view collection,
                                                      std::string_view key) = 0;
   // Those whose keys begin with `prefix`, behind the key `after` ("": from the first), by key.

@@ -66,8 +66,8 @@ class LocalStore : public Store {
     return PutNotesIn(&core_, collection, notes);
   }
   Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
-                       std::span<const StoreNote> notes) override {
-    return RemoveNotesIn(&core_, collection, document_id, notes);
+                       std::span<const std::string> keys) override {
+    return RemoveNotesIn(&core_, collection, document_id, keys);
   }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
                                              std::string_view key) override {

@@ -49,13 +49,13 @@ Status PutNotesIn(StoreCore* core, std::string_view collection, std::span<const 
 }
 
 Status RemoveNotesIn(StoreCore* core, std::string_view collection, std::string_view document_id,
-                     std::span<const StoreNote> notes) {
+                     std::span<const std::string> keys) {
   const auto remove = [&](View* view, KvBatch* batch) -> Status {
     ASSIGN_OR_RETURN(const auto state, FindCollection(*view, collection));
     ASSIGN_OR_RETURN(const auto current,
                      ReadDocument(*core->kv, nullptr, state->id, std::string(document_id)));
     if (current) return OkStatus();
-    for (const StoreNote& note : notes) AddNote(state->id, {note.key, ""}, batch);
+    for (const std::string& key : keys) AddNote(state->id, {key, ""}, batch);
     return OkStatus();
   };
   return core->committer->Amend(remove, Durability::kBuffered);

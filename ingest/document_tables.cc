@@ -14,9 +14,8 @@ Status DocumentTables::AddNote(const std::string& document_id, std::string encod
 
 Status DocumentTables::Forget(std::span<const std::string> document_ids) {
   for (const std::string& id : document_ids) {
-    std::vector<StoreNote> notes;
-    RETURN_IF_ERROR(AddNote(id, "", &notes));
-    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, notes));
+    const std::string key = TablesNoteKey(id);
+    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, {&key, 1}));
   }
   return OkStatus();
 }

@@ -70,7 +70,9 @@ Status NearDocuments::Forget(std::span<const std::string> document_ids) {
   for (const std::string& id : document_ids) {
     std::vector<StoreNote> notes;
     RETURN_IF_ERROR(AddNotes(id, "", std::nullopt, &notes));
-    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, notes));
+    std::vector<std::string> keys;
+    for (StoreNote& note : notes) keys.push_back(std::move(note.key));
+    RETURN_IF_ERROR(store_->RemoveNotesOf(collection_, id, keys));
   }
   return OkStatus();
 }

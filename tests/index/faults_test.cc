@@ -23,6 +23,7 @@
 #include <functional>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "tests/index/store_fixture.h"
 
@@ -35,6 +36,12 @@ std::atomic<bool> segments_cannot_be_opened{false};
 std::atomic<int64_t> free_bytes{-1};  // negative: as it is
 std::atomic<int> times_asked_for_space{0};
 thread_local size_t largest_allocation = SIZE_MAX;
+// Called once by this thread's next question for space, or opening of a segment.
+thread_local std::function<void()> when_space_is_asked_for, when_a_segment_is_opened;
+
+void CallOnce(std::function<void()>* hook) {
+  if (const auto call = std::exchange(*hook, nullptr)) call();
+}
 
 bool IsBelow(const char* path) {
   const size_t length = std::strlen(faulty_directory);
@@ -80,9 +87,12 @@ int open(const char* path, int flags, ...) {
     mode = va_arg(rest, mode_t);
     va_end(rest);
   }
-  if (segments_cannot_be_opened && IsBelow(path) && std::string_view(path).ends_with(".seg")) {
-    errno = EMFILE;
-    return -1;
+  if (IsBelow(path) && std::string_view(path).ends_with(".seg")) {
+    if (segments_cannot_be_opened) {
+      errno = EMFILE;
+      return -1;
+    }
+    if ((flags & O_ACCMODE) == O_RDONLY) CallOnce(&when_a_segment_is_opened);
   }
   return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
@@ -92,6 +102,7 @@ int statvfs(const char* path, struct statvfs* out) noexcept {
   static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "statvfs"));
   const int result = real(path, out);
   ++times_asked_for_space;
+  if (IsBelow(path)) CallOnce(&when_space_is_asked_for);
   if (result == 0 && free_bytes >= 0 && IsBelow(path)) out->f_bavail = free_bytes / out->f_frsize;
   return result;
 }
@@ -264,6 +275,29 @@ TEST_F(FaultyMachine, ASegmentThatCannotBeReadBackIsNotLeftBehind) {
   Mend();
   Seal();
   EXPECT_EQ(Found("harbour tides"), "harbour tides");
+}
+
+// Before anything of the segment is written, and once it is and goes with its folder.
+TEST_F(FaultyMachine, ACollectionThatGoesWhileItIsSealedIsNoFault) {
+  for (std::function<void()>* moment : {&when_space_is_asked_for, &when_a_segment_is_opened}) {
+    ASSERT_EQ(PutOne("a", "harbour tides"), OkStatus());
+    int replaced = 0;
+    *moment = [&] {
+      ASSERT_EQ(store_->DeleteCollection("default"), OkStatus());
+      ASSERT_EQ(store_->CreateCollection({.name = "default",
+                                          .embedder_id = embedder_.id(),
+                                          .dimension = embedder_.dimension()}),
+                OkStatus());
+      ASSERT_EQ(PutOne("b", "of its successor"), OkStatus());
+      ++replaced;
+    };
+    EXPECT_EQ(store_->SealAll(Context()), OkStatus());
+    EXPECT_EQ(replaced, 1);
+    EXPECT_EQ(SegmentFiles().size(), 1u);  // of its successor, which was next
+    EXPECT_EQ(Found("harbour tides"), "of its successor");
+    EXPECT_EQ(Problems(), "");
+    Delete({"b"});
+  }
 }
 
 TEST_F(FaultyMachine, WithoutMemoryForASegmentTheTailIsSearchedAsBefore) {

@@ -119,7 +119,7 @@ TEST_F(NotesOfARevision, AreRemovedByKeyOnlyOnceTheDocumentIsGone) {
   OpenWithCollection();
   ASSERT_TRUE(Begin("first")->Commit(Context()).ok());
   ASSERT_EQ(Put("other", "stays"), OkStatus());
-  const StoreNote left{"key", ""};
+  const std::string left = "key";
   ASSERT_EQ(store_->RemoveNotesOf("default", "a", {&left, 1}), OkStatus());
   EXPECT_EQ(Get("key"), "first");
   ASSERT_TRUE(store_->DeleteDocuments("default", std::vector<std::string>{"a"}, {}).ok());

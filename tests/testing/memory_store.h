@@ -1,13 +1,11 @@
 // A Store that lives in memory: the same contract as OpenStore()'s without files, segments or
 // terms. The whole store is one mutex and one map, so that a test sees only the module that it
 // tests. Search scans every vector and orders by cosine; term_score counts the question's words
-// that the passage holds. Tests make a call fail with FailNext(). Longer than files are here: it is
-// one class, of which each function is a few lines of the contract.
+// that the passage holds. Tests make a call fail with FailNext().
 #pragma once
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +21,7 @@
 #include "base/unicode.h"
 #include "index/filter.h"
 #include "index/index.h"
+#include "tests/testing/memory_collection.h"
 
 namespace vade::testing {
 
@@ -57,7 +56,7 @@ class MemoryStore : public Store {
     if (collections_.count(info.name) > 0) {
       return AlreadyExists(StrCat("collection '", info.name, "' exists already"));
     }
-    Collection& made = collections_[info.name];
+    MemoryCollection& made = collections_[info.name];
     made.info = {.name = info.name,
                  .embedder_id = info.embedder_id,
                  .dimension = info.dimension,
@@ -68,7 +67,7 @@ class MemoryStore : public Store {
 
   Result<CollectionInfo> GetCollection(std::string_view name) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(name));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(name));
     return Describe(*found);
   }
 
@@ -81,7 +80,7 @@ class MemoryStore : public Store {
 
   Status DeleteCollection(std::string_view name) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(name));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(name));
     Log(++commit_, StoreChange::Kind::kDeleteCollection, found->info.id);
     collections_.erase(collections_.find(name));
     return OkStatus();
@@ -91,7 +90,7 @@ class MemoryStore : public Store {
                                                         const DocumentInfo& info) override {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(TakeFailure("begin"));
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     if (info.id.empty()) return InvalidArgument("a document needs an id");
     ++counts_.begun;
     return std::unique_ptr<DocumentWriter>(
@@ -113,7 +112,7 @@ class MemoryStore : public Store {
   Result<std::optional<DocumentInfo>> FindDocument(std::string_view collection,
                                                    std::string_view document_id) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     auto at = found->documents.find(document_id);
     return at == found->documents.end() ? std::optional<DocumentInfo>() : at->second.info;
   }
@@ -121,7 +120,7 @@ class MemoryStore : public Store {
   Result<std::optional<DocumentInfo>> FindByHash(std::string_view collection,
                                                  std::string_view content_hash) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     for (const auto& [id, stored] : found->documents) {
       if (stored.info.content_hash == content_hash) return std::optional(stored.info);
     }
@@ -130,14 +129,14 @@ class MemoryStore : public Store {
 
   Result<Document> GetDocument(std::string_view collection, std::string_view document_id) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Stored * stored, FindStored(collection, document_id));
+    ASSIGN_OR_RETURN(MemoryDocument * stored, FindStored(collection, document_id));
     return Document{stored->info, stored->text};
   }
 
   Result<DocumentPage> ListDocuments(std::string_view collection,
                                      const DocumentQuery& query) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     if (query.limit < 1) return InvalidArgument("limit must be at least 1");
     std::optional<Filter> filter;
     if (!query.filter.empty()) {
@@ -161,16 +160,16 @@ class MemoryStore : public Store {
                                            std::string_view document_id,
                                            std::vector<float>* vectors) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Stored * stored, FindStored(collection, document_id));
+    ASSIGN_OR_RETURN(MemoryDocument * stored, FindStored(collection, document_id));
     if (vectors != nullptr) *vectors = stored->vectors;
     return stored->passages;
   }
 
   Result<std::unique_ptr<CollectionReader>> ReadCollection(std::string_view collection) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     return std::unique_ptr<CollectionReader>(
-        std::make_unique<Reader>(*found, Describe(*found), commit_));
+        std::make_unique<MemoryReader>(*found, Describe(*found), commit_));
   }
 
   Result<uint64_t> DeleteDocuments(std::string_view collection,
@@ -178,7 +177,7 @@ class MemoryStore : public Store {
                                    const Context& ctx) override {
     RETURN_IF_ERROR(ctx.Check());
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     uint64_t deleted = 0;
     for (const std::string& id : document_ids) {
       if (found->documents.erase(id) == 0) continue;
@@ -191,29 +190,29 @@ class MemoryStore : public Store {
 
   Status PutNotes(std::string_view collection, std::span<const StoreNote> notes) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
-    Keep(notes, found);
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
+    KeepNotes(notes, found);
     return OkStatus();
   }
   Status RemoveNotesOf(std::string_view collection, std::string_view document_id,
-                       std::span<const StoreNote> notes) override {
+                       std::span<const std::string> keys) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     if (found->documents.count(std::string(document_id)) > 0) return OkStatus();
-    for (const StoreNote& note : notes) found->notes.erase(note.key);
+    for (const std::string& key : keys) found->notes.erase(key);
     return OkStatus();
   }
   Result<std::optional<std::string>> GetNote(std::string_view collection,
                                              std::string_view key) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     const auto at = found->notes.find(key);
     return at == found->notes.end() ? std::optional<std::string>() : at->second;
   }
   Result<std::vector<StoreNote>> ListNotes(std::string_view collection, std::string_view prefix,
                                            std::string_view after, int limit) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     std::vector<StoreNote> notes;
     for (auto at = found->notes.lower_bound(prefix);
          at != found->notes.end() && at->first.starts_with(prefix) &&
@@ -229,7 +228,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(TakeFailure("search"));
     ++counts_.searches;
-    ASSIGN_OR_RETURN(Collection * found, Find(request.collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
     const int64_t time =
         request.as_of.empty() ? clock_.UnixMicros() : ParseRfc3339(request.as_of).value();
@@ -241,7 +240,7 @@ class MemoryStore : public Store {
     for (const auto& [id, stored] : found->documents) {
       if (filter && !filter->Keeps(stored.info)) continue;
       if (IsHidden(*found, stored.info, time)) continue;
-      if (MayRead(stored.info, request.groups)) Score(stored, request, &result.hits);
+      if (MayRead(stored.info, request.groups)) ScorePassages(stored, request, &result.hits);
     }
     std::stable_sort(result.hits.begin(), result.hits.end(),
                      [](const Hit& a, const Hit& b) { return a.score > b.score; });
@@ -307,7 +306,7 @@ class MemoryStore : public Store {
   Result<ReembedReport> Reembed(std::string_view collection, const ReembedRequest& request,
                                 const Context& ctx) override {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     ReembedReport report;
     for (auto& [id, stored] : found->documents) {
       std::vector<PassageToEmbed> passages;
@@ -337,19 +336,6 @@ class MemoryStore : public Store {
   std::atomic<int> seals_due{0};  // how often it was asked to
 
  private:
-  struct Stored {
-    DocumentInfo info;
-    std::string text;
-    std::vector<Passage> passages;
-    std::vector<float> vectors;                         // [passages, dimension]
-    std::optional<int64_t> created = {}, updated = {};  // kept times
-    std::vector<StoreNote> notes = {};                  // to be put as it commits
-  };
-  struct Collection {
-    CollectionInfo info;
-    std::map<std::string, Stored, std::less<>> documents;
-    std::map<std::string, std::string, std::less<>> notes = {};
-  };
   struct Failure {
     int skip = 0;
     Status status;
@@ -423,122 +409,22 @@ class MemoryStore : public Store {
     MemoryStore* store_;
     std::string collection_;
     int dimension_;
-    Stored staged_;
+    MemoryDocument staged_;
     bool committed_ = false;
   };
 
-  // Over a copy.
-  class Reader : public CollectionReader {
-   public:
-    Reader(Collection collection, CollectionInfo info, uint64_t commit)
-        : collection_(std::move(collection)), info_(std::move(info)), commit_(commit) {
-      next_ = collection_.documents.begin();
-    }
-    const CollectionInfo& info() const override { return info_; }
-    uint64_t commit() const override { return commit_; }
-    Result<std::optional<DocumentInfo>> NextDocument() override {
-      if (next_ == collection_.documents.end()) return std::optional<DocumentInfo>();
-      at_ = next_++;
-      text_read_ = passages_read_ = false;
-      return std::optional<DocumentInfo>(at_->second.info);
-    }
-    Result<std::string> Tables() override {
-      const auto at = collection_.notes.find(TablesNoteKey(at_->first));
-      return at == collection_.notes.end() ? std::string() : at->second;
-    }
-    Result<std::string> NextText() override {
-      return std::exchange(text_read_, true) ? std::string() : at_->second.text;
-    }
-    Result<std::vector<Passage>> NextPassages(std::vector<float>* vectors) override {
-      vectors->clear();
-      if (std::exchange(passages_read_, true)) return std::vector<Passage>();
-      *vectors = at_->second.vectors;
-      return at_->second.passages;
-    }
-
-   private:
-    const Collection collection_;
-    const CollectionInfo info_;
-    const uint64_t commit_;
-    std::map<std::string, Stored, std::less<>>::const_iterator next_, at_;
-    bool text_read_ = false, passages_read_ = false;
-  };
-
-  static bool ValidName(std::string_view name) {
-    if (name.empty() || name.size() > 64 || name[0] == '.') return false;
-    return name.find_first_not_of(
-               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-               "0123456789_.-") == std::string_view::npos;
-  }
-
-  static bool MayRead(const DocumentInfo& info, const std::vector<std::string>& groups) {
-    const auto& own = info.groups;
-    return own.empty() ||
-           std::find_first_of(own.begin(), own.end(), groups.begin(), groups.end()) != own.end();
-  }
-
-  static bool IsValidAt(const DocumentInfo& info, int64_t time) {
-    return info.valid_from.empty() || ParseRfc3339(info.valid_from).value() <= time;
-  }
-  static bool IsHidden(const Collection& collection, const DocumentInfo& info, int64_t time) {
-    if (!IsValidAt(info, time)) return true;
-    return std::any_of(collection.documents.begin(), collection.documents.end(),
-                       [&](const auto& other) {
-                         const DocumentInfo& successor = other.second.info;
-                         return successor.supersedes == info.id && IsValidAt(successor, time);
-                       });
-  }
-
-  static Status CheckRequest(const SearchRequest& request, const CollectionInfo& info) {
-    if (!request.as_of.empty()) RETURN_IF_ERROR(ParseRfc3339(request.as_of).status());
-    if (request.k < 1 || request.k > 1000)
-      return InvalidArgument(StrCat("k is ", request.k, "; give 1..1000"));
-    if (request.vector.size() != static_cast<size_t>(info.dimension)) {
-      return InvalidArgument(StrCat("the question's vector has ", request.vector.size(),
-                                    " dimensions; '", info.name, "' has ", info.dimension));
-    }
-    return OkStatus();
-  }
-
-  static void Score(const Stored& stored, const SearchRequest& request, std::vector<Hit>* hits) {
-    const size_t dimension = request.vector.size();
-    for (size_t i = 0; i < stored.passages.size(); ++i) {
-      double dot = 0;
-      for (size_t d = 0; d < dimension; ++d)
-        dot += stored.vectors[i * dimension + d] * request.vector[d];
-      Hit& hit = hits->emplace_back();
-      hit.passage = stored.passages[i];
-      hit.title = stored.info.title;
-      hit.source = stored.info.source;
-      hit.valid_from = stored.info.valid_from;
-      hit.score = hit.dense_score = dot;
-      for (const TextSpan& word : Words(request.question)) {
-        const std::string_view needle(request.question.data() + word.begin, word.end - word.begin);
-        if (hit.passage.text.find(needle) != std::string::npos) hit.term_score += 1;
-      }
-    }
-  }
-
-  Result<Collection*> Find(std::string_view name) {
+  Result<MemoryCollection*> Find(std::string_view name) {
     auto at = collections_.find(name);
     if (at == collections_.end()) return NotFound(StrCat("collection '", name, "' does not exist"));
     return &at->second;
   }
 
-  Result<Stored*> FindStored(std::string_view collection, std::string_view document_id) {
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+  Result<MemoryDocument*> FindStored(std::string_view collection, std::string_view document_id) {
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     auto at = found->documents.find(document_id);
     if (at == found->documents.end())
       return NotFound(StrCat("document '", document_id, "' does not exist"));
     return &at->second;
-  }
-
-  static CollectionInfo Describe(const Collection& collection) {
-    CollectionInfo info = collection.info;
-    info.document_count = collection.documents.size();
-    for (const auto& [id, stored] : collection.documents)
-      info.passage_count += stored.passages.size();
-    return info;
   }
 
   Status TakeFailure(const std::string& operation) {
@@ -563,9 +449,9 @@ class MemoryStore : public Store {
     log_.push_back({commit, kind, collection, document_id, replaced});
   }
 
-  Result<CommitResult> Publish(const std::string& collection, Stored staged) {
+  Result<CommitResult> Publish(const std::string& collection, MemoryDocument staged) {
     std::lock_guard lock(mutex_);
-    ASSIGN_OR_RETURN(Collection * found, Find(collection));
+    ASSIGN_OR_RETURN(MemoryCollection * found, Find(collection));
     auto at = found->documents.find(staged.info.id);
     const bool created = at == found->documents.end();
     for (Passage& passage : staged.passages) passage.id = next_id_++;
@@ -582,21 +468,14 @@ class MemoryStore : public Store {
     ++counts_.committed;
     const std::string id = staged.info.id;
     Log(commit_, StoreChange::Kind::kPut, found->info.id, id, !created);
-    Keep(std::exchange(staged.notes, {}), found);
+    KeepNotes(std::exchange(staged.notes, {}), found);
     found->documents[id] = std::move(staged);
     return result;
   }
 
-  static void Keep(std::span<const StoreNote> notes, Collection* collection) {
-    for (const StoreNote& note : notes) {
-      if (note.value.empty()) collection->notes.erase(note.key);
-      if (!note.value.empty()) collection->notes[note.key] = note.value;
-    }
-  }
-
   const Clock& clock_;
   mutable std::mutex mutex_;
-  std::map<std::string, Collection, std::less<>> collections_;
+  std::map<std::string, MemoryCollection, std::less<>> collections_;
   std::map<std::string, Failure> failures_;
   Counts counts_;
   uint64_t commit_ = 0, forgotten_ = 0;
