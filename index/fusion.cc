@@ -1,6 +1,7 @@
 #include "index/fusion.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace vade {
 namespace {
@@ -91,6 +92,10 @@ void FuseBoth(std::string_view question, const RankingOptions& ranking,
   }
 }
 
+bool ComesFirst(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
+
 }  // namespace
 
 void Fuse(std::string_view question, const RankingOptions& ranking,
@@ -102,9 +107,27 @@ void Fuse(std::string_view question, const RankingOptions& ranking,
     if (ranking.source == Source::kVectors) c.score = c.dense;
     if (ranking.source == Source::kTerms) c.score = c.terms;
   }
-  std::sort(candidates->begin(), candidates->end(), [](const Candidate& a, const Candidate& b) {
-    return a.score != b.score ? a.score > b.score : a.id < b.id;
-  });
+  std::sort(candidates->begin(), candidates->end(), ComesFirst);
+}
+
+std::vector<Candidate> MergeWordings(std::span<const std::vector<Candidate>> lists,
+                                     std::span<const double> weights) {
+  double total = 0, least = 0;
+  for (size_t i = 0; i < lists.size(); ++i) {
+    total += weights[i];
+    if (!lists[i].empty()) least += weights[i] * lists[i].back().score;
+  }
+  std::vector<Candidate> merged;
+  std::unordered_map<PassageId, size_t> places;
+  for (size_t i = 0; i < lists.size(); ++i) {
+    for (const Candidate& c : lists[i]) {
+      const auto [at, added] = places.try_emplace(c.id, merged.size());
+      if (added) merged.emplace_back(c).score = least / total;
+      merged[at->second].score += weights[i] * (c.score - lists[i].back().score) / total;
+    }
+  }
+  std::sort(merged.begin(), merged.end(), ComesFirst);
+  return merged;
 }
 
 }  // namespace vade

@@ -6,6 +6,7 @@
 // counts for its words too, unless it has more of them (names, numbers). Pure function, any thread.
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -41,5 +42,12 @@ inline constexpr double kReciprocalRankOffset = 60;
 // first of both lists.
 void Fuse(std::string_view question, const RankingOptions& ranking,
           std::vector<Candidate>* candidates);
+
+// One order out of those of a question in several wordings, each as Fuse() leaves it, best first:
+// the score of a candidate becomes the weighted mean over the lists, of the last score of a list
+// that lacks it. What else is known of it is of the first list that has it. weights[lists], above
+// 0.
+std::vector<Candidate> MergeWordings(std::span<const std::vector<Candidate>> lists,
+                                     std::span<const double> weights);
 
 }  // namespace vade

@@ -102,6 +102,13 @@ class CollectionReader {
 
 inline constexpr int kMaxNeighbours = 10;
 
+// The question in other words, such as those with what was said before it in a conversation.
+struct Wording {
+  std::vector<float> vector;  // as SearchRequest::vector
+  std::string question;       // its words
+  double weight = 1;          // beside 1 for the question as it is; above 0
+};
+
 struct SearchRequest {
   std::string collection;
   std::vector<float> vector;  // of the question, unit length
@@ -122,6 +129,9 @@ struct SearchRequest {
   // kMaxNeighbours. A passage within another hit's range is no hit of its own then.
   int neighbours = 0;
   bool explain = false;  // fills SearchResult::candidates
+  // Searched for too: a passage's score is the weighted mean over the question and these. Where a
+  // wording does not propose it, it counts as the last of those that the wording proposes.
+  std::vector<Wording> wordings = {};
 };
 
 struct SearchResult {

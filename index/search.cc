@@ -23,6 +23,20 @@ constexpr int kMaxHits = 1000;
 // puts first the other may put further down.
 constexpr size_t kMinCandidates = 50;
 
+Status CheckVector(std::span<const float> vector, const CollectionInfo& info) {
+  if (vector.size() != static_cast<size_t>(info.dimension)) {
+    return InvalidArgument(StrCat("the question's vector has dimension ", vector.size(),
+                                  ", collection '", info.name, "' has ", info.dimension,
+                                  "; use its embedder, ", info.embedder_id));
+  }
+  double squares = 0;
+  for (float x : vector) squares += static_cast<double>(x) * x;
+  if (!std::isfinite(squares) || squares == 0) {
+    return InvalidArgument("the question's vector is zero or not finite; check the embedder");
+  }
+  return OkStatus();
+}
+
 Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   if (!request.embedder_id.empty() && request.embedder_id != info.embedder_id) {
     return Aborted(StrCat("the embedder of collection '", info.name, "' is ", info.embedder_id,
@@ -32,10 +46,11 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   if (request.k < 1 || request.k > kMaxHits) {
     return InvalidArgument(StrCat("k is ", request.k, "; it must be 1 to ", kMaxHits));
   }
-  if (request.vector.size() != static_cast<size_t>(info.dimension)) {
-    return InvalidArgument(StrCat("the question's vector has dimension ", request.vector.size(),
-                                  ", collection '", info.name, "' has ", info.dimension,
-                                  "; use its embedder, ", info.embedder_id));
+  RETURN_IF_ERROR(CheckVector(request.vector, info));
+  for (const Wording& wording : request.wordings) {
+    RETURN_IF_ERROR(CheckVector(wording.vector, info));
+    if (!(wording.weight > 0 && std::isfinite(wording.weight)))
+      return InvalidArgument(StrCat("a wording weighs ", wording.weight, "; it must be above 0"));
   }
   const double weight = request.ranking.term_weight;
   if (!(weight >= 0 && weight <= 1)) {
@@ -48,11 +63,6 @@ Status Validate(const SearchRequest& request, const CollectionInfo& info) {
   if (request.neighbours < 0 || request.neighbours > kMaxNeighbours) {
     return InvalidArgument(
         StrCat(request.neighbours, " neighbours; it must be 0 to ", kMaxNeighbours));
-  }
-  double squares = 0;
-  for (float x : request.vector) squares += static_cast<double>(x) * x;
-  if (!std::isfinite(squares) || squares == 0) {
-    return InvalidArgument("the question's vector is zero or not finite; check the embedder");
   }
   return OkStatus();
 }
@@ -265,6 +275,32 @@ class CandidateFinder {
   std::vector<Candidate> candidates_;
 };
 
+// Best first; of all wordings.
+Result<std::vector<Candidate>> FindInOrder(const StoreCore& core, const View& view,
+                                           const CollectionState& state,
+                                           const SearchRequest& request, const Admission& admission,
+                                           const Context& ctx) {
+  std::vector<std::vector<Candidate>> lists;
+  std::vector<double> weights;
+  const auto add = [&](const SearchRequest& worded, double weight) -> Status {
+    ASSIGN_OR_RETURN(auto candidates,
+                     CandidateFinder(core, view, state, worded, admission).Find(ctx));
+    Fuse(worded.question, worded.ranking, &candidates);
+    lists.push_back(std::move(candidates));
+    weights.push_back(weight);
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(add(request, 1));
+  if (request.wordings.empty()) return std::move(lists[0]);
+  SearchRequest worded = request;
+  for (const Wording& wording : request.wordings) {
+    worded.vector = wording.vector;
+    worded.question = wording.question;
+    RETURN_IF_ERROR(add(worded, wording.weight));
+  }
+  return MergeWordings(lists, weights);
+}
+
 Result<std::vector<float>> VectorOfPassage(const Kv& kv, const View& view,
                                            const CollectionState& state, PassageId id) {
   std::vector<float> vector;
@@ -326,9 +362,7 @@ Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchR
   ASSIGN_OR_RETURN(const auto state, FindCollection(view, request.collection));
   RETURN_IF_ERROR(Validate(request, state->info));
   ASSIGN_OR_RETURN(const Admission admission, AdmissionOf(core, view, *state, request, ctx));
-  ASSIGN_OR_RETURN(auto candidates,
-                   CandidateFinder(*core, view, *state, request, admission).Find(ctx));
-  Fuse(request.question, request.ranking, &candidates);
+  ASSIGN_OR_RETURN(auto candidates, FindInOrder(*core, view, *state, request, admission, ctx));
   std::map<PassageId, uint32_t> ranks;
   if (request.explain) {
     for (const Candidate& c : candidates) ranks[c.id] = static_cast<uint32_t>(ranks.size() + 1);

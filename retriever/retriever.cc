@@ -23,6 +23,8 @@ Status CheckQuery(const Query& query) {
   if (!IsValidUtf8(query.question)) {
     return InvalidArgument("the question is not valid UTF-8; send it in that encoding");
   }
+  if (!std::all_of(query.earlier.begin(), query.earlier.end(), IsValidUtf8))
+    return InvalidArgument("an earlier question is not valid UTF-8; send it in that encoding");
   if (query.k < 1 || query.k > kMaxHits) {
     return InvalidArgument(StrCat("k is ", query.k, "; give a number from 1 to ", kMaxHits));
   }
@@ -30,8 +32,8 @@ Status CheckQuery(const Query& query) {
 }
 
 // Composed, without white space around it: what typed and pasted forms of one question have in
-// common.
-Result<std::string> NormalQuestion(std::string_view question) {
+// common. "" where nothing else is there.
+std::string Normal(std::string_view question) {
   const std::string composed = Nfc(question);
   size_t begin = composed.size(), end = 0;
   for (size_t pos = 0; pos < composed.size();) {
@@ -40,8 +42,49 @@ Result<std::string> NormalQuestion(std::string_view question) {
     begin = std::min(begin, at);
     end = pos;
   }
-  if (begin >= end) return InvalidArgument("the question is empty; ask something");
-  return composed.substr(begin, end - begin);
+  return begin < end ? composed.substr(begin, end - begin) : "";
+}
+
+// The question followed by the latest earlier one, and by the latest few, the newest first: behind
+// it, so that an embedder that cuts long texts does not cut the question. (docs/performance.md,
+// "Follow-up questions", has what else was tried.)
+std::vector<std::string> WithEarlier(const std::string& question,
+                                     std::span<const std::string> earlier) {
+  constexpr size_t kMostBytes = 256;  // of each: enough to say what it is about
+  std::vector<std::string> texts;
+  std::string text = question;
+  for (size_t i = 0; i < std::min(earlier.size(), kMaxEarlierQuestions); ++i) {
+    const std::string_view one = earlier[earlier.size() - 1 - i];
+    const size_t bytes = FloorToCodePoint(one, std::min(one.size(), kMostBytes));
+    const std::string normal = Normal(one.substr(0, bytes));
+    if (normal.empty()) continue;
+    text += " " + normal;
+    if (texts.size() < 2) texts.push_back(text);
+    texts.back() = text;
+  }
+  return texts;
+}
+
+// What is to be embedded: the question, then WithEarlier().
+Status AddVectors(Embedder* embedder, const Query& query, SearchRequest* request,
+                  const Context& ctx) {
+  TraceSpan span(ctx, "embed");
+  std::vector<std::string> texts = WithEarlier(request->question, query.earlier);
+  std::vector<std::string_view> all(texts.begin(), texts.end());
+  all.insert(all.begin(), request->question);
+  ASSIGN_OR_RETURN(const std::vector<float> vectors, embedder->Embed(all, EmbedRole::kQuery, ctx));
+  const auto vector = [&](size_t i) {
+    const auto begin = vectors.begin() + static_cast<ptrdiff_t>(i) * embedder->dimension();
+    return std::vector<float>(begin, begin + embedder->dimension());
+  };
+  request->vector = vector(0);
+  // Together they weigh as much as the question.
+  for (size_t i = 0; i < texts.size(); ++i) {
+    request->wordings.push_back({.vector = vector(i + 1),
+                                 .question = std::move(texts[i]),
+                                 .weight = 1.0 / static_cast<double>(texts.size())});
+  }
+  return OkStatus();
 }
 
 Status CheckEmbedder(const CollectionInfo& collection, const Embedder& embedder) {
@@ -114,7 +157,8 @@ Result<SearchResult> SearchDistinct(Store* store, SearchRequest request, const C
 Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) const {
   RETURN_IF_ERROR(ctx.Check());
   RETURN_IF_ERROR(CheckQuery(query));
-  ASSIGN_OR_RETURN(std::string question, NormalQuestion(query.question));
+  const std::string question = Normal(query.question);
+  if (question.empty()) return InvalidArgument("the question is empty; ask something");
   ASSIGN_OR_RETURN(CollectionInfo collection, store_->GetCollection(query.collection));
   RETURN_IF_ERROR(CheckEmbedder(collection, *embedder_));
 
@@ -131,11 +175,7 @@ Result<Retrieved> Retriever::Retrieve(const Query& query, const Context& ctx) co
                         .explain = query.explain};
   request.ranking.mmr = query.mmr.value_or(query.ranking.mmr);
   const bool diverse = request.ranking.mmr < 1;
-  {
-    TraceSpan span(ctx, "embed");
-    const std::string_view text = question;
-    ASSIGN_OR_RETURN(request.vector, embedder_->Embed(std::span(&text, 1), EmbedRole::kQuery, ctx));
-  }
+  RETURN_IF_ERROR(AddVectors(embedder_, query, &request, ctx));
   SearchResult found;
   {
     TraceSpan span(ctx, "search");

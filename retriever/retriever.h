@@ -21,6 +21,9 @@ namespace vade {
 
 struct Query {
   std::string question = {};  // 1..kMaxQuestionBytes of UTF-8
+  // What was asked before it in a conversation, oldest first; it may lean on that ("how tall is
+  // it?"). The latest kMaxEarlierQuestions are searched for behind it too.
+  std::vector<std::string> earlier = {};
   std::string collection = "default";
   int k = 5;                             // 1..1000
   std::string filter = {};               // "" = off
@@ -33,6 +36,7 @@ struct Query {
 };
 
 inline constexpr size_t kMaxQuestionBytes = 32 * 1024;
+inline constexpr size_t kMaxEarlierQuestions = 4;
 
 struct Retrieved {
   uint64_t commit = 0;

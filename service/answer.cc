@@ -1,5 +1,9 @@
 #include "service/answer.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "base/trace.h"
 
 namespace vade {
@@ -10,6 +14,15 @@ Retrieved FirstOf(Retrieved found, size_t count) {
   return found;
 }
 
+std::vector<std::string> LatestQuestions(const std::vector<ChatTemplate::Turn>& history) {
+  std::vector<std::string> questions;
+  for (size_t i = history.size(); i-- > 0 && questions.size() < kMaxEarlierQuestions;) {
+    if (history[i].role == Role::kUser) questions.push_back(history[i].content);
+  }
+  std::reverse(questions.begin(), questions.end());
+  return questions;
+}
+
 }  // namespace
 
 Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& observer,
@@ -17,6 +30,7 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   Query query = request.query;
   // A number out of range stays as it is and is refused.
   if (query.k > 0) query.k += further_passages_;
+  if (!request.search_as_asked) query.earlier = LatestQuestions(request.history);
   ASSIGN_OR_RETURN(const Retrieved all, retriever_->Retrieve(query, ctx));
   Retrieved retrieved = FirstOf(all, static_cast<size_t>(request.query.k));
   if (observer.on_retrieved && !observer.on_retrieved(retrieved)) {

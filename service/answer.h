@@ -20,6 +20,7 @@ namespace vade {
 struct AskRequest {
   Query query;                              // question, collection, k, filter, as_of, groups
   std::vector<ChatTemplate::Turn> history;  // earlier turns, oldest first
+  bool search_as_asked = false;             // not together with the questions of the history
   std::string system;
   AnswerMode mode = AnswerMode::kDirect;
   std::optional<Joining> joining;  // nothing: as the service is set up

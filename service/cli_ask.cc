@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/files.h"
 #include "base/strings.h"
@@ -34,6 +35,8 @@ struct AskFlags {
   std::string mode = "direct";
   std::string join;  // "": as the service is set up
   bool strict = false;
+  bool as_asked = false;
+  std::vector<std::string> earlier;
   Sampling sampling;
   std::string schema_file, grammar_file;
 };
@@ -137,6 +140,7 @@ Query MakeQuery(const AskFlags& flags, const CommonOptions& options) {
   query.groups = SplitList(flags.groups);
   query.mmr = flags.mmr;
   query.neighbours = flags.neighbours;
+  query.earlier = flags.earlier;
   return query;
 }
 
@@ -164,6 +168,7 @@ AskRequest MakeRequest(const AskFlags& flags, const CommonOptions& options) {
   request.mode = kModes.at(flags.mode);
   request.joining = ParseJoining(flags.join);
   request.strict = flags.strict;
+  request.search_as_asked = flags.as_asked;
   request.sampling = flags.sampling;
   return request;
 }
@@ -408,6 +413,8 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
       ->check(CLI::Range(0.0, 1.0));
   search->add_option("--neighbours", flags->neighbours, "Passages joined to each hit on each side")
       ->check(CLI::Range(0, kMaxNeighbours));
+  search->add_option("--earlier", flags->earlier,
+                     "A question before this one, which it may lean on; once for each");
   search->callback([&session, flags] { session.Run([&] { return RunSearch(session, *flags); }); });
 
   CLI::App* ask = app.add_subcommand("ask", "Answer a question from the documents, with citations");
@@ -418,6 +425,8 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
   CLI::App* chat =
       app.add_subcommand("chat", "A conversation: one question a line of standard input");
   AddAnswerOptions(*chat, *flags);
+  chat->add_flag("--as-asked", flags->as_asked,
+                 "Search for each question by itself, and not with those before it");
   chat->callback([&session, flags] { session.Run([&] { return RunChat(session, *flags); }); });
 }
 

@@ -112,6 +112,7 @@ void ToOptions(const AskRequest& request, v1::AskOptions* out) {
   out->set_max_tokens(static_cast<uint32_t>(request.sampling.max_tokens));
   out->mutable_stop()->Add(request.sampling.stop.begin(), request.sampling.stop.end());
   out->set_system(request.system);
+  out->set_search_as_asked(request.search_as_asked);
   out->set_min_p(request.sampling.min_p);
   out->set_typical_p(request.sampling.typical_p);
   out->set_repetition_penalty(request.sampling.repetition_penalty);
@@ -181,6 +182,7 @@ Result<AskRequest> FromOptions(const v1::AskOptions& in) {
   request.sampling.answers = OrDefault(in.answers(), 1);
   request.sampling.beams = OrDefault(in.beams(), 1);
   request.system = in.system();
+  request.search_as_asked = in.search_as_asked();
   return request;
 }
 

@@ -15,6 +15,7 @@ void ToProto(const Query& query, v1::SearchRequest* out) {
   out->set_as_of(query.as_of);
   out->mutable_groups()->Add(query.groups.begin(), query.groups.end());
   out->set_explain(query.explain);
+  out->mutable_earlier()->Add(query.earlier.begin(), query.earlier.end());
   if (query.mmr) out->set_mmr(*query.mmr);
   if (query.neighbours) out->set_neighbours(static_cast<uint32_t>(std::max(*query.neighbours, 0)));
 }
@@ -54,6 +55,7 @@ Result<Query> FromProto(const v1::SearchRequest& in) {
   query.as_of = in.as_of();
   query.groups.assign(in.groups().begin(), in.groups().end());
   query.explain = in.explain();
+  query.earlier.assign(in.earlier().begin(), in.earlier().end());
   if (in.has_mmr()) query.mmr = in.mmr();
   constexpr uint32_t kBeyond = kMaxNeighbours + 1;  // refused by the limits
   if (in.has_neighbours()) query.neighbours = static_cast<int>(std::min(in.neighbours(), kBeyond));

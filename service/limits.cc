@@ -234,6 +234,12 @@ Status CheckQuery(const Query& query) {
   if (query.neighbours) {
     RETURN_IF_ERROR(CheckRange("neighbours", *query.neighbours, 0, kMaxNeighbours));
   }
+  if (query.earlier.size() > kMaxTurns) {
+    return InvalidArgument(StrCat(query.earlier.size(), " earlier questions; at most ", kMaxTurns,
+                                  ": the latest suffice"));
+  }
+  for (const std::string& earlier : query.earlier)
+    RETURN_IF_ERROR(CheckText("an earlier question", earlier, kMaxTurnBytes));
   RETURN_IF_ERROR(CheckGroups(query.groups));
   if (!query.filter.empty()) RETURN_IF_ERROR(CheckFilter(query.filter));
   if (!query.as_of.empty())

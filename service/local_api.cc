@@ -165,6 +165,7 @@ class LocalApiImpl final : public LocalApi {
     RETURN_IF_ERROR(CheckAsk(asked));
     AskRequest request = asked;
     request.query = WithDefaults(asked.query);
+    request.search_as_asked |= !options_.search_earlier;
     const QueryGate::Query at_work(&gate_);
     RETURN_IF_ERROR(store_->GetCollection(request.query.collection).status());
     ASSIGN_OR_RETURN(Generator * generator, GetGenerator(ctx));

@@ -47,6 +47,7 @@ struct LocalOptions {
   // For questions that do not say: Query::mmr and Query::neighbours. Off.
   double search_mmr = 1;
   int search_neighbours = 0;
+  bool search_earlier = true;  // false: AskRequest::search_as_asked for all
   // Tuned on examples/corpus-questions with the 1.5B (docs/performance.md).
   GeneratorOptions generator{.min_confidence = 0.4, .passage_gap = 0.3, .further_passages = 5};
 };

@@ -53,6 +53,7 @@ const std::vector<std::string>& KnownKeys() {
                                                 "answer.turns_kept_seconds",
                                                 "search.device",
                                                 "search.gpu_bytes",
+                                                "search.earlier",
                                                 "search.mmr",
                                                 "search.neighbours",
                                                 "store.block_cache_bytes",
@@ -184,6 +185,7 @@ Status ReadLocal(const Reader& file, LocalOptions* local) {
   local->search_device = DeviceChoice::kAuto;
   RETURN_IF_ERROR(file.Device("search.device", &local->search_device));
   RETURN_IF_ERROR(file.Bytes("search.gpu_bytes", 0, 1ull << 44, &local->search_gpu_bytes));
+  RETURN_IF_ERROR(file.Bool("search.earlier", &local->search_earlier));
   RETURN_IF_ERROR(file.Real("search.mmr", 0, 1, &local->search_mmr));
   RETURN_IF_ERROR(file.Int("search.neighbours", 0, kMaxNeighbours, &local->search_neighbours));
   RETURN_IF_ERROR(

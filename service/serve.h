@@ -71,6 +71,8 @@
 //                              processor walks their graphs otherwise; cpu, cuda
 //   search.gpu_bytes           of the GPU's memory for their rows, at most; 0 (default): half of what
 //                              is free
+//   search.earlier             in a chat, a question is searched for together with those before it, which
+//                              it may lean on ("how tall is it?"); true (default) or false
 //   search.mmr                 0 to 1, for questions that do not say, default 1 (off): the share of the
 //                              score beside unlikeness to better hits
 //   search.neighbours          0 to 10, default 0: passages joined to each hit on each side

@@ -100,5 +100,41 @@ TEST_F(FuseTest, EqualOnesComeByTheirIdsAndNothingIsNoProblem) {
   EXPECT_EQ(Order({}), "");
 }
 
+// Ids with their scores, best first.
+std::string Merged(const std::vector<std::vector<std::pair<PassageId, double>>>& lists,
+                   const std::vector<double>& weights) {
+  std::vector<std::vector<Candidate>> all;
+  for (const auto& list : lists) {
+    all.emplace_back();
+    for (const auto& [id, score] : list) all.back().push_back({.id = id, .score = score});
+  }
+  std::string order;
+  for (const Candidate& c : MergeWordings(all, weights)) order += StrCat(c.id, ":", c.score, " ");
+  return order;
+}
+
+TEST(MergeWordings, AScoreIsTheWeightedMeanOverTheLists) {
+  EXPECT_EQ(Merged({{{1, 1}, {2, .5}}, {{2, 1}, {1, .5}}}, {1, 1}), "1:0.75 2:0.75 ");
+  EXPECT_EQ(Merged({{{1, 1}, {2, .5}}, {{2, 1}, {1, .5}}}, {1, 3}), "2:0.875 1:0.625 ");
+}
+
+TEST(MergeWordings, WhatAListLacksCountsAsItsLast) {
+  EXPECT_EQ(Merged({{{1, 1}, {2, .5}}, {{3, 1}, {2, .25}}}, {1, 1}), "3:0.75 1:0.625 2:0.375 ");
+  EXPECT_EQ(Merged({{{1, 1}, {2, .5}}, {}}, {1, 1}), "1:0.5 2:0.25 ");
+  EXPECT_EQ(Merged({{}, {}}, {1, 1}), "");
+}
+
+TEST(MergeWordings, WhatElseIsKnownIsOfTheFirstListThatHasIt) {
+  const std::vector<std::vector<Candidate>> lists = {
+      {{.id = 1, .cosine = .9, .terms = 3, .score = 1}},
+      {{.id = 2, .cosine = .8, .terms = 2, .score = 1}, {.id = 1, .cosine = .1, .score = .5}}};
+  const auto merged = MergeWordings(lists, std::vector<double>{1, 1});
+  ASSERT_EQ(merged.size(), 2u);
+  EXPECT_EQ(merged[0].id, 2u);
+  EXPECT_EQ(merged[0].cosine, .8);
+  EXPECT_EQ(merged[1].cosine, .9);
+  EXPECT_EQ(merged[1].terms, 3);
+}
+
 }  // namespace
 }  // namespace vade

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "index/diversity.h"
 #include "tests/index/store_fixture.h"
@@ -186,6 +187,47 @@ TEST_F(SearchOptions, OptionsOutOfRangeAreRefused) {
     request.ranking.mmr = mmr;
     EXPECT_EQ(store_->Search(request, Context()).status().code(), StatusCode::kInvalidArgument);
   }
+}
+
+TEST_F(SearchOptions, WhatAnyWordingFindsIsRankedByAllOfThem) {
+  for (int i = 0; i < 80; ++i) Put(StrCat("filler", i), {StrCat("some other matter of day ", i)});
+  Put("mast", {"the mast is thirty metres tall"});
+  Put("lighthouse", {"the lighthouse of Orve has a lamp"});
+  SearchRequest request = Question("how tall is it", 3);
+  const auto best = [&] {
+    const auto found = store_->Search(request, Context());
+    EXPECT_TRUE(found.ok()) << found.status().ToString();
+    return found.ok() ? found->hits[0].passage.document_id : "";
+  };
+  EXPECT_EQ(best(), "mast");
+  const std::string wording = "how tall is it who lit the lamp of the lighthouse of Orve";
+  request.wordings = {{.vector = embedder_.EmbedOne(wording), .question = wording, .weight = 4}};
+  EXPECT_EQ(best(), "lighthouse");
+  request.wordings[0].weight = .01;
+  EXPECT_EQ(best(), "mast");
+
+  request.explain = true;
+  const auto found = store_->Search(request, Context());
+  ASSERT_TRUE(found.ok());
+  std::set<PassageId> explained;
+  for (const Explained& one : found->candidates) explained.insert(one.passage_id);
+  EXPECT_EQ(explained.size(), found->candidates.size());  // none twice
+  EXPECT_GE(explained.size(), 50u);
+}
+
+TEST_F(SearchOptions, AWordingThatIsNoneIsRefused) {
+  Put("a", {"some text"});
+  const auto refusal = [&](Wording wording) {
+    SearchRequest request = Question("some");
+    request.wordings = {std::move(wording)};
+    return store_->Search(request, Context()).status().ToString();
+  };
+  const std::vector<float> vector = embedder_.EmbedOne("text");
+  EXPECT_EQ(refusal({vector, "text", 1}), "OK");
+  for (const double weight : {0.0, -1.0, std::nan(""), HUGE_VAL})
+    EXPECT_NE(refusal({vector, "text", weight}).find("INVALID_ARGUMENT: a wording weighs"), ~0ul);
+  EXPECT_NE(refusal({{1, 0}, "text", 1}).find("INVALID_ARGUMENT"), ~0ul);
+  EXPECT_NE(refusal({std::vector<float>(vector.size()), "text", 1}).find("zero"), ~0ul);
 }
 
 }  // namespace

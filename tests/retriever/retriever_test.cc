@@ -91,10 +91,43 @@ TEST_F(RetrieverTest, ReadsComposedAndDecomposedQuestionsAlike) {
     EXPECT_EQ(composed->hits[i].score, decomposed->hits[i].score);
 }
 
+TEST_F(RetrieverTest, AFollowUpIsSearchedForBehindWhatWasAskedBefore) {
+  Put("lighthouse", "Two brothers built the lighthouse of Orve");
+  Put("mast", "A tall mast stands in the yard behind the harbour");
+  const std::string question = "And how tall is it";
+  EXPECT_EQ(Ids({.question = question, .k = 1}), "mast");
+  EXPECT_EQ(Ids({.question = question, .earlier = {"Who built the lighthouse of Orve"}, .k = 1}),
+            "lighthouse");
+  const std::vector<std::string> blank = {" \n", ""};
+  EXPECT_EQ(Ids({.question = question, .earlier = blank, .k = 1}), "mast");
+}
+
+TEST_F(RetrieverTest, WordsAQuestionBehindTheLatestEarlierOnesNewestFirst) {
+  Put("a", "some text");
+  std::string cut;
+  while (cut.size() < 400) cut += "\xC3\xA9";
+  for (const auto& [earlier, wordings] : std::map<std::vector<std::string>, std::string>{
+           {{}, ""},
+           {{"one"}, "q one (1)"},
+           {{"one", " ", "two"}, "q two (0.5) q two one (0.5)"},
+           {{"1", "2", "3", "4", "5"}, "q 5 (0.5) q 5 4 3 2 (0.5)"},
+           {{cut}, "q " + cut.substr(0, 256) + " (1)"}}) {
+    ASSERT_TRUE(Ask({.question = "q", .earlier = earlier}).ok());
+    std::vector<std::string> asked;
+    for (const Wording& one : store_.last_search().wordings) {
+      asked.push_back(StrCat(one.question, " (", one.weight, ")"));
+      EXPECT_EQ(one.vector, embedder_.EmbedOne(one.question));
+    }
+    EXPECT_EQ(Join(asked, " "), wordings);
+    EXPECT_EQ(store_.last_search().vector, embedder_.EmbedOne("q"));
+  }
+}
+
 TEST_F(RetrieverTest, RefusesBadRequests) {
   const auto error = [&](const Query& query) { return Ask(query).status().ToString(); };
   EXPECT_THAT(error({.question = ""}), HasSubstr("INVALID_ARGUMENT: the question is empty"));
   EXPECT_THAT(error({.question = " \n\xE3\x80\x80"}), HasSubstr("the question is empty"));
+  EXPECT_THAT(error({.question = "x", .earlier = {"\xFF"}}), HasSubstr("not valid UTF-8"));
   EXPECT_THAT(error({.question = std::string(kMaxQuestionBytes + 1, 'x')}),
               HasSubstr("shorten it"));
   EXPECT_EQ(error({.question = std::string(kMaxQuestionBytes, 'x')}), "OK");

@@ -14,6 +14,7 @@ namespace {
 
 using testing::AskEndlessly;
 using testing::kLeaveText;
+using testing::kQuayText;
 using testing::MakeAsk;
 using testing::MakePut;
 using testing::Pace;
@@ -159,6 +160,34 @@ TEST_P(AnswerContract, EarlierTurnsAndTheCallersSystemReachTheModel) {
   EXPECT_NE(prompt.find("Good morning, Ada."), std::string::npos) << prompt;
   EXPECT_NE(prompt.find("Good morning, Grace."), std::string::npos);
   EXPECT_NE(prompt.find("harbour master"), std::string::npos);
+}
+
+TEST_P(AnswerContract, AFollowUpIsSearchedForTogetherWithTheQuestionsBeforeIt) {
+  Put("leave.md", kLeaveText);
+  Put("quay.md", kQuayText);
+  AskRequest ask = MakeAsk("And how many days at all?");
+  ask.query.k = 1;
+  const auto best = [&] {
+    const auto reply = api().Ask(ask, {}, ctx_);
+    EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+    return reply.ok() && !reply->retrieved.hits.empty()
+               ? reply->retrieved.hits[0].passage.document_id
+               : "";
+  };
+  for (const bool about_the_quay : {true, false}) {
+    const std::string before = about_the_quay ? "Are helmets worn on the quay?"
+                                              : "Has everyone thirty days of paid leave?";
+    ask.history = {{Role::kUser, before}, {Role::kAssistant, "Yes."}};
+    ask.search_as_asked = false;
+    EXPECT_EQ(best(), about_the_quay ? "quay.md" : "leave.md");
+  }
+  const std::string together = best();
+  ask.search_as_asked = true;
+  const std::string alone = best();
+  ask.history.clear();
+  ask.search_as_asked = false;
+  EXPECT_EQ(best(), alone);
+  EXPECT_EQ(together, "leave.md");
 }
 
 TEST_P(AnswerContract, AnEmptyCollectionAbstains) {

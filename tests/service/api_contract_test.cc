@@ -242,6 +242,16 @@ TEST_P(ApiContract, ASearchExplainsEachCandidate) {
   EXPECT_TRUE(api().Search({.question = "rent"}, ctx_)->candidates.empty());
 }
 
+TEST_P(ApiContract, ASearchHeedsTheQuestionsBefore) {
+  Put("a", "The rent is ten coins.");
+  ASSERT_TRUE(
+      api().Search({.question = "when", .earlier = {"the rent", "the deposit"}}, ctx_).ok());
+  const std::vector<Wording> wordings = fake_.store->last_search().wordings;
+  ASSERT_EQ(wordings.size(), 2u);
+  EXPECT_EQ(wordings[0].question, "when the deposit");
+  EXPECT_EQ(wordings[1].question, "when the deposit the rent");
+}
+
 TEST_P(ApiContract, OnlyItsGroupsFindADocument) {
   PutRequest secret = MakePut("secret", "The vault opens with paid leave.");
   secret.info.groups = {"board"};

@@ -189,6 +189,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   request.strict = true;
   request.mode = AnswerMode::kVote;
   request.joining = Joining::kDetected;
+  request.search_as_asked = true;
   request.sampling = {.temperature = 0.5,
                       .top_p = 0.9,
                       .top_k = 3,
@@ -216,6 +217,7 @@ TEST(Convert, AQuestionComesThroughWhole) {
   EXPECT_EQ(back->system, "be brief");
   EXPECT_TRUE(back->strict);
   EXPECT_EQ(back->joining, Joining::kDetected);
+  EXPECT_TRUE(back->search_as_asked);
   EXPECT_EQ(back->mode, AnswerMode::kVote);
   EXPECT_EQ(back->sampling.temperature, 0.5);
   EXPECT_EQ(back->sampling.top_p, 0.9);
@@ -464,6 +466,10 @@ TEST(Limits, EachFieldOfAQuestionIsRefusedByName) {
       {refusal([](R r) { r.sampling.stop = {""}; }), "INVALID_ARGUMENT: a string in stop"},
       {refusal([](R r) { r.sampling.stop = {std::string(257, 'x')}; }),
        "INVALID_ARGUMENT: a string in stop"},
+      {refusal([](R r) { r.query.earlier.assign(1001, "x"); }),
+       "INVALID_ARGUMENT: 1001 earlier questions"},
+      {refusal([](R r) { r.query.earlier = {std::string((256 << 10) + 1, 'x')}; }),
+       "INVALID_ARGUMENT: an earlier question is 262145 bytes"},
       {refusal([](R r) {
          r.history.assign(1000, {Role::kUser, "x"});
        }),

@@ -54,6 +54,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
                                      "embed.device = cuda\n"
                                      "embed.gpu_bytes = 1G\n"
                                      "search.device = cpu\n"
+                                     "search.earlier = false\n"
                                      "search.gpu_bytes = 2G\n"
                                      "answer.max_active = 4\n"
                                      "answer.max_waiting = 5\n"
@@ -88,6 +89,7 @@ TEST(ServeSettings, EveryKeyOfTheFileIsHeeded) {
   EXPECT_EQ(settings->local.embed_device, DeviceChoice::kCuda);
   EXPECT_EQ(settings->local.embed_gpu_bytes, 1ull << 30);
   EXPECT_EQ(settings->local.search_device, DeviceChoice::kCpu);
+  EXPECT_FALSE(settings->local.search_earlier);
   EXPECT_EQ(settings->local.search_gpu_bytes, 2ull << 30);
   EXPECT_EQ(settings->local.generator.max_active, 4);
   EXPECT_EQ(settings->local.generator.max_waiting, 5);

@@ -109,19 +109,32 @@ inline Status CheckRequest(const SearchRequest& request, const CollectionInfo& i
   return OkStatus();
 }
 
+// Of a stored vector: its product with the question's, the weighted mean over the wordings.
+inline double Nearness(const SearchRequest& request, std::span<const float> stored) {
+  const auto dot = [&](std::span<const float> vector) {
+    double sum = 0;
+    for (size_t d = 0; d < vector.size(); ++d) sum += stored[d] * vector[d];
+    return sum;
+  };
+  double sum = dot(request.vector), weights = 1;
+  for (const Wording& wording : request.wordings) {
+    sum += wording.weight * dot(wording.vector);
+    weights += wording.weight;
+  }
+  return sum / weights;
+}
+
 inline void ScorePassages(const MemoryDocument& stored, const SearchRequest& request,
                           std::vector<Hit>* hits) {
   const size_t dimension = request.vector.size();
   for (size_t i = 0; i < stored.passages.size(); ++i) {
-    double dot = 0;
-    for (size_t d = 0; d < dimension; ++d)
-      dot += stored.vectors[i * dimension + d] * request.vector[d];
     Hit& hit = hits->emplace_back();
     hit.passage = stored.passages[i];
     hit.title = stored.info.title;
     hit.source = stored.info.source;
     hit.valid_from = stored.info.valid_from;
-    hit.score = hit.dense_score = dot;
+    hit.score = hit.dense_score =
+        Nearness(request, std::span(stored.vectors).subspan(i * dimension, dimension));
     for (const TextSpan& word : Words(request.question)) {
       const std::string_view needle(request.question.data() + word.begin, word.end - word.begin);
       if (hit.passage.text.find(needle) != std::string::npos) hit.term_score += 1;

@@ -46,6 +46,12 @@ class MemoryStore : public Store {
     return counts_;
   }
 
+  // The latest one that did not fail before it began.
+  SearchRequest last_search() const {
+    std::lock_guard lock(mutex_);
+    return last_search_;
+  }
+
   Status CreateCollection(const CollectionInfo& info) override {
     std::lock_guard lock(mutex_);
     if (!ValidName(info.name)) {
@@ -228,6 +234,7 @@ class MemoryStore : public Store {
     std::lock_guard lock(mutex_);
     RETURN_IF_ERROR(TakeFailure("search"));
     ++counts_.searches;
+    last_search_ = request;
     ASSIGN_OR_RETURN(MemoryCollection * found, Find(request.collection));
     RETURN_IF_ERROR(CheckRequest(request, found->info));
     const int64_t time =
@@ -478,6 +485,7 @@ class MemoryStore : public Store {
   std::map<std::string, MemoryCollection, std::less<>> collections_;
   std::map<std::string, Failure> failures_;
   Counts counts_;
+  SearchRequest last_search_;
   uint64_t commit_ = 0, forgotten_ = 0;
   std::vector<StoreChange> log_;  // of the commits after forgotten_
   uint32_t next_collection_ = 1;
