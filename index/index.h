@@ -129,8 +129,9 @@ struct SearchRequest {
   // kMaxNeighbours. A passage within another hit's range is no hit of its own then.
   int neighbours = 0;
   bool explain = false;  // fills SearchResult::candidates
-  // Searched for too: a passage's score is the weighted mean over the question and these. Where a
-  // wording does not propose it, it counts as the last of those that the wording proposes.
+  // Searched for too: a passage's score is the weighted mean over the question and these, of which
+  // each proposes its best (at least 20, at least k). What one does not propose counts as the last
+  // of those that it does.
   std::vector<Wording> wordings = {};
 };
 

@@ -22,6 +22,8 @@ constexpr int kMaxHits = 1000;
 // Vectors and words propose at least this many each, however few are asked for: what one of them
 // puts first the other may put further down.
 constexpr size_t kMinCandidates = 50;
+// Of several wordings each has a say about at least so many.
+constexpr size_t kMinWordingCandidates = 20;
 
 Status CheckVector(std::span<const float> vector, const CollectionInfo& info) {
   if (vector.size() != static_cast<size_t>(info.dimension)) {
@@ -282,10 +284,16 @@ Result<std::vector<Candidate>> FindInOrder(const StoreCore& core, const View& vi
                                            const Context& ctx) {
   std::vector<std::vector<Candidate>> lists;
   std::vector<double> weights;
+  // A wording that is near nothing in particular gives all its candidates much the same score; cut
+  // short, its list says little about any of them (docs/performance.md, "Follow-up questions").
+  const size_t most = request.wordings.empty()
+                          ? SIZE_MAX
+                          : std::max(static_cast<size_t>(request.k), kMinWordingCandidates);
   const auto add = [&](const SearchRequest& worded, double weight) -> Status {
     ASSIGN_OR_RETURN(auto candidates,
                      CandidateFinder(core, view, state, worded, admission).Find(ctx));
     Fuse(worded.question, worded.ranking, &candidates);
+    if (candidates.size() > most) candidates.resize(most);
     lists.push_back(std::move(candidates));
     weights.push_back(weight);
     return OkStatus();
