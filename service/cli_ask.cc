@@ -413,8 +413,10 @@ void AddAskCommands(CLI::App& app, CliSession& session) {
       ->check(CLI::Range(0.0, 1.0));
   search->add_option("--neighbours", flags->neighbours, "Passages joined to each hit on each side")
       ->check(CLI::Range(0, kMaxNeighbours));
-  search->add_option("--earlier", flags->earlier,
-                     "A question before this one, which it may lean on; once for each");
+  search
+      ->add_option("--earlier", flags->earlier,
+                   "A question before this one, which it may lean on; once for each")
+      ->allow_extra_args(false);
   search->callback([&session, flags] { session.Run([&] { return RunSearch(session, *flags); }); });
 
   CLI::App* ask = app.add_subcommand("ask", "Answer a question from the documents, with citations");

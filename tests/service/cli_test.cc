@@ -334,6 +334,22 @@ TEST_F(CliServed, AnAnswerHasItsSources) {
   EXPECT_NE(ran.out.find("  [1] Leave (leave.md, bytes "), std::string::npos) << ran.Shown();
 }
 
+TEST_F(CliServed, AQuestionIsSearchedForWithThoseBeforeIt) {
+  ASSERT_EQ(RunServed({"docs", "put", "leave.md", "-"}, testing::kLeaveText).status, 0);
+  const auto wordings = [&] { return served_.store->last_search().wordings; };
+  const Json found =
+      RunServedJson({"search", "--earlier", "paid leave", "--earlier", "helmets", "and how many?"});
+  EXPECT_FALSE(found["hits"].empty());
+  ASSERT_EQ(wordings().size(), 2u);
+  EXPECT_EQ(wordings()[1].question, "and how many? helmets paid leave");
+
+  ASSERT_EQ(RunServed({"chat", "--json"}, "paid leave?\nand how many?\n").status, 0);
+  ASSERT_EQ(wordings().size(), 1u);
+  EXPECT_EQ(wordings()[0].question, "and how many? paid leave?");
+  ASSERT_EQ(RunServed({"chat", "--json", "--as-asked"}, "paid leave?\nand how many?\n").status, 0);
+  EXPECT_TRUE(wordings().empty());
+}
+
 // The decoder's word has a logit of 10, every other one 0.
 TEST_F(CliServed, PenaltiesAndCutsReachTheModel) {
   ASSERT_EQ(RunServed({"docs", "put", "leave.md", "-"}, testing::kLeaveText).status, 0);
