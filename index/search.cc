@@ -277,10 +277,16 @@ class CandidateFinder {
   std::vector<Candidate> candidates_;
 };
 
+// What is searched, and what of it the caller may find.
+struct Scope {
+  const StoreCore& core;
+  const View& view;
+  const CollectionState& state;
+  const Admission& admission;
+};
+
 // Best first; of all wordings.
-Result<std::vector<Candidate>> FindInOrder(const StoreCore& core, const View& view,
-                                           const CollectionState& state,
-                                           const SearchRequest& request, const Admission& admission,
+Result<std::vector<Candidate>> FindInOrder(const Scope& scope, const SearchRequest& request,
                                            const Context& ctx) {
   std::vector<std::vector<Candidate>> lists;
   std::vector<double> weights;
@@ -290,8 +296,9 @@ Result<std::vector<Candidate>> FindInOrder(const StoreCore& core, const View& vi
                           ? SIZE_MAX
                           : std::max(static_cast<size_t>(request.k), kMinWordingCandidates);
   const auto add = [&](const SearchRequest& worded, double weight) -> Status {
-    ASSIGN_OR_RETURN(auto candidates,
-                     CandidateFinder(core, view, state, worded, admission).Find(ctx));
+    ASSIGN_OR_RETURN(
+        auto candidates,
+        CandidateFinder(scope.core, scope.view, scope.state, worded, scope.admission).Find(ctx));
     Fuse(worded.question, worded.ranking, &candidates);
     if (candidates.size() > most) candidates.resize(most);
     lists.push_back(std::move(candidates));
@@ -370,7 +377,7 @@ Result<SearchResult> SearchView(StoreCore* core, const View& view, const SearchR
   ASSIGN_OR_RETURN(const auto state, FindCollection(view, request.collection));
   RETURN_IF_ERROR(Validate(request, state->info));
   ASSIGN_OR_RETURN(const Admission admission, AdmissionOf(core, view, *state, request, ctx));
-  ASSIGN_OR_RETURN(auto candidates, FindInOrder(*core, view, *state, request, admission, ctx));
+  ASSIGN_OR_RETURN(auto candidates, FindInOrder({*core, view, *state, admission}, request, ctx));
   std::map<PassageId, uint32_t> ranks;
   if (request.explain) {
     for (const Candidate& c : candidates) ranks[c.id] = static_cast<uint32_t>(ranks.size() + 1);
