@@ -1,6 +1,5 @@
 #include "service/answer.h"
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -14,12 +13,11 @@ Retrieved FirstOf(Retrieved found, size_t count) {
   return found;
 }
 
-std::vector<std::string> LatestQuestions(const std::vector<ChatTemplate::Turn>& history) {
+std::vector<std::string> QuestionsOf(const std::vector<ChatTemplate::Turn>& history) {
   std::vector<std::string> questions;
-  for (size_t i = history.size(); i-- > 0 && questions.size() < kMaxEarlierQuestions;) {
-    if (history[i].role == Role::kUser) questions.push_back(history[i].content);
+  for (const ChatTemplate::Turn& turn : history) {
+    if (turn.role == Role::kUser) questions.push_back(turn.content);
   }
-  std::reverse(questions.begin(), questions.end());
   return questions;
 }
 
@@ -30,7 +28,7 @@ Result<AskReply> Answerer::Ask(const AskRequest& request, const AskObserver& obs
   Query query = request.query;
   // A number out of range stays as it is and is refused.
   if (query.k > 0) query.k += further_passages_;
-  if (!request.search_as_asked) query.earlier = LatestQuestions(request.history);
+  if (!request.search_as_asked) query.earlier = QuestionsOf(request.history);
   ASSIGN_OR_RETURN(const Retrieved all, retriever_->Retrieve(query, ctx));
   Retrieved retrieved = FirstOf(all, static_cast<size_t>(request.query.k));
   if (observer.on_retrieved && !observer.on_retrieved(retrieved)) {

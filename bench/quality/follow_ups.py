@@ -30,9 +30,12 @@ WAYS = {
 
 
 def put_passages(client, name):
-    if name in {collection["name"] for collection in client.call("collections", "list")["collections"]}:
+    """Unless all of them are there; one that is costs nothing but a call."""
+    passages = readings.read_lines(CONVERSATIONS / f"{name}_passages.jsonl")
+    documents = {c["name"]: c["documents"] for c in client.call("collections", "list")["collections"]}
+    if documents.get(name) == len(passages):
         return
-    for p in readings.read_lines(CONVERSATIONS / f"{name}_passages.jsonl"):
+    for p in passages:
         client.call("--collection", name, "docs", "put", p["id"], "-", "--title", p.get("title", ""), text=p["text"])
 
 

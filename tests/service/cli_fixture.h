@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "index/index.h"
 #include "tests/testing/process.h"
 #include "tests/testing/temp_dir.h"
 
@@ -69,6 +71,47 @@ class CliTest : public ::testing::Test {
   }
 
   std::string data() const { return dir_.File("data"); }
+
+  void ExpectUsage(const std::vector<std::string>& arguments, const std::string& names) {
+    const Ran ran = Run(arguments);
+    EXPECT_EQ(ran.status, 2) << ran.Shown();
+    EXPECT_TRUE(ran.out.empty()) << ran.Shown();
+    EXPECT_TRUE(ran.Says(names)) << "'" << names << "' is not in\n" << ran.Shown();
+  }
+
+  void ExpectFailure(const std::vector<std::string>& arguments,
+                     const std::vector<std::string>& names) {
+    const Ran ran = Run(arguments);
+    EXPECT_TRUE(ran.FailedInOneLine()) << ran.Shown();
+    for (const std::string& name : names) {
+      EXPECT_TRUE(ran.Says(name)) << "'" << name << "' is not in\n" << ran.Shown();
+    }
+  }
+
+  // A store in the data directory with one document in "default", as if an embedder had been there.
+  std::unique_ptr<Store> MakeStore() {
+    auto store = OpenStore(data(), {});
+    EXPECT_TRUE(store.ok()) << store.status().ToString();
+    if (!store.ok()) return nullptr;
+    CollectionInfo collection;
+    collection.name = "default";
+    collection.embedder_id = "hashing-4";
+    collection.dimension = 4;
+    EXPECT_TRUE((*store)->CreateCollection(collection).ok());
+    DocumentInfo info;
+    info.id = "leave.md";
+    info.title = "Leave";
+    info.source = "docs/leave.md";
+    auto writer = (*store)->BeginDocument("default", info);
+    EXPECT_TRUE(writer.ok());
+    Passage passage;
+    passage.end = 12;
+    const float vector[4] = {1, 0, 0, 0};
+    EXPECT_TRUE((*writer)->AddText("Thirty days.").ok());
+    EXPECT_TRUE((*writer)->AddPassages({&passage, 1}, vector).ok());
+    EXPECT_TRUE((*writer)->Commit({}).ok());
+    return std::move(store).value();
+  }
 };
 
 }  // namespace vade::testing
